@@ -21,14 +21,15 @@ import (
 // A protectedService is an HTTP server on a real port whose handler requires a token (Require).
 type protectedService struct {
 	*httptest.Server
-	log *transcript.Transcript // the verifier's log
+	verifierLog *transcript.Transcript
 }
 
-func newProtectedService(t testing.TB, i *issuer) *protectedService {
+func newProtectedService(t testing.TB, i *fakeIssuer) *protectedService {
 	t.Helper()
-	g := &protectedService{log: &transcript.Transcript{}}
+	g := &protectedService{verifierLog: &transcript.Transcript{}}
 	v := newVerifier(t, i.url, verify.Options{
-		Now: i.clock.Now, Log: slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Now: i.clock.Now,
+		Log: slog.New(slog.NewTextHandler(g.verifierLog, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	g.Server = httptest.NewServer(v.Require(http.HandlerFunc(notes)))
 	t.Cleanup(g.Close)
@@ -46,7 +47,7 @@ func (g *protectedService) get(t testing.TB, token string) answer {
 func (g *protectedService) refuses(t testing.TB, name, token string) {
 	t.Helper()
 	a := g.get(t, token)
-	if a.StatusCode != http.StatusUnauthorized || a.problem != "TOKEN_INVALID" ||
+	if a.StatusCode != http.StatusUnauthorized || a.errorCode != "TOKEN_INVALID" ||
 		!strings.HasSuffix(a.Header.Get("WWW-Authenticate"), `, error="invalid_token"`) {
 		t.Errorf("%s: %d %s", name, a.StatusCode, a.raw)
 	}
@@ -91,7 +92,7 @@ func TestTokensWithAForgedHeaderAreRejected(t *testing.T) {
 				delete(header, member)
 			}
 		}
-		g.refuses(t, name, signed(t, k, inJSON(t, header), payload))
+		g.refuses(t, name, signES256(t, k, inJSON(t, header), payload))
 	}
 	head, body, _ := parts(i.sign(t, k, nil))
 	g.refuses(t, "alg none without a signature", encoded(`{"alg":"none","typ":"at+jwt","kid":"`+k.ID()+`"}`)+"."+body+".")
@@ -143,22 +144,23 @@ func TestTokensWithForgedClaimsAreRejected(t *testing.T) {
 			if claims[name] = value; value == nil {
 				delete(claims, name)
 			}
-			g.refuses(t, name+" "+inJSON(t, value), signed(t, k, header, inJSON(t, claims)))
+			g.refuses(t, name+" "+inJSON(t, value), signES256(t, k, header, inJSON(t, claims)))
 		}
 	}
 	for name, payload := range map[string]string{
 		"a duplicate claim": strings.Replace(text, "{", `{"sub":"eve",`, 1), "a duplicate claim with an escaped name": strings.Replace(text, "{", `{"\u0073ub":"eve",`, 1),
 		"trailing data": text + "{}", "not UTF-8": strings.Replace(text, "ada", "a\xff", 1), "a claim in another case only": strings.Replace(text, `"sub"`, `"Sub"`, 1),
 	} {
-		g.refuses(t, name, signed(t, k, header, payload))
+		g.refuses(t, name, signES256(t, k, header, payload))
 	}
-	g.accepts(t, "an additional claim in another case", signed(t, k, header, strings.Replace(text, "{", `{"Sub":"eve","SID":"s2","ſub":"eve",`, 1)))
+	g.accepts(t, "an additional claim in another case", signES256(t, k, header, strings.Replace(text, "{", `{"Sub":"eve","SID":"s2","ſub":"eve",`, 1)))
 	without := maps.Clone(good)
 	delete(without, "nbf")
-	g.accepts(t, "a token without nbf", signed(t, k, header, inJSON(t, without)))
+	g.accepts(t, "a token without nbf", signES256(t, k, header, inJSON(t, without)))
 	expired := maps.Clone(good)
 	expired["iat"], expired["exp"] = now-900, now
-	if a := g.get(t, signed(t, k, header, inJSON(t, expired))); a.StatusCode != 401 || a.problem != "TOKEN_EXPIRED" {
+	a := g.get(t, signES256(t, k, header, inJSON(t, expired)))
+	if a.StatusCode != 401 || a.errorCode != "TOKEN_EXPIRED" {
 		t.Errorf("expired: %d %s", a.StatusCode, a.raw)
 	}
 }
@@ -193,7 +195,7 @@ func TestMalformedTokensAreRejected(t *testing.T) {
 		}
 	}
 	g.accepts(t, "the original token", token)
-	if strings.Contains(g.log.String(), signature) {
+	if strings.Contains(g.verifierLog.String(), signature) {
 		t.Error("the log contains a token")
 	}
 }

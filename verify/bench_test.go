@@ -31,7 +31,7 @@ func BenchmarkVerifyWithoutCache(b *testing.B) {
 			i := newIssuer(b, k)
 			v := newVerifier(b, i.url, verify.Options{Now: i.clock.Now, CacheSize: -1})
 			token := i.sign(b, k, nil)
-			checkSignature := signatureCheck(b, k, token)
+			checkSignature := signatureOnlyCheck(b, k, token)
 			ctx := b.Context()
 			must(b, v.Ready(ctx))
 			b.ReportAllocs()
@@ -76,7 +76,7 @@ func BenchmarkVerifyFromCache(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	for n := range 10_000 { // fill the revocation list
+	for n := range 10_000 {
 		v.Revocations().EndSession(fmt.Sprint("ended", n))
 	}
 	for name, of := range map[string][]string{"one token": tokens[:1], "1000 tokens in turn": tokens} {
@@ -116,8 +116,7 @@ func BenchmarkRequire(b *testing.B) {
 	}
 }
 
-// signatureCheck returns a function that checks only the signature of a token.
-func signatureCheck(b *testing.B, k accesstoken.Key, token string) func() bool {
+func signatureOnlyCheck(b *testing.B, k accesstoken.Key, token string) func() bool {
 	b.Helper()
 	var set jose.JSONWebKeySet
 	must(b, json.Unmarshal(accesstoken.JWKS([]accesstoken.Key{k}), &set))

@@ -52,7 +52,7 @@ func TestACachedTokenIsRejectedAfterItsKeyWasRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		old, k := newKey(t, accesstoken.ES256), newKey(t, accesstoken.ES256)
 		i := newFakeIssuer(old, k)
-		v := i.fakeVerifier(t, verify.Options{})
+		v := i.verifierWithoutNetwork(t, verify.Options{})
 		defer v.Close()
 		token, kept := i.sign(t, old, nil), i.sign(t, k, nil)
 		wantError(t, v, token, nil)

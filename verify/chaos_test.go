@@ -37,8 +37,7 @@ func (l *unreliableProxy) happens(probability float64) bool {
 	return l.rng.Float64() < probability
 }
 
-// cutStreams returns the number of streams cut so far.
-func (l *unreliableProxy) cutStreams() int {
+func (l *unreliableProxy) countCutStreams() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.cuts
@@ -100,8 +99,7 @@ func (s *unreliableStream) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// run starts the engine's background tasks. The returned function stops them.
-func (s *service) run(t testing.TB) (stop func()) {
+func (s *testServer) runBackgroundTasks(t testing.TB) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -112,8 +110,7 @@ func (s *service) run(t testing.TB) (stop func()) {
 	return stop
 }
 
-// restart replaces the server with a new one on the same store.
-func (s *service) restart(t testing.TB) http.Handler {
+func (s *testServer) restartOnSameStore(t testing.TB) http.Handler {
 	t.Helper()
 	s.edge.EndStreams()
 	s.engine.Close()
@@ -126,8 +123,7 @@ func (s *service) restart(t testing.TB) http.Handler {
 	return s.edge
 }
 
-// sessions creates n sessions of one user.
-func (s *service) sessions(t testing.TB, n int) (all []watchword.Session) {
+func (s *testServer) createSessions(t testing.TB, n int) (all []watchword.Session) {
 	t.Helper()
 	must(t, s.store.Update(context.Background(), func(tx watchword.Tx) error {
 		all = nil
@@ -142,7 +138,7 @@ func (s *service) sessions(t testing.TB, n int) (all []watchword.Session) {
 	return all
 }
 
-func (s *service) end(t testing.TB, ended ...watchword.Session) {
+func (s *testServer) end(t testing.TB, ended ...watchword.Session) {
 	t.Helper()
 	must(t, s.store.Update(context.Background(), func(tx watchword.Tx) error {
 		for _, one := range ended {
@@ -154,8 +150,7 @@ func (s *service) end(t testing.TB, ended ...watchword.Session) {
 	}))
 }
 
-// wantRevoked waits until the tokens of all sessions are rejected.
-func wantRevoked(t testing.TB, v *verify.Verifier, sessions []watchword.Session) {
+func awaitRevoked(t testing.TB, v *verify.Verifier, sessions []watchword.Session) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -182,12 +177,12 @@ func TestRevocationsArriveOverAnUnreliableNetwork(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	proxy := &unreliableProxy{rng: rand.New(rand.NewPCG(seed, 0))}
-	s := start(t, nil)
+	s := startServer(t, nil)
 	proxy.server = s.front.Handler
 	s.front.Handler = proxy
-	stop := s.run(t)
-	in := s.signUp(t, "ada@example.com")
-	v := s.verifier(t, nil)
+	stop := s.runBackgroundTasks(t)
+	in := s.signUpAndSignIn(t, "ada@example.com")
+	v := s.newVerifier(t, nil)
 	for verified := false; !verified; { // retry, because the proxy cuts some requests
 		_, err := v.Verify(t.Context(), string(in.AccessToken))
 		verified = err == nil
@@ -195,19 +190,19 @@ func TestRevocationsArriveOverAnUnreliableNetwork(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all := s.sessions(t, 400)
+	all := s.createSessions(t, 400)
 	for n := 0; n < len(all); n += 20 {
 		for i := range 10 {
 			s.end(t, all[n+i])
 		}
-		if n%100 == 0 { // restart the server
+		if n%100 == 0 {
 			proxy.connect(nil)
 			stop()
-			edge := s.restart(t)
-			stop = s.run(t)
+			edge := s.restartOnSameStore(t)
+			stop = s.runBackgroundTasks(t)
 			proxy.connect(edge)
 		}
-		wantRevoked(t, v, all[n:n+10])
+		awaitRevoked(t, v, all[n:n+10])
 	}
 	for n, one := range all {
 		if err := v.Revocations().Check(string(one.ID), string(one.UserID), 1); (err != nil) != (n%20 < 10) {
@@ -217,13 +212,13 @@ func TestRevocationsArriveOverAnUnreliableNetwork(t *testing.T) {
 	if _, err := v.Verify(t.Context(), string(in.AccessToken)); err != nil {
 		t.Errorf("the active session: %v", err)
 	}
-	cuts := proxy.cutStreams()
+	cuts := proxy.countCutStreams()
 	if cuts == 0 {
 		t.Error("the proxy cut no stream")
 	}
 	t.Logf("%d streams were cut", cuts)
 	must(t, s.engine.Logout(t.Context(), in.RefreshToken, "", watchword.Client{}))
-	wantRevoked(t, v, []watchword.Session{in.Session})
+	awaitRevoked(t, v, []watchword.Session{in.Session})
 	wantError(t, v, string(in.AccessToken), verify.ErrRevoked)
 }
 
@@ -232,10 +227,10 @@ func TestTenThousandSessionsEndingAtOnceAreRevoked(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: takes many seconds")
 	}
-	s := start(t, nil)
-	s.run(t)
-	in := s.signUp(t, "ada@example.com")
-	verifiers := []*verify.Verifier{s.verifier(t, nil), s.verifier(t, nil), s.verifier(t, nil)}
+	s := startServer(t, nil)
+	s.runBackgroundTasks(t)
+	in := s.signUpAndSignIn(t, "ada@example.com")
+	verifiers := []*verify.Verifier{s.newVerifier(t, nil), s.newVerifier(t, nil), s.newVerifier(t, nil)}
 	for _, v := range verifiers {
 		must(t, v.Ready(t.Context()))
 		wantError(t, v, string(in.AccessToken), nil)
@@ -244,11 +239,11 @@ func TestTenThousandSessionsEndingAtOnceAreRevoked(t *testing.T) {
 	if storetest.RaceDetector() {
 		many /= 5
 	}
-	all := s.sessions(t, many)
+	all := s.createSessions(t, many)
 	s.end(t, all...)
 	began := time.Now()
 	for n, v := range verifiers {
-		wantRevoked(t, v, all)
+		awaitRevoked(t, v, all)
 		t.Logf("verifier %d rejects all of them after %s", n+1, time.Since(began).Round(time.Millisecond))
 		wantError(t, v, string(in.AccessToken), nil)
 	}

@@ -26,10 +26,10 @@ import (
 // heartbeat proves that the feed is up to date, because it can't be forged.
 
 const (
-	streamSilence = 7 * time.Second // a stream ends after this time without a heartbeat or a new event
-	streamTries   = 3               // after so many streams without a heartbeat, the verifier polls for streamRest
-	streamRest    = 30 * time.Second
-	pollEvery     = 2 * time.Second
+	maxStreamSilence    = 7 * time.Second // without a heartbeat or a new event
+	maxSilentStreams    = 3               // consecutive streams without a heartbeat; then the verifier polls
+	streamRetryInterval = 30 * time.Second
+	pollInterval        = 2 * time.Second
 
 	firstPause = 100 * time.Millisecond
 	lastPause  = 5 * time.Second
@@ -41,47 +41,47 @@ const (
 
 // A follower keeps the list of revocations up to date. Only one goroutine uses it.
 type follower struct {
-	issuer  *issuer
-	keys    *keys
-	revoked *revocations
-	opts    Options
-	signer  string // the `iss` that events must have: the issuer in the metadata
+	issuer      *issuer
+	keys        *issuerKeys
+	revoked     *revocations
+	opts        Options
+	eventIssuer string // the issuer in the metadata
 
 	// Events may arrive in any order. When an event arrives, events with smaller numbers may therefore still be
-	// missing. A heartbeat means that all have arrived, so it sets cursor to largest.
-	largest     int64 // the largest number received
-	cursor      int64 // all events up to this number have arrived; reading resumes after it
-	lastCleanup time.Time
+	// missing. A heartbeat means that all have arrived, so it sets cursor to largestNumber.
+	largestNumber int64 // of all events received
+	cursor        int64 // all events up to this number have arrived; reading resumes after it
+	lastCleanup   time.Time
 }
 
 // run follows the stream until ctx ends. While the stream is unavailable, run polls. It also polls if a stream ends
 // without a heartbeat, because each page of a poll makes progress even on a network that cuts streams.
 func (f *follower) run(ctx context.Context) {
-	var failed, short, silent int // consecutive failed rounds, short streams, and streams without heartbeat
-	var streamAt time.Time        // when to try the stream again
+	var failedRounds, shortStreams, silentStreams int // consecutive; silent: without heartbeat
+	var nextStreamAt time.Time
 	f.lastCleanup = time.Now()
 	for ctx.Err() == nil {
 		began := time.Now()
 		about, err := f.issuer.metadata(ctx)
-		f.signer = about.Issuer
-		if err == nil && about.RevocationStream != "" && began.After(streamAt) {
-			var current bool
-			if current, err = f.stream(ctx, about.RevocationStream); current {
-				if short++; time.Since(began) > streamSilence {
-					short = 0
+		f.eventIssuer = about.Issuer
+		if err == nil && about.RevocationStream != "" && began.After(nextStreamAt) {
+			var hadHeartbeat bool
+			if hadHeartbeat, err = f.readStream(ctx, about.RevocationStream); hadHeartbeat {
+				if shortStreams++; time.Since(began) > maxStreamSilence {
+					shortStreams = 0
 				}
-				failed, silent = 0, 0
-				pause(ctx, min(short, 3)) // the stream works, so the wait is brief
+				failedRounds, silentStreams = 0, 0
+				pauseAfterFailures(ctx, min(shortStreams, 3)) // the stream works, so the wait is brief
 				continue
 			}
-			if silent++; silent >= streamTries {
-				streamAt = time.Now().Add(streamRest)
+			if silentStreams++; silentStreams >= maxSilentStreams {
+				nextStreamAt = time.Now().Add(streamRetryInterval)
 			}
 		}
 		if about.RevocationFeed != "" {
-			if pollErr := f.poll(ctx, about.RevocationFeed); pollErr == nil {
-				failed = 0
-				_ = sleep.For(ctx, pollEvery)
+			if pollErr := f.pollAllPages(ctx, about.RevocationFeed); pollErr == nil {
+				failedRounds = 0
+				_ = sleep.For(ctx, pollInterval)
 				continue
 			} else {
 				err = errors.Join(err, pollErr)
@@ -90,30 +90,29 @@ func (f *follower) run(ctx context.Context) {
 		if err == nil {
 			err = errors.New("the issuer's metadata names no revocation feed")
 		} else {
-			f.issuer.invalidate() // the endpoints may have moved
+			f.issuer.invalidateMetadata() // the endpoints may have moved
 		}
-		if ctx.Err() == nil && failed == 0 {
+		if ctx.Err() == nil && failedRounds == 0 {
 			f.opts.Log.Warn("can't read the revocation feed", slog.String("issuer", f.issuer.name), slog.Any("error", err))
 		}
-		streamAt, silent = time.Time{}, 0 // polling fails too, so the stream is not the cause: try it again
-		failed++
-		pause(ctx, failed)
+		nextStreamAt, silentStreams = time.Time{}, 0 // polling fails too, so the stream is not the cause: try it again
+		failedRounds++
+		pauseAfterFailures(ctx, failedRounds)
 	}
 }
 
-// pause waits after a number of consecutive failures (times). The wait doubles with each failure, up to lastPause.
-// Half of it is random (the nanoseconds of the clock), so that verifiers that lost their connections at the same time
-// do not reconnect at the same time.
-func pause(ctx context.Context, times int) {
-	longest := min(firstPause<<min(times, 10), lastPause)
+// The pause doubles with each failure, up to lastPause. Half of it is random (the nanoseconds of the clock), so that
+// verifiers that lost their connections at the same time do not reconnect at the same time.
+func pauseAfterFailures(ctx context.Context, failures int) {
+	longest := min(firstPause<<min(failures, 10), lastPause)
 	_ = sleep.For(ctx, longest/2+time.Duration(time.Now().UnixNano())%(longest/2))
 }
 
-// The method stream reads the stream of events until it ends. Its first result reports whether a heartbeat arrived.
-func (f *follower) stream(ctx context.Context, address string) (current bool, err error) {
+// readStream reads events until the stream ends. The stream worked if it had at least one recent heartbeat.
+func (f *follower) readStream(ctx context.Context, address string) (hadHeartbeat bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	silence := time.AfterFunc(streamSilence, cancel)
+	silence := time.AfterFunc(maxStreamSilence, cancel)
 	defer silence.Stop()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -132,34 +131,34 @@ func (f *follower) stream(ctx context.Context, address string) (current bool, er
 	}
 	lines := bufio.NewScanner(response.Body)
 	lines.Buffer(nil, maxFeedLine)
-	var newest int64 // the largest number in this stream
+	var newestNumber int64
 	for lines.Scan() {
 		token, isData := strings.CutPrefix(lines.Text(), "data:")
 		if !isData {
 			continue // skip the other fields, because the token contains them
 		}
-		event, err := f.verify(ctx, strings.TrimPrefix(token, " "))
+		event, err := f.verifyEvent(ctx, strings.TrimPrefix(token, " "))
 		if err == nil {
-			err = f.take(event)
+			err = f.processEvent(event)
 		}
 		if err != nil {
-			return current, err
+			return hadHeartbeat, err
 		}
-		// Only a heartbeat or a new number keeps the stream open. Heartbeats count, because f.take has checked that
-		// they are recent. An event with an old number does not count, because an attacker can replay it. New numbers
-		// count, because after many sessions have ended at once, many events arrive before the next heartbeat.
+		// Only a heartbeat or a new number keeps the stream open. Heartbeats count, because processEvent has checked
+		// that they are recent. An event with an old number does not count, because an attacker can replay it. New
+		// numbers count, because after many sessions have ended at once, many events arrive before the next
+		// heartbeat.
 		isHeartbeat := event.Kind == secevent.Heartbeat
-		if isHeartbeat || event.Number > newest {
-			newest = max(newest, event.Number)
-			silence.Reset(streamSilence)
+		if isHeartbeat || event.Number > newestNumber {
+			newestNumber = max(newestNumber, event.Number)
+			silence.Reset(maxStreamSilence)
 		}
-		current = current || isHeartbeat
+		hadHeartbeat = hadHeartbeat || isHeartbeat
 	}
-	return current, lines.Err()
+	return hadHeartbeat, lines.Err()
 }
 
-// poll reads the feed page by page to its end.
-func (f *follower) poll(ctx context.Context, feed string) error {
+func (f *follower) pollAllPages(ctx context.Context, feed string) error {
 	address, err := url.Parse(feed)
 	if err != nil {
 		return err
@@ -168,11 +167,11 @@ func (f *follower) poll(ctx context.Context, feed string) error {
 		query := address.Query()
 		query.Set("after", strconv.FormatInt(after, 10))
 		address.RawQuery = query.Encode()
-		document, _, err := f.issuer.get(ctx, address.String(), maxFeedPage)
+		document, _, err := f.issuer.fetchDocument(ctx, address.String(), maxFeedPage)
 		if err != nil {
 			return fmt.Errorf("read the revocation feed: %w", err)
 		}
-		next, err := f.takePage(ctx, document)
+		next, err := f.processPage(ctx, document)
 		if err != nil || next == 0 {
 			return err
 		}
@@ -183,9 +182,10 @@ func (f *follower) poll(ctx context.Context, feed string) error {
 	}
 }
 
-// takePage processes a response to a poll: first its events, then its heartbeat. It returns the cursor of the next
-// page, or 0 after the last page. After a restore from a backup, this cursor may be smaller than the previous one.
-func (f *follower) takePage(ctx context.Context, document []byte) (next int64, err error) {
+// processPage processes the response to a poll: first its events, then its heartbeat. It returns the cursor of the
+// next page, or 0 after the last page. After a restore from a backup, this cursor may be smaller than the previous
+// one.
+func (f *follower) processPage(ctx context.Context, document []byte) (next int64, err error) {
 	var page struct {
 		SETs map[string]string `json:"sets"`
 		More bool              `json:"moreAvailable"`
@@ -196,7 +196,7 @@ func (f *follower) takePage(ctx context.Context, document []byte) (next int64, e
 	}
 	var heartbeat *secevent.Event
 	for _, token := range page.SETs {
-		event, err := f.verify(ctx, token)
+		event, err := f.verifyEvent(ctx, token)
 		if err != nil {
 			return 0, err
 		}
@@ -204,7 +204,7 @@ func (f *follower) takePage(ctx context.Context, document []byte) (next int64, e
 			heartbeat = &event
 			continue
 		}
-		f.record(event)
+		f.storeRevocation(event)
 	}
 	if page.More {
 		if page.Next < 1 {
@@ -215,27 +215,27 @@ func (f *follower) takePage(ctx context.Context, document []byte) (next int64, e
 	if heartbeat == nil {
 		return 0, errors.New("the revocation feed ends without a heartbeat")
 	}
-	return 0, f.take(*heartbeat)
+	return 0, f.processEvent(*heartbeat)
 }
 
-// verify verifies a token of the feed and returns its event. If the token's key is unknown, it reads the JWKS again.
-func (f *follower) verify(ctx context.Context, token string) (secevent.Event, error) {
-	set, err := f.keys.current(ctx)
+// verifyEvent reads the JWKS again if the token's key is unknown.
+func (f *follower) verifyEvent(ctx context.Context, token string) (secevent.Event, error) {
+	set, err := f.keys.currentKeys(ctx)
 	if err != nil {
 		return secevent.Event{}, err
 	}
 	unknown := false
 	find := func(kid string) (accesstoken.Key, bool) {
-		key, ok := set.keys[kid]
+		key, ok := set.byID[kid]
 		unknown = !ok
 		return key, ok
 	}
-	event, err := secevent.Verify(token, find, f.signer, f.opts.Audience)
+	event, err := secevent.Verify(token, find, f.eventIssuer, f.opts.Audience)
 	if unknown {
-		if set, err = f.keys.reread(ctx); err != nil {
+		if set, err = f.keys.rereadUnlessRecent(ctx); err != nil {
 			return secevent.Event{}, err
 		}
-		event, err = secevent.Verify(token, find, f.signer, f.opts.Audience)
+		event, err = secevent.Verify(token, find, f.eventIssuer, f.opts.Audience)
 	}
 	if err != nil {
 		return secevent.Event{}, fmt.Errorf("the revocation feed: %w", err)
@@ -243,36 +243,35 @@ func (f *follower) verify(ctx context.Context, token string) (secevent.Event, er
 	return event, nil
 }
 
-// record stores the revocation that an event reports. It skips events of an unknown kind, because a newer server may
-// send them.
-func (f *follower) record(event secevent.Event) {
-	f.largest = max(f.largest, event.Number)
+// storeRevocation skips events of an unknown kind, because a newer server may send them.
+func (f *follower) storeRevocation(event secevent.Event) {
+	f.largestNumber = max(f.largestNumber, event.Number)
 	switch event.Kind {
 	case secevent.SessionRevoked:
 		f.revoked.endSession(event.Session, time.Now())
 	case secevent.ClaimsChanged:
-		f.revoked.changeClaims(event.User, event.At, time.Now())
+		f.revoked.recordRoleChange(event.User, event.At, time.Now())
 	}
 }
 
-// The method take processes an event of the stream, or the heartbeat of a poll. It returns an error if a heartbeat is
-// not recent.
-func (f *follower) take(event secevent.Event) error {
+// processEvent returns an error if a heartbeat is not recent. The event is from the stream, or the heartbeat of a
+// poll.
+func (f *follower) processEvent(event secevent.Event) error {
 	if event.Kind != secevent.Heartbeat {
-		f.record(event)
+		f.storeRevocation(event)
 		return nil
 	}
 	issued := time.Unix(event.IssuedAt, 0)
 	late := f.opts.Now().Sub(issued) - f.opts.Leeway - time.Second // a second less, because `iat` is rounded down
-	if late > streamSilence || -late > 2*f.opts.Leeway+time.Second {
+	if late > maxStreamSilence || -late > 2*f.opts.Leeway+time.Second {
 		return fmt.Errorf("the revocation feed: the heartbeat of %s is replayed, or a clock is wrong",
 			issued.UTC().Format(time.RFC3339))
 	}
 	if event.Head < f.cursor {
-		f.largest = event.Head // the store was restored from a backup, so numbers start again
+		f.largestNumber = event.Head // the store was restored from a backup, so numbers start again
 	}
-	f.cursor = f.largest
-	f.revoked.markCurrent(time.Now().Add(-max(late, 0)))
+	f.cursor = f.largestNumber
+	f.revoked.markComplete(time.Now().Add(-max(late, 0)))
 	return f.cleanUp()
 }
 
@@ -286,7 +285,7 @@ func (f *follower) cleanUp() error {
 	f.lastCleanup = now
 	f.revoked.deleteExpired(now)
 	if f.revoked.takeOverflow() {
-		f.largest, f.cursor = 0, 0
+		f.largestNumber, f.cursor = 0, 0
 		return errors.New("the revocation feed: more revocations than fit into memory; reading it from the beginning")
 	}
 	return nil

@@ -20,15 +20,15 @@ import (
 
 // A fakeFeed is an issuer with a revocation feed, in synthetic time. The test creates the events.
 type fakeFeed struct {
-	*issuer
+	*fakeIssuer
 	key    accesstoken.Key
 	opened chan *fakeStream
 
-	mu          sync.Mutex
-	down        bool                         // all requests fail
-	pollOnly    bool                         // the stream is unavailable
-	page        func(after string) *feedPage // returns the response to a poll; if nil, polls get 503
-	pollCursors []string                     // the parameter `after` of each poll
+	mu            sync.Mutex
+	isUnreachable bool
+	streamDown    bool
+	respondToPoll func(after string) *feedPage // if nil, polls get 503
+	pollCursors   []string                     // the parameter `after` of each poll
 }
 
 type feedPage struct {
@@ -40,14 +40,14 @@ type feedPage struct {
 // A fakeStream is the response to one request for the stream.
 type fakeStream struct {
 	*io.PipeWriter
-	f     *fakeFeed
-	after string // the Last-Event-ID of the request
+	f           *fakeFeed
+	lastEventID string
 }
 
 func newFakeFeed(t testing.TB) *fakeFeed {
 	t.Helper()
 	k := newKey(t, accesstoken.ES256)
-	f := &fakeFeed{issuer: newFakeIssuer(k), key: k, opened: make(chan *fakeStream, 10_000)}
+	f := &fakeFeed{fakeIssuer: newFakeIssuer(k), key: k, opened: make(chan *fakeStream, 10_000)}
 	f.answer("/.well-known/openid-configuration", 200, fmt.Sprintf(
 		`{"issuer":%q,"jwks_uri":%q,"revocation_feed_endpoint":%q,"revocation_stream_endpoint":%q}`,
 		f.url, f.url+"/jwks", f.url+"/revocations", f.url+"/revocations/stream"))
@@ -61,19 +61,19 @@ func (f *fakeFeed) RoundTrip(r *http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {kind}}, Body: body, Request: r}
 	}
 	switch {
-	case f.down:
+	case f.isUnreachable:
 		return nil, io.ErrUnexpectedEOF
-	case r.URL.Path == "/revocations/stream" && !f.pollOnly:
+	case r.URL.Path == "/revocations/stream" && !f.streamDown:
 		body, w := io.Pipe()
 		context.AfterFunc(r.Context(), func() { _ = w.CloseWithError(context.Canceled) })
 		f.opened <- &fakeStream{w, f, r.Header.Get("Last-Event-ID")}
 		return answer(200, "text/event-stream", body), nil
 	case r.URL.Path == "/revocations":
 		f.pollCursors = append(f.pollCursors, r.URL.Query().Get("after"))
-		if f.page == nil {
+		if f.respondToPoll == nil {
 			return answer(503, "application/problem+json", http.NoBody), nil
 		}
-		next := f.page(r.URL.Query().Get("after"))
+		next := f.respondToPoll(r.URL.Query().Get("after"))
 		page := map[string]any{"sets": map[string]string{}, "moreAvailable": next.more, "next": next.next}
 		for n, token := range next.sets {
 			page["sets"].(map[string]string)[fmt.Sprint(n)] = token
@@ -81,20 +81,20 @@ func (f *fakeFeed) RoundTrip(r *http.Request) (*http.Response, error) {
 		text, err := json.Marshal(page)
 		return answer(200, "application/json", io.NopCloser(strings.NewReader(string(text)))), err
 	}
-	return f.issuer.RoundTrip(r)
+	return f.fakeIssuer.RoundTrip(r)
 }
 
 // setPolling sets the responses to polls. If pollOnly is true, it also disables the stream.
 func (f *fakeFeed) setPolling(pollOnly bool, page func(after string) *feedPage) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.pollOnly, f.page, f.pollCursors = pollOnly, page, nil
+	f.streamDown, f.respondToPoll, f.pollCursors = pollOnly, page, nil
 }
 
 func (f *fakeFeed) setDown(down bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.down = down
+	f.isUnreachable = down
 }
 
 func (f *fakeFeed) polls() []string {
@@ -110,8 +110,7 @@ func (f *fakeFeed) verifier(t testing.TB, failClosed bool) *verify.Verifier {
 	return v
 }
 
-// token returns a valid access token of a session.
-func (f *fakeFeed) token(t testing.TB, session string) string {
+func (f *fakeFeed) accessToken(t testing.TB, session string) string {
 	t.Helper()
 	now := time.Now().Unix()
 	return f.sign(t, f.key, func(c *accesstoken.Claims) {
@@ -119,8 +118,7 @@ func (f *fakeFeed) token(t testing.TB, session string) string {
 	})
 }
 
-// next waits until the verifier opens another stream, and returns it.
-func (f *fakeFeed) next(t testing.TB) *fakeStream {
+func (f *fakeFeed) awaitNextStream(t testing.TB) *fakeStream {
 	t.Helper()
 	select {
 	case s := <-f.opened:
@@ -153,8 +151,7 @@ func (f *fakeFeed) heartbeat(t testing.TB, head int64) string {
 	return f.event(t, func(e *secevent.Event) { e.Kind, e.Head = secevent.Heartbeat, head })
 }
 
-// send sends events, and waits until the verifier has processed them.
-func (s *fakeStream) send(tokens ...string) {
+func (s *fakeStream) sendAndAwait(tokens ...string) {
 	for _, token := range tokens {
 		_, _ = fmt.Fprintf(s, "event: set\ndata: %s\n\n", token)
 	}
@@ -166,14 +163,14 @@ func (s *fakeStream) cut() {
 	synctest.Wait()
 }
 
-// withFeed runs a test in synthetic time against a verifier that follows a fake feed.
-func withFeed(t *testing.T, failClosed bool, test func(*testing.T, *fakeFeed, *verify.Verifier)) {
+// runWithFakeFeed runs the test in synthetic time.
+func runWithFakeFeed(t *testing.T, failClosed bool, test func(*testing.T, *fakeFeed, *verify.Verifier)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeFeed(t)
 		v := f.verifier(t, failClosed)
 		defer v.Close()
-		if _, err := v.Verify(t.Context(), f.token(t, "first")); err != nil && !failClosed {
+		if _, err := v.Verify(t.Context(), f.accessToken(t, "first")); err != nil && !failClosed {
 			t.Fatal(err)
 		}
 		test(t, f, v)
@@ -182,61 +179,61 @@ func withFeed(t *testing.T, failClosed bool, test func(*testing.T, *fakeFeed, *v
 
 func wantAfter(t testing.TB, s *fakeStream, want string) {
 	t.Helper()
-	if s.after != want {
-		t.Errorf("the stream was requested after %q, want %q", s.after, want)
+	if s.lastEventID != want {
+		t.Errorf("the stream was requested after %q, want %q", s.lastEventID, want)
 	}
 }
 
 // The verifier must process repeated and reordered events. Only a heartbeat may advance its cursor (Last-Event-ID),
 // because smaller numbers may be missing before the heartbeat.
 func TestRepeatedAndReorderedEventsAreProcessed(t *testing.T) {
-	withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
-		s := f.next(t)
+	runWithFakeFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+		s := f.awaitNextStream(t)
 		wantAfter(t, s, "0")
-		s.send(f.sessionEnd(t, 3, "s3"), f.sessionEnd(t, 1, "s1"), f.sessionEnd(t, 1, "s1"))
-		wantError(t, v, f.token(t, "s1"), verify.ErrRevoked)
-		wantError(t, v, f.token(t, "s2"), nil)
-		wantError(t, v, f.token(t, "s3"), verify.ErrRevoked)
+		s.sendAndAwait(f.sessionEnd(t, 3, "s3"), f.sessionEnd(t, 1, "s1"), f.sessionEnd(t, 1, "s1"))
+		wantError(t, v, f.accessToken(t, "s1"), verify.ErrRevoked)
+		wantError(t, v, f.accessToken(t, "s2"), nil)
+		wantError(t, v, f.accessToken(t, "s3"), verify.ErrRevoked)
 		s.cut() // cut before event 2 is sent
 
-		s = f.next(t)
+		s = f.awaitNextStream(t)
 		wantAfter(t, s, "0")
-		s.send(f.sessionEnd(t, 3, "s3"), f.sessionEnd(t, 2, "s2"), f.sessionEnd(t, 1, "s1"), f.heartbeat(t, 3))
-		wantError(t, v, f.token(t, "s2"), verify.ErrRevoked)
+		s.sendAndAwait(f.sessionEnd(t, 3, "s3"), f.sessionEnd(t, 2, "s2"), f.sessionEnd(t, 1, "s1"), f.heartbeat(t, 3))
+		wantError(t, v, f.accessToken(t, "s2"), verify.ErrRevoked)
 		s.cut()
 
-		s = f.next(t)
+		s = f.awaitNextStream(t)
 		wantAfter(t, s, "3")
-		s.send(f.sessionEnd(t, 5, "s5"), f.heartbeat(t, 4)) // heartbeat 4 was created before event 5
+		s.sendAndAwait(f.sessionEnd(t, 5, "s5"), f.heartbeat(t, 4)) // heartbeat 4 was created before event 5
 		s.cut()
-		wantAfter(t, f.next(t), "5")
+		wantAfter(t, f.awaitNextStream(t), "5")
 	})
 }
 
 func TestARoleChangeRejectsOlderTokens(t *testing.T) {
-	withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
-		old := f.token(t, "s1")
+	runWithFakeFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+		old := f.accessToken(t, "s1")
 		time.Sleep(time.Second)
-		f.next(t).send(
+		f.awaitNextStream(t).sendAndAwait(
 			f.event(t, func(e *secevent.Event) { e.Number, e.Kind, e.User = 1, secevent.ClaimsChanged, "ada" }))
 		wantError(t, v, old, verify.ErrExpired)
-		wantError(t, v, f.token(t, "s1"), nil)
+		wantError(t, v, f.accessToken(t, "s1"), nil)
 	})
 }
 
 // The verifier must skip a kind of event that it does not know, because a newer server may send it.
 func TestAnEventOfAnUnknownKindIsSkipped(t *testing.T) {
-	withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+	runWithFakeFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		now := time.Now().Unix()
 		payload := fmt.Sprintf(`{"iss":%q,"aud":%q,"iat":%d,"jti":"n","number":7,"sub_id":{"format":"opaque","id":"s1"},"events":{"https://example.com/new":{}}}`, f.url, f.url, now)
 		unknown, err := accesstoken.SignAs(f.key, "secevent+jwt", []byte(payload))
 		must(t, err)
-		s := f.next(t)
-		s.send(unknown, f.sessionEnd(t, 8, "s2"), f.heartbeat(t, 8))
-		wantError(t, v, f.token(t, "s1"), nil)
-		wantError(t, v, f.token(t, "s2"), verify.ErrRevoked)
+		s := f.awaitNextStream(t)
+		s.sendAndAwait(unknown, f.sessionEnd(t, 8, "s2"), f.heartbeat(t, 8))
+		wantError(t, v, f.accessToken(t, "s1"), nil)
+		wantError(t, v, f.accessToken(t, "s2"), verify.ErrRevoked)
 		s.cut()
-		wantAfter(t, f.next(t), "8")
+		wantAfter(t, f.awaitNextStream(t), "8")
 	})
 }
 
@@ -272,26 +269,26 @@ func TestEventsWithoutAValidSignatureAreRejected(t *testing.T) {
 		"without a number": func(t testing.TB, f *fakeFeed) string {
 			return f.event(t, func(e *secevent.Event) { e.Session = "s1" })
 		},
-		"an access token":            func(t testing.TB, f *fakeFeed) string { return f.token(t, "s1") },
+		"an access token":            func(t testing.TB, f *fakeFeed) string { return f.accessToken(t, "s1") },
 		"empty":                      func(testing.TB, *fakeFeed) string { return "" },
 		"1 MiB without a line break": func(testing.TB, *fakeFeed) string { return strings.Repeat("a", 1<<20) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
-				f.next(t).send(forge(t, f))
-				wantError(t, v, f.token(t, "s1"), nil)
-				s := f.next(t) // because the verifier closed the stream with the forged event
+			runWithFakeFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+				f.awaitNextStream(t).sendAndAwait(forge(t, f))
+				wantError(t, v, f.accessToken(t, "s1"), nil)
+				s := f.awaitNextStream(t) // because the verifier closed the stream with the forged event
 				wantAfter(t, s, "0")
-				s.send(f.sessionEnd(t, 1, "s9"))
-				wantError(t, v, f.token(t, "s9"), verify.ErrRevoked)
-				wantError(t, v, f.token(t, "s1"), nil)
+				s.sendAndAwait(f.sessionEnd(t, 1, "s9"))
+				wantError(t, v, f.accessToken(t, "s9"), verify.ErrRevoked)
+				wantError(t, v, f.accessToken(t, "s1"), nil)
 			})
 		})
 	}
 }
 
 func TestAnEventIsRejectedAsAnAccessToken(t *testing.T) {
-	withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+	runWithFakeFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		wantError(t, v, f.sessionEnd(t, 1, "s1"), verify.ErrInvalid)
 		wantError(t, v, f.heartbeat(t, 1), verify.ErrInvalid)
 	})
@@ -300,93 +297,93 @@ func TestAnEventIsRejectedAsAnAccessToken(t *testing.T) {
 // A stream must stay open while new events arrive, even without a heartbeat for longer than the timeout. This happens
 // after many sessions end at once.
 func TestAStreamOfNewEventsWithoutAHeartbeatStaysOpen(t *testing.T) {
-	withFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
-		s := f.next(t)
+	runWithFakeFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+		s := f.awaitNextStream(t)
 		for n := range int64(30) {
-			s.send(f.sessionEnd(t, n+1, fmt.Sprint("s", n+1)))
+			s.sendAndAwait(f.sessionEnd(t, n+1, fmt.Sprint("s", n+1)))
 			time.Sleep(time.Second)
 		}
-		s.send(f.heartbeat(t, 30))
+		s.sendAndAwait(f.heartbeat(t, 30))
 		if len(f.opened) != 0 {
 			t.Error("the verifier closed a stream that sent new events")
 		}
-		wantError(t, v, f.token(t, "s30"), verify.ErrRevoked)
-		wantError(t, v, f.token(t, "s31"), nil)
+		wantError(t, v, f.accessToken(t, "s30"), verify.ErrRevoked)
+		wantError(t, v, f.accessToken(t, "s31"), nil)
 	})
 }
 
 // If a stream sends only repeated events and no heartbeat, the verifier must close it and poll.
 func TestAStreamWithoutAHeartbeatIsReplacedByPolling(t *testing.T) {
-	withFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+	runWithFakeFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		f.setPolling(false, func(after string) *feedPage {
 			if after == "0" {
 				return &feedPage{sets: []string{f.sessionEnd(t, 1, "s1")}, more: true, next: 1}
 			}
 			return &feedPage{sets: []string{f.sessionEnd(t, 2, "s2"), f.heartbeat(t, 2)}}
 		})
-		s := f.next(t)
+		s := f.awaitNextStream(t)
 		for range 9 {
-			s.send(f.sessionEnd(t, 1, "s1"))
+			s.sendAndAwait(f.sessionEnd(t, 1, "s1"))
 			time.Sleep(time.Second)
 		}
-		wantError(t, v, f.token(t, "s2"), verify.ErrRevoked)
-		wantError(t, v, f.token(t, "s3"), nil)
-		wantAfter(t, f.next(t), "2")
+		wantError(t, v, f.accessToken(t, "s2"), verify.ErrRevoked)
+		wantError(t, v, f.accessToken(t, "s3"), nil)
+		wantAfter(t, f.awaitNextStream(t), "2")
 	})
 }
 
 // The verifier must ignore old heartbeats, because an attacker on the network may replay them to hide a revocation.
 func TestAReplayedHeartbeatDoesNotCount(t *testing.T) {
-	withFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+	runWithFakeFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		old := f.heartbeat(t, 0)
-		s := f.next(t)
-		wantError(t, v, f.token(t, "s1"), verify.ErrUnavailable)
-		s.send(old)
-		wantError(t, v, f.token(t, "s1"), nil)
+		s := f.awaitNextStream(t)
+		wantError(t, v, f.accessToken(t, "s1"), verify.ErrUnavailable)
+		s.sendAndAwait(old)
+		wantError(t, v, f.accessToken(t, "s1"), nil)
 		f.setPolling(false, func(string) *feedPage { return &feedPage{sets: []string{old}} })
 		for range 40 { // every stream replays the heartbeat
-			s.send(old)
+			s.sendAndAwait(old)
 			time.Sleep(time.Second)
 			select {
 			case s = <-f.opened:
 			default:
 			}
 		}
-		wantError(t, v, f.token(t, "s1"), verify.ErrUnavailable)
+		wantError(t, v, f.accessToken(t, "s1"), verify.ErrUnavailable)
 		f.setPolling(false, func(string) *feedPage { return &feedPage{sets: []string{f.heartbeat(t, 0)}} })
 		time.Sleep(15 * time.Second) // during this time, the stream sends nothing
-		wantError(t, v, f.token(t, "s1"), nil)
+		wantError(t, v, f.accessToken(t, "s1"), nil)
 	})
 }
 
 func TestAHeartbeatFromTheFutureIsRejected(t *testing.T) {
-	withFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+	runWithFakeFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		ahead := func(d time.Duration) string {
 			return f.event(t, func(e *secevent.Event) {
 				e.Kind, e.IssuedAt = secevent.Heartbeat, time.Now().Add(d).Unix()
 			})
 		}
-		f.next(t).send(ahead(time.Minute))
-		wantError(t, v, f.token(t, "s1"), verify.ErrUnavailable)
-		f.next(t).send(ahead(-4 * time.Second)) // within the tolerance
-		wantError(t, v, f.token(t, "s1"), nil)
+		f.awaitNextStream(t).sendAndAwait(ahead(time.Minute))
+		wantError(t, v, f.accessToken(t, "s1"), verify.ErrUnavailable)
+		f.awaitNextStream(t).sendAndAwait(ahead(-4 * time.Second)) // within the tolerance
+		wantError(t, v, f.accessToken(t, "s1"), nil)
 	})
 }
 
 // The verifier must replace a stream after three missing heartbeats. With FailClosed, it must reject tokens after ten
 // seconds of silence.
 func TestASilentStreamIsReplacedAndTokensAreRejected(t *testing.T) {
-	withFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
-		f.next(t).send(f.heartbeat(t, 0))
+	runWithFakeFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+		f.awaitNextStream(t).sendAndAwait(f.heartbeat(t, 0))
 		time.Sleep(10 * time.Second)
-		wantError(t, v, f.token(t, "s1"), nil)
+		wantError(t, v, f.accessToken(t, "s1"), nil)
 		time.Sleep(time.Second)
-		wantError(t, v, f.token(t, "s1"), verify.ErrUnavailable)
+		wantError(t, v, f.accessToken(t, "s1"), verify.ErrUnavailable)
 		if len(f.opened) == 0 {
 			t.Error("the verifier still reads the silent stream")
 		}
-		(<-f.opened).send(f.heartbeat(t, 0))
-		wantError(t, v, f.token(t, "s1"), nil)
+		(<-f.opened).sendAndAwait(f.heartbeat(t, 0))
+		wantError(t, v, f.accessToken(t, "s1"), nil)
 	})
 }
 
@@ -395,14 +392,14 @@ func TestTheFeedIsPolledWhenTheStreamIsUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeFeed(t)
 		var mu sync.Mutex
-		var ended int64 // number of ended sessions: s1, s2, …
+		var endedCount int64
 		f.setPolling(true, func(after string) *feedPage {
 			mu.Lock()
 			defer mu.Unlock()
 			var last int64
 			_, _ = fmt.Sscan(after, &last)
-			if last >= ended {
-				return &feedPage{sets: []string{f.heartbeat(t, ended)}}
+			if last >= endedCount {
+				return &feedPage{sets: []string{f.heartbeat(t, endedCount)}}
 			}
 			return &feedPage{sets: []string{f.sessionEnd(t, last+1, fmt.Sprint("s", last+1))}, more: true,
 				next: last + 1} // each page has one event
@@ -410,18 +407,18 @@ func TestTheFeedIsPolledWhenTheStreamIsUnavailable(t *testing.T) {
 		v := f.verifier(t, true)
 		defer v.Close()
 		must(t, v.Ready(t.Context()))
-		wantError(t, v, f.token(t, "s1"), nil)
+		wantError(t, v, f.accessToken(t, "s1"), nil)
 		mu.Lock()
-		ended = 3
+		endedCount = 3
 		mu.Unlock()
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		for _, session := range []string{"s1", "s2", "s3"} {
-			wantError(t, v, f.token(t, session), verify.ErrRevoked)
+			wantError(t, v, f.accessToken(t, session), verify.ErrRevoked)
 		}
-		wantError(t, v, f.token(t, "s4"), nil)
+		wantError(t, v, f.accessToken(t, "s4"), nil)
 		f.setPolling(false, nil)
-		s := f.next(t) // the verifier must try the stream again
+		s := f.awaitNextStream(t) // the verifier must try the stream again
 		wantAfter(t, s, "3")
 	})
 }
@@ -443,48 +440,48 @@ func TestPollingReadsARestartedFeedToItsEnd(t *testing.T) {
 			return &feedPage{sets: []string{f.sessionEnd(t, 2, "s2"), f.heartbeat(t, 2)}}
 		})
 		time.Sleep(3 * time.Second)
-		wantError(t, v, f.token(t, "s1"), verify.ErrRevoked)
-		wantError(t, v, f.token(t, "s2"), verify.ErrRevoked)
-		wantError(t, v, f.token(t, "s3"), nil)
+		wantError(t, v, f.accessToken(t, "s1"), verify.ErrRevoked)
+		wantError(t, v, f.accessToken(t, "s2"), verify.ErrRevoked)
+		wantError(t, v, f.accessToken(t, "s3"), nil)
 	})
 }
 
 // After the issuer's store was restored from a backup, it assigns the same numbers again. The verifier must then
 // continue after the smaller number.
 func TestARestartedFeedIsReadFromItsNewHead(t *testing.T) {
-	withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
-		s := f.next(t)
-		s.send(f.sessionEnd(t, 100, "s100"), f.heartbeat(t, 100))
+	runWithFakeFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+		s := f.awaitNextStream(t)
+		s.sendAndAwait(f.sessionEnd(t, 100, "s100"), f.heartbeat(t, 100))
 		s.cut()
-		s = f.next(t)
+		s = f.awaitNextStream(t)
 		wantAfter(t, s, "100")
-		s.send(f.heartbeat(t, 40))
+		s.sendAndAwait(f.heartbeat(t, 40))
 		s.cut()
-		s = f.next(t)
+		s = f.awaitNextStream(t)
 		wantAfter(t, s, "40")
-		s.send(f.sessionEnd(t, 41, "s41"), f.heartbeat(t, 41))
-		wantError(t, v, f.token(t, "s41"), verify.ErrRevoked)
-		wantError(t, v, f.token(t, "s100"), verify.ErrRevoked)
+		s.sendAndAwait(f.sessionEnd(t, 41, "s41"), f.heartbeat(t, 41))
+		wantError(t, v, f.accessToken(t, "s41"), verify.ErrRevoked)
+		wantError(t, v, f.accessToken(t, "s100"), verify.ErrRevoked)
 		s.cut()
-		wantAfter(t, f.next(t), "41")
+		wantAfter(t, f.awaitNextStream(t), "41")
 	})
 }
 
 func TestRequestsToAnIssuerThatIsDownAreSpacedOut(t *testing.T) {
-	withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
-		s := f.next(t)
+	runWithFakeFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+		s := f.awaitNextStream(t)
 		f.setPolling(false, nil)
-		s.send(f.sessionEnd(t, 1, "s1"), f.heartbeat(t, 1))
+		s.sendAndAwait(f.sessionEnd(t, 1, "s1"), f.heartbeat(t, 1))
 		f.setDown(true)
 		s.cut()
 		time.Sleep(time.Hour)
 		if len(f.opened) != 0 {
 			t.Error("a stream was opened while the issuer is down")
 		}
-		wantError(t, v, f.token(t, "s1"), verify.ErrRevoked) // revocations remain known
+		wantError(t, v, f.accessToken(t, "s1"), verify.ErrRevoked) // revocations remain known
 		f.setDown(false)
 		recovered := time.Now()
-		s = f.next(t)
+		s = f.awaitNextStream(t)
 		if took := time.Since(recovered); took > 5*time.Second {
 			t.Errorf("the verifier reconnected after %s", took)
 		}
@@ -499,11 +496,11 @@ func TestRequestsToAnIssuerThatIsDownAreSpacedOut(t *testing.T) {
 }
 
 func TestReconnectionsToAStreamThatIsAlwaysCutAreSpacedOut(t *testing.T) {
-	withFeed(t, false, func(t *testing.T, f *fakeFeed, _ *verify.Verifier) {
+	runWithFakeFeed(t, false, func(t *testing.T, f *fakeFeed, _ *verify.Verifier) {
 		began, streams := time.Now(), 0
 		for time.Since(began) < 10*time.Minute {
-			s := f.next(t)
-			s.send(f.heartbeat(t, 0))
+			s := f.awaitNextStream(t)
+			s.sendAndAwait(f.heartbeat(t, 0))
 			s.cut()
 			streams++
 		}

@@ -18,12 +18,12 @@ import (
 func TestFetchFromAnInternalAddress(t *testing.T) {
 	t.Parallel()
 	const public = "https://id.example.com"
-	s := start(t, func(o *watchword.Options) { o.PublicURL, o.Now = public, nil })
+	s := startServer(t, func(o *watchword.Options) { o.PublicURL, o.Now = public, nil })
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { s.engine.Run(ctx) })
 	t.Cleanup(func() { cancel(); running.Wait() })
-	in := s.signUp(t, "ada@example.com")
+	in := s.signUpAndSignIn(t, "ada@example.com")
 
 	v := newVerifier(t, public, verify.Options{FetchFrom: s.url, FailClosed: true})
 	within, stop := context.WithTimeout(t.Context(), 20*time.Second)

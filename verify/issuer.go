@@ -25,15 +25,15 @@ const (
 // rejects metadata that does not name the configured issuer (RFC 8414, section 3.3). A token therefore can't direct
 // the verifier to another server.
 //
-// An issuer with the field named set is an exception. Its configured issuer may be a mere name in the `iss` of access
-// tokens, so the metadata may name another issuer. The verifier then trusts the server at Options.FetchFrom. The
-// shared secret authenticates the tokens and the feed.
+// An exception is an issuer with isNamed. Its configured name may be a mere name in the `iss` of access tokens, so
+// the metadata may name another issuer. The verifier then trusts the server at Options.FetchFrom. The shared secret
+// authenticates the tokens and the feed.
 type issuer struct {
-	name   string // exactly as configured
-	named  bool   // the metadata may name another issuer
-	from   string // origin to fetch from; "" for the issuer's own origin
-	client *http.Client
-	own    *http.Transport // nil if the caller passed the client
+	name         string // exactly as configured
+	isNamed      bool   // the metadata may name another issuer
+	fetchOrigin  string // Options.FetchFrom; "" for the issuer's own origin
+	client       *http.Client
+	ownTransport *http.Transport // nil if the caller passed the client
 
 	lock   chan struct{} // a channel of capacity 1, because a mutex can't wait with a context
 	cached *metadata     // lock guards cached and readAt
@@ -49,9 +49,9 @@ type metadata struct {
 }
 
 func newIssuer(name string, named bool, from string, client *http.Client) *issuer {
-	i := &issuer{name: name, named: named, from: from, lock: make(chan struct{}, 1)}
+	i := &issuer{name: name, isNamed: named, fetchOrigin: from, lock: make(chan struct{}, 1)}
 	if client == nil {
-		i.own = &http.Transport{
+		i.ownTransport = &http.Transport{
 			Proxy:                 http.ProxyFromEnvironment,
 			DialContext:           (&net.Dialer{Timeout: fetchTimeout}).DialContext,
 			TLSHandshakeTimeout:   fetchTimeout,
@@ -60,7 +60,7 @@ func newIssuer(name string, named bool, from string, client *http.Client) *issue
 			IdleConnTimeout:       time.Minute,
 			ResponseHeaderTimeout: fetchTimeout,
 		}
-		client = &http.Client{Transport: i.own}
+		client = &http.Client{Transport: i.ownTransport}
 	}
 	copied := *client
 	copied.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -69,13 +69,12 @@ func newIssuer(name string, named bool, from string, client *http.Client) *issue
 }
 
 func (i *issuer) close() {
-	if i.own != nil {
-		i.own.CloseIdleConnections()
+	if i.ownTransport != nil {
+		i.ownTransport.CloseIdleConnections()
 	}
 }
 
-// metadata returns the issuer's metadata. If the cached document is more than an hour old, metadata fetches a new
-// one.
+// metadata returns the cached document if it is at most an hour old, and otherwise fetches it.
 func (i *issuer) metadata(ctx context.Context) (metadata, error) {
 	select {
 	case i.lock <- struct{}{}:
@@ -89,7 +88,7 @@ func (i *issuer) metadata(ctx context.Context) (metadata, error) {
 	var found metadata
 	var err error
 	for _, address := range i.metadataURLs() {
-		if found, err = i.readMetadata(ctx, i.locate(address)); err == nil {
+		if found, err = i.readMetadata(ctx, i.fetchURL(address)); err == nil {
 			i.cached, i.readAt = &found, time.Now()
 			return found, nil
 		}
@@ -101,16 +100,15 @@ func (i *issuer) metadata(ctx context.Context) (metadata, error) {
 	return metadata{}, fmt.Errorf("read metadata: %w", err)
 }
 
-// invalidate discards the cached metadata. Callers use it when a request to an endpoint failed, because the endpoint
-// may have moved.
-func (i *issuer) invalidate() {
+// invalidateMetadata is for requests to an endpoint that failed, because the endpoint may have moved.
+func (i *issuer) invalidateMetadata() {
 	i.lock <- struct{}{}
 	i.cached = nil
 	<-i.lock
 }
 
 func (i *issuer) readMetadata(ctx context.Context, address string) (metadata, error) {
-	body, _, err := i.get(ctx, address, maxMetadata)
+	body, _, err := i.fetchDocument(ctx, address, maxMetadata)
 	if err != nil {
 		return metadata{}, err
 	}
@@ -118,10 +116,10 @@ func (i *issuer) readMetadata(ctx context.Context, address string) (metadata, er
 	if err := json.Unmarshal(body, &found); err != nil {
 		return metadata{}, fmt.Errorf("%s is not metadata: %w", address, err)
 	}
-	if found.Issuer != i.name && !i.named {
+	if found.Issuer != i.name && !i.isNamed {
 		return metadata{}, fmt.Errorf("%s is the metadata of issuer %q, not of %q", address, found.Issuer, i.name)
 	}
-	if _, err := checkIssuer(found.Issuer); err != nil {
+	if _, err := parseIssuerHost(found.Issuer); err != nil {
 		return metadata{}, fmt.Errorf("%s: issuer: %w", address, err)
 	}
 	for _, endpoint := range []*string{&found.JWKSURI, &found.RevocationFeed, &found.RevocationStream} {
@@ -131,19 +129,18 @@ func (i *issuer) readMetadata(ctx context.Context, address string) (metadata, er
 		if err := checkEndpoint(*endpoint, found.Issuer); err != nil {
 			return metadata{}, fmt.Errorf("%s: %w", address, err)
 		}
-		*endpoint = i.locate(*endpoint)
+		*endpoint = i.fetchURL(*endpoint)
 	}
 	return found, nil
 }
 
-// locate returns the URL to fetch for an address of the issuer. If Options.FetchFrom is set, it replaces scheme and
-// host, and keeps path and query.
-func (i *issuer) locate(address string) string {
+// fetchURL replaces scheme and host by those of Options.FetchFrom, if set. It keeps path and query.
+func (i *issuer) fetchURL(address string) string {
 	u, err := url.Parse(address)
-	if err != nil || i.from == "" {
+	if err != nil || i.fetchOrigin == "" {
 		return address
 	}
-	return i.from + u.RequestURI()
+	return i.fetchOrigin + u.RequestURI()
 }
 
 // checkEndpoint rejects an endpoint whose responses could be forged on the network. Plain http is allowed only for
@@ -160,7 +157,6 @@ func checkEndpoint(endpoint, issuer string) error {
 	return fmt.Errorf("endpoint %q is not https", endpoint)
 }
 
-// A statusError is the error for a response whose status is not 200.
 type statusError struct {
 	address string
 	status  int
@@ -168,8 +164,8 @@ type statusError struct {
 
 func (e *statusError) Error() string { return fmt.Sprintf("%s responds %d", e.address, e.status) }
 
-// get fetches a document of at most limit bytes. It returns an error if the status is not 200.
-func (i *issuer) get(ctx context.Context, address string, limit int64) ([]byte, http.Header, error) {
+// fetchDocument returns an error if the status is not 200 or the document has more than limit bytes.
+func (i *issuer) fetchDocument(ctx context.Context, address string, limit int64) ([]byte, http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -200,8 +196,8 @@ func (i *issuer) get(ctx context.Context, address string, limit int64) ([]byte, 
 // is not an address.
 func (i *issuer) metadataURLs() []string {
 	base := i.name
-	if i.named {
-		base = i.from
+	if i.isNamed {
+		base = i.fetchOrigin
 	}
 	u, err := url.Parse(base)
 	if err != nil {
@@ -214,9 +210,9 @@ func (i *issuer) metadataURLs() []string {
 	}
 }
 
-// checkIssuer returns the host of an issuer URL. It rejects plain http, except for loopback addresses, because
-// responses could be forged on the network.
-func checkIssuer(name string) (host string, err error) {
+// parseIssuerHost rejects plain http, except for loopback addresses, because responses could be forged on the
+// network.
+func parseIssuerHost(name string) (host string, err error) {
 	u, err := url.Parse(name)
 	switch {
 	case err != nil, u.Host == "", u.User != nil, u.RawQuery != "", u.ForceQuery, strings.Contains(name, "#"):
@@ -228,15 +224,14 @@ func checkIssuer(name string) (host string, err error) {
 	return "", fmt.Errorf("%q has no TLS, so its responses could be forged on the network: write https", name)
 }
 
-// isOrigin reports whether an address consists only of scheme and host.
-func isOrigin(address string) bool {
+func hasOnlySchemeAndHost(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
 		u.Scheme+"://"+u.Host == address
 }
 
-// withoutUser hides the user part of an address, which may contain a password.
-func withoutUser(address string) string {
+// The user part of an address may contain a password.
+func hideUserInfo(address string) string {
 	if at := strings.LastIndexByte(address, '@'); at >= 0 {
 		return "…" + address[at:]
 	}

@@ -17,19 +17,20 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// An issuer publishes keys whose private halves the test knows. The test can therefore sign tokens with any claims.
-type issuer struct {
+// A fakeIssuer publishes keys whose private halves the test knows. The test can therefore sign tokens with any
+// claims.
+type fakeIssuer struct {
 	url   string
-	clock *clock
+	clock *fakeClock
 
-	mu       sync.Mutex
-	keys     []accesstoken.Key
-	answers  map[string]func(http.ResponseWriter) // by path; they override the default responses
-	asked    map[string]int
-	cacheFor string
+	mu              sync.Mutex
+	keys            []accesstoken.Key
+	customResponses map[string]func(http.ResponseWriter) // by path
+	requestCounts   map[string]int
+	cacheFor        string
 }
 
-func newIssuer(t testing.TB, keys ...accesstoken.Key) *issuer {
+func newIssuer(t testing.TB, keys ...accesstoken.Key) *fakeIssuer {
 	t.Helper()
 	i := newFakeIssuer(keys...)
 	web := httptest.NewServer(i)
@@ -38,21 +39,21 @@ func newIssuer(t testing.TB, keys ...accesstoken.Key) *issuer {
 	return i
 }
 
-// newFakeIssuer returns an issuer that needs no network, for tests in synthetic time. It implements
-// http.RoundTripper, and the clients of the test send their requests to it directly.
-func newFakeIssuer(keys ...accesstoken.Key) *issuer {
-	return &issuer{url: "https://id.example.com", clock: newClock(), keys: keys,
-		answers: map[string]func(http.ResponseWriter){}, asked: map[string]int{}}
+// newFakeIssuer returns an issuer for tests in synthetic time. It needs no network: it implements http.RoundTripper,
+// and the clients of the test send their requests to it directly.
+func newFakeIssuer(keys ...accesstoken.Key) *fakeIssuer {
+	return &fakeIssuer{url: "https://id.example.com", clock: newClock(), keys: keys,
+		customResponses: map[string]func(http.ResponseWriter){}, requestCounts: map[string]int{}}
 }
 
-func (i *issuer) RoundTrip(r *http.Request) (*http.Response, error) {
+func (i *fakeIssuer) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
 	i.ServeHTTP(w, r)
 	return w.Result(), nil
 }
 
-// fakeVerifier returns a verifier for a fake issuer. The caller closes it.
-func (i *issuer) fakeVerifier(t testing.TB, options verify.Options) *verify.Verifier {
+// The caller closes the verifier.
+func (i *fakeIssuer) verifierWithoutNetwork(t testing.TB, options verify.Options) *verify.Verifier {
 	t.Helper()
 	options.Now, options.HTTPClient = i.clock.Now, &http.Client{Transport: i}
 	v, err := verify.New(i.url, options)
@@ -60,11 +61,11 @@ func (i *issuer) fakeVerifier(t testing.TB, options verify.Options) *verify.Veri
 	return v
 }
 
-func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (i *fakeIssuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.asked[r.URL.Path]++
-	if answer, ok := i.answers[r.URL.Path]; ok {
+	i.requestCounts[r.URL.Path]++
+	if answer, ok := i.customResponses[r.URL.Path]; ok {
 		answer(w)
 		return
 	}
@@ -79,40 +80,39 @@ func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (i *issuer) answer(path string, status int, body string) {
+func (i *fakeIssuer) answer(path string, status int, body string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.answers[path] = func(w http.ResponseWriter) {
+	i.customResponses[path] = func(w http.ResponseWriter) {
 		w.WriteHeader(status)
 		_, _ = w.Write([]byte(body))
 	}
 }
 
-// restore removes the responses that override the default responses.
-func (i *issuer) restore() {
+func (i *fakeIssuer) restoreDefaultResponses() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	clear(i.answers)
+	clear(i.customResponses)
 }
 
-func (i *issuer) publish(keys ...accesstoken.Key) {
+func (i *fakeIssuer) publish(keys ...accesstoken.Key) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.keys = keys
 }
 
-func (i *issuer) count(path string) int {
+func (i *fakeIssuer) count(path string) int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.asked[path]
+	return i.requestCounts[path]
 }
 
-func (i *issuer) verifier(t testing.TB) *verify.Verifier {
+func (i *fakeIssuer) verifier(t testing.TB) *verify.Verifier {
 	t.Helper()
 	return newVerifier(t, i.url, verify.Options{Now: i.clock.Now})
 }
 
-func (i *issuer) claims() accesstoken.Claims {
+func (i *fakeIssuer) claims() accesstoken.Claims {
 	now := i.clock.Now().Unix()
 	return accesstoken.Claims{
 		Issuer: i.url, Audience: accesstoken.Audience{i.url}, Subject: "ada", SessionID: "s1", ID: "t1",
@@ -121,7 +121,7 @@ func (i *issuer) claims() accesstoken.Claims {
 	}
 }
 
-func (i *issuer) sign(t testing.TB, k accesstoken.Key, change func(*accesstoken.Claims)) string {
+func (i *fakeIssuer) sign(t testing.TB, k accesstoken.Key, change func(*accesstoken.Claims)) string {
 	t.Helper()
 	c := i.claims()
 	if change != nil {
@@ -139,8 +139,8 @@ func newKey(t testing.TB, alg string) accesstoken.Key {
 	return k
 }
 
-// signed returns a token that is signed with ES256. Its header and payload are the given texts, which may be invalid.
-func signed(t testing.TB, k accesstoken.Key, header, payload string) string {
+// The header and the payload may be invalid.
+func signES256(t testing.TB, k accesstoken.Key, header, payload string) string {
 	t.Helper()
 	der, err := accesstoken.MarshalKey(k)
 	must(t, err)

@@ -38,66 +38,66 @@ const (
 	maxOutage = 24 * time.Hour
 )
 
-// keys contains the verification keys of one issuer. The method run, in one goroutine, reads the JWKS before it
+// issuerKeys contains the verification keys of one issuer. Its method run, in one goroutine, reads the JWKS before it
 // becomes stale, so that Verify does not wait. It also reads the JWKS if a token names an unknown key, at most once
 // in rereadInterval for all callers together.
 //
 // Intervals use the monotonic clock, not Options.Now.
-type keys struct {
-	issuer *issuer
-	log    *slog.Logger
-	shared bool // keys are a shared secret (HS256), so there is no JWKS
-	set    atomic.Pointer[keySet]
+type issuerKeys struct {
+	issuer         *issuer
+	log            *slog.Logger
+	isSharedSecret bool // HS256, so there is no JWKS
+	set            atomic.Pointer[keySet]
 
-	wake chan struct{} // asks the method run to read the JWKS early
+	wakeUp chan struct{} // asks run to read the JWKS early
 
-	mu      sync.Mutex
-	done    chan struct{} // closed at the end of the running read, or of the next one
-	err     error         // of the last read
-	allowed time.Time     // the earliest time of the next read
-	backoff time.Duration
+	mu              sync.Mutex
+	readFinished    chan struct{} // closed at the end of the running read, or of the next one
+	lastReadErr     error
+	nextReadAllowed time.Time
+	backoff         time.Duration
 }
 
 // A keySet contains the keys of one JWKS. While the document does not change, run keeps the same *keySet, because the
 // token cache compares the pointers.
 type keySet struct {
-	keys     map[string]accesstoken.Key // by kid
+	byID     map[string]accesstoken.Key // by kid
 	document []byte
 }
 
-func newKeys(i *issuer, opts Options) (*keys, error) {
-	k := &keys{issuer: i, log: opts.Log, wake: make(chan struct{}, 1), done: make(chan struct{})}
+func newKeys(i *issuer, opts Options) (*issuerKeys, error) {
+	k := &issuerKeys{issuer: i, log: opts.Log, wakeUp: make(chan struct{}, 1), readFinished: make(chan struct{})}
 	if opts.SigningSecret != nil {
 		key, err := accesstoken.NewHS256(opts.SigningSecret)
 		if err != nil {
 			return nil, err
 		}
-		k.shared = true
-		k.set.Store(&keySet{keys: map[string]accesstoken.Key{key.ID(): key}})
+		k.isSharedSecret = true
+		k.set.Store(&keySet{byID: map[string]accesstoken.Key{key.ID(): key}})
 	}
 	return k, nil
 }
 
-// The method current returns the keys. It waits only if no JWKS has been read yet.
-func (k *keys) current(ctx context.Context) (*keySet, error) {
+// currentKeys waits only if no JWKS has been read yet.
+func (k *issuerKeys) currentKeys(ctx context.Context) (*keySet, error) {
 	if set := k.set.Load(); set != nil {
 		return set, nil
 	}
-	return k.reread(ctx)
+	return k.rereadUnlessRecent(ctx)
 }
 
-// reread reads the JWKS again, unless the last read is recent, and returns the keys. If the last read failed, it
-// returns an error, because the issuer may have keys that are missing here.
-func (k *keys) reread(ctx context.Context) (*keySet, error) {
-	if k.shared {
+// If the last read failed, rereadUnlessRecent returns an error, because the issuer may have keys that are missing
+// here.
+func (k *issuerKeys) rereadUnlessRecent(ctx context.Context) (*keySet, error) {
+	if k.isSharedSecret {
 		return k.set.Load(), nil
 	}
 	k.mu.Lock()
-	done, recent := k.done, time.Now().Before(k.allowed)
+	done, recent := k.readFinished, time.Now().Before(k.nextReadAllowed)
 	k.mu.Unlock()
 	if !recent {
 		select {
-		case k.wake <- struct{}{}:
+		case k.wakeUp <- struct{}{}:
 		default: // a read is already requested
 		}
 		select {
@@ -108,21 +108,21 @@ func (k *keys) reread(ctx context.Context) (*keySet, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, k.err)
+	if k.lastReadErr != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, k.lastReadErr)
 	}
 	return k.set.Load(), nil
 }
 
 // run reads the JWKS regularly until ctx ends. It drops the keys after a long outage.
-func (k *keys) run(ctx context.Context) {
-	if k.shared {
+func (k *issuerKeys) run(ctx context.Context) {
+	if k.isSharedSecret {
 		return
 	}
 	lastSuccess := time.Now()
 	for ctx.Err() == nil {
 		began := time.Now()
-		freshness, err := k.read(ctx)
+		freshness, err := k.fetchKeys(ctx)
 		if err == nil {
 			lastSuccess = time.Now()
 		} else if time.Since(lastSuccess) > maxOutage {
@@ -133,20 +133,20 @@ func (k *keys) run(ctx context.Context) {
 				slog.String("issuer", k.issuer.name),
 				slog.String("for", time.Since(lastSuccess).Round(time.Second).String()), slog.Any("error", err))
 		}
-		k.waitUntil(ctx, k.finish(began, freshness, err))
+		k.waitForNextRead(ctx, k.finishRead(began, freshness, err))
 	}
-	k.finish(time.Now(), 0, errors.New("the verifier is closed")) // ends the wait of reread
+	k.finishRead(time.Now(), 0, errors.New("the verifier is closed")) // ends the wait of rereadUnlessRecent
 }
 
-// waitUntil returns at the time next, when an early read is requested and allowed, or when ctx ends.
-func (k *keys) waitUntil(ctx context.Context, next time.Time) {
+// waitForNextRead returns at the time next, when an early read is requested and allowed, or when ctx ends.
+func (k *issuerKeys) waitForNextRead(ctx context.Context, next time.Time) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(time.Until(next)):
 			return
-		case <-k.wake:
+		case <-k.wakeUp:
 			if k.mayRead() {
 				return
 			}
@@ -154,42 +154,41 @@ func (k *keys) waitUntil(ctx context.Context, next time.Time) {
 	}
 }
 
-// finish records the result of a read. It wakes the callers that wait for the read, and returns the time of the next
-// read.
-func (k *keys) finish(began time.Time, freshness time.Duration, err error) (next time.Time) {
+// finishRead records the result of a read. It wakes the callers that wait for the read, and returns the time of the
+// next read.
+func (k *issuerKeys) finishRead(began time.Time, freshness time.Duration, err error) (next time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.err = err
+	k.lastReadErr = err
 	if err == nil {
 		k.backoff = 0
-		k.allowed = began.Add(rereadInterval)
+		k.nextReadAllowed = began.Add(rereadInterval)
 		next = began.Add(freshness * 3 / 4)
 	} else {
 		k.backoff = min(max(2*k.backoff, firstBackoff), lastBackoff)
-		k.allowed = time.Now().Add(k.backoff)
-		next = k.allowed
+		k.nextReadAllowed = time.Now().Add(k.backoff)
+		next = k.nextReadAllowed
 	}
-	close(k.done)
-	k.done = make(chan struct{})
+	close(k.readFinished)
+	k.readFinished = make(chan struct{})
 	return next
 }
 
-func (k *keys) mayRead() bool {
+func (k *issuerKeys) mayRead() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return !time.Now().Before(k.allowed)
+	return !time.Now().Before(k.nextReadAllowed)
 }
 
-// read fetches the JWKS and replaces the keys. A key that a valid JWKS does not contain was retired, so it is
-// dropped.
-func (k *keys) read(ctx context.Context) (freshness time.Duration, err error) {
+// fetchKeys drops a key that a valid JWKS does not contain, because the key was retired.
+func (k *issuerKeys) fetchKeys(ctx context.Context) (freshness time.Duration, err error) {
 	about, err := k.issuer.metadata(ctx)
 	if err != nil {
 		return 0, err
 	}
-	document, header, err := k.issuer.get(ctx, about.JWKSURI, maxJWKS)
+	document, header, err := k.issuer.fetchDocument(ctx, about.JWKSURI, maxJWKS)
 	if err != nil {
-		k.issuer.invalidate()
+		k.issuer.invalidateMetadata()
 		return 0, fmt.Errorf("read the JWKS: %w", err)
 	}
 	parsed, err := accesstoken.ParseJWKS(document)
@@ -201,13 +200,13 @@ func (k *keys) read(ctx context.Context) (freshness time.Duration, err error) {
 			about.JWKSURI)
 	}
 	if before := k.set.Load(); before == nil || !bytes.Equal(before.document, document) {
-		k.set.Store(&keySet{keys: parsed, document: document})
+		k.set.Store(&keySet{byID: parsed, document: document})
 	}
-	return freshnessOf(header), nil
+	return cacheLifetime(header), nil
 }
 
-// freshnessOf returns how long a response may be used (RFC 9111, section 5.2.2.1).
-func freshnessOf(header http.Header) time.Duration {
+// cacheLifetime reads Cache-Control (RFC 9111, section 5.2.2.1).
+func cacheLifetime(header http.Header) time.Duration {
 	fresh := defaultFreshness
 	for directive := range strings.SplitSeq(strings.Join(header.Values("Cache-Control"), ","), ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")

@@ -35,7 +35,7 @@ func (v *Verifier) RequireACR(values ...string) func(http.Handler) http.Handler 
 		if amr.Reaches(identity.ACR(), values...) {
 			return nil
 		}
-		return stepUp(`acr_values="` + quotable(strings.Join(values, " ")) + `"`)
+		return stepUpRefusal(`acr_values="` + dropUnquotable(strings.Join(values, " ")) + `"`)
 	})
 }
 
@@ -46,7 +46,7 @@ func (v *Verifier) RequireRecent(maxAge time.Duration) func(http.Handler) http.H
 		if now.Sub(identity.AuthTime()) <= maxAge {
 			return nil
 		}
-		return stepUp(`max_age="` + seconds(maxAge) + `"`)
+		return stepUpRefusal(`max_age="` + seconds(maxAge) + `"`)
 	})
 }
 
@@ -79,20 +79,20 @@ func (v *Verifier) protect(check rule, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, err := apirequest.BearerToken(r)
 		if err != nil {
-			v.refuse(w, ambiguousCredentials())
+			v.sendRefusal(w, ambiguousCredentials())
 			return
 		}
 		if token == "" {
-			v.refuse(w, tokenMissing())
+			v.sendRefusal(w, tokenMissing())
 			return
 		}
 		identity, err := v.Verify(r.Context(), token)
 		if err != nil {
-			v.refuse(w, refusalFor(err))
+			v.sendRefusal(w, refusalForError(err))
 			return
 		}
 		if refused := check(identity, v.opts.Now()); refused != nil {
-			v.refuse(w, refused)
+			v.sendRefusal(w, refused)
 			return
 		}
 		r = v.withoutIdentityHeaders(r)

@@ -48,18 +48,19 @@ func TestRequireRespondsAsRFC6750Says(t *testing.T) {
 		"two good tokens":        {[]string{"Authorization", "Bearer " + good, "Authorization", "Bearer " + good}, 400, apirequest.CodeAmbiguousCredentials, `Bearer realm="notes", error="invalid_request"`},
 		"Basic and a good token": {[]string{"Authorization", "Basic YTpi", "Authorization", "Bearer " + good}, 400, apirequest.CodeAmbiguousCredentials, `Bearer realm="notes", error="invalid_request"`},
 	} {
-		a := get(t, v.Require(http.HandlerFunc(notes)), c.headers...)
-		if a.StatusCode != c.status || a.problem != string(c.code) || a.Header.Get("WWW-Authenticate") != c.challenge {
+		a := serveGet(t, v.Require(http.HandlerFunc(notes)), c.headers...)
+		if a.StatusCode != c.status || a.errorCode != string(c.code) ||
+			a.Header.Get("WWW-Authenticate") != c.challenge {
 			t.Errorf("%s: %d %s %s", name, a.StatusCode, a.Header.Get("WWW-Authenticate"), a.raw)
 		}
 		if c.status != 200 {
-			wantProblem(t, name, a)
+			wantProblemFormat(t, name, a)
 		}
 	}
 }
 
-// wantProblem fails unless an error response has the format of the server's error responses.
-func wantProblem(t *testing.T, name string, a answer) {
+// wantProblemFormat expects the format of the server's error responses.
+func wantProblemFormat(t *testing.T, name string, a answer) {
 	t.Helper()
 	if a.Header.Get("Content-Type") != "application/problem+json; charset=utf-8" ||
 		a.Header.Get("Cache-Control") != "no-store" ||
@@ -113,12 +114,13 @@ func TestAMissingRoleOrAuthenticationIsNamedInTheChallenge(t *testing.T) {
 		"behind another guard": {
 			func(next http.Handler) http.Handler { return v.Require(v.RequireRole("writer")(next)) }, 200, "", ""},
 	} {
-		a := get(t, c.guard(http.HandlerFunc(notes)), token...)
+		a := serveGet(t, c.guard(http.HandlerFunc(notes)), token...)
 		challenge := a.Header.Get("WWW-Authenticate")
-		if a.StatusCode != c.status || a.problem != c.code || c.challenge != "" && challenge != `Bearer realm="notes", `+c.challenge {
+		if a.StatusCode != c.status || a.errorCode != c.code ||
+			c.challenge != "" && challenge != `Bearer realm="notes", `+c.challenge {
 			t.Errorf("%s: %d %s %s", name, a.StatusCode, challenge, a.raw)
 		}
-		if a := get(t, c.guard(http.HandlerFunc(notes))); a.StatusCode != 401 || a.problem != "TOKEN_MISSING" {
+		if a := serveGet(t, c.guard(http.HandlerFunc(notes))); a.StatusCode != 401 || a.errorCode != "TOKEN_MISSING" {
 			t.Errorf("%s, without a token: %d %s", name, a.StatusCode, a.raw)
 		}
 	}
@@ -142,7 +144,7 @@ func TestRequireACRAcceptsTheLevelsAbove(t *testing.T) {
 		{"phr", nil, 401}, {"phr", []string{"gold"}, 401}, {"gold", []string{"gold"}, 200},
 	} {
 		token := i.sign(t, k, func(claims *accesstoken.Claims) { claims.ACR = c.acr })
-		a := get(t, v.RequireACR(c.required...)(http.HandlerFunc(notes)), "Authorization", "Bearer "+token)
+		a := serveGet(t, v.RequireACR(c.required...)(http.HandlerFunc(notes)), "Authorization", "Bearer "+token)
 		challenge := `Bearer realm="notes", error="insufficient_user_authentication", acr_values="` +
 			strings.Join(c.required, " ") + `"`
 		if a.StatusCode != c.status || c.status == 401 && a.Header.Get("WWW-Authenticate") != challenge {
@@ -167,7 +169,7 @@ func TestOptionalPassesRequestsWithoutATokenOnly(t *testing.T) {
 		"a forged token": {[]string{"Authorization", "Bearer " + token + "x"}, 401, ""},
 		"two":            {[]string{"Authorization", "Bearer " + token, "Authorization", "Bearer " + token}, 400, ""},
 	} {
-		if a := get(t, optional, c.headers...); a.StatusCode != c.status || c.says != "" && a.raw != c.says {
+		if a := serveGet(t, optional, c.headers...); a.StatusCode != c.status || c.says != "" && a.raw != c.says {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.raw)
 		}
 	}
@@ -195,7 +197,7 @@ func TestIdentityHeadersAreRemoved(t *testing.T) {
 		if !optional {
 			headers = append(headers, "Authorization", "Bearer "+token)
 		}
-		a := get(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := serveGet(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			outside = r.Header
 			inner.ServeHTTP(w, r)
 		}), headers...)
@@ -234,15 +236,15 @@ func TestRequireResponds503WhileKeysAreUnavailable(t *testing.T) {
 	i := newIssuer(t)
 	i.answer("/jwks", 503, "")
 	guarded := i.verifier(t).Require(http.HandlerFunc(notes))
-	a := get(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	a := serveGet(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Request-Id", "r1")
 		guarded.ServeHTTP(w, r)
 	}), "Authorization", "Bearer "+i.sign(t, newKey(t, accesstoken.ES256), nil))
-	if a.StatusCode != 503 || a.problem != string(watchword.CodeTryLater) || a.Header.Get("Retry-After") != "1" ||
+	if a.StatusCode != 503 || a.errorCode != string(watchword.CodeTryLater) || a.Header.Get("Retry-After") != "1" ||
 		a.Header.Get("WWW-Authenticate") != "" || a.body["requestId"] != "r1" {
 		t.Errorf("%d %v %s", a.StatusCode, a.Header, a.raw)
 	}
-	wantProblem(t, "unavailable", a)
+	wantProblemFormat(t, "unavailable", a)
 }
 
 func TestNewIdentityServesTestsOfHandlers(t *testing.T) {

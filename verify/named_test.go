@@ -18,8 +18,8 @@ import (
 
 const feedSecret = "a secret that resource servers share"
 
-// named returns the options of a verifier for a named issuer: a server whose setting issuer is a name, not its URL.
-func named(from string) verify.Options {
+// A named issuer is a server whose setting issuer is a name, not its URL.
+func namedIssuerOptions(from string) verify.Options {
 	return verify.Options{
 		SigningSecret: []byte(feedSecret), FetchFrom: from, Audience: from, FailClosed: true}
 }
@@ -28,16 +28,16 @@ func named(from string) verify.Options {
 func TestNamedIssuerWithTheRealServer(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"your-app", "https://old.example.com"} {
-		s := start(t, func(o *watchword.Options) {
+		s := startServer(t, func(o *watchword.Options) {
 			o.SigningAlg, o.SigningSecret, o.Issuer, o.Now = "HS256", feedSecret, name, nil
 		})
 		ctx, cancel := context.WithCancel(context.Background())
 		var running sync.WaitGroup
 		running.Go(func() { s.engine.Run(ctx) })
 		t.Cleanup(func() { cancel(); running.Wait() })
-		in := s.signUp(t, "ada@example.com")
+		in := s.signUpAndSignIn(t, "ada@example.com")
 
-		v := newVerifier(t, name, named(s.url))
+		v := newVerifier(t, name, namedIssuerOptions(s.url))
 		within, stop := context.WithTimeout(t.Context(), 20*time.Second)
 		defer stop()
 		must(t, v.Ready(within)) // waits for the feed, because of FailClosed
@@ -54,7 +54,7 @@ func TestNamedIssuerWithTheRealServer(t *testing.T) {
 		if !errors.Is(err, verify.ErrRevoked) {
 			t.Errorf("%s, after the logout: %v", name, err)
 		}
-		other := newVerifier(t, "my-app", named(s.url))
+		other := newVerifier(t, "my-app", namedIssuerOptions(s.url))
 		must(t, other.Ready(within))
 		if _, err := other.Verify(within, string(in.AccessToken)); !errors.Is(err, verify.ErrInvalid) {
 			t.Errorf("a verifier of another name: %v", err)
@@ -81,7 +81,7 @@ func TestNamedIssuerNeedsSecretAudienceAndAddress(t *testing.T) {
 		"a name with quote": {`your"app`, func(*verify.Options) {}, false},
 		"an empty name":     {"", func(*verify.Options) {}, false},
 	} {
-		options := named(from)
+		options := namedIssuerOptions(from)
 		c.change(&options)
 		v, err := verify.New(c.issuer, options)
 		if (err == nil) != c.valid {
@@ -117,7 +117,7 @@ func TestEventsOfANamedIssuerCarryTheIssuerOfTheMetadata(t *testing.T) {
 		shared, err := accesstoken.NewHS256([]byte(feedSecret))
 		must(t, err)
 		f.key = shared
-		options := named("http://watchword:8080")
+		options := namedIssuerOptions("http://watchword:8080")
 		options.Audience, options.FailClosed, options.HTTPClient = f.url, false, &http.Client{Transport: f}
 		v, err := verify.New("your-app", options)
 		must(t, err)
@@ -130,10 +130,10 @@ func TestEventsOfANamedIssuerCarryTheIssuerOfTheMetadata(t *testing.T) {
 			})
 		}
 		wantError(t, v, token("s1"), nil)
-		f.next(t).send(f.sessionEnd(t, 1, "s1"), f.heartbeat(t, 1),
+		f.awaitNextStream(t).sendAndAwait(f.sessionEnd(t, 1, "s1"), f.heartbeat(t, 1),
 			f.event(t, func(e *secevent.Event) { e.Number, e.Session, e.Issuer = 2, "s2", "your-app" }))
 		wantError(t, v, token("s1"), verify.ErrRevoked)
 		wantError(t, v, token("s2"), nil)
-		wantAfter(t, f.next(t), "1") // a new stream, because the rejected event ended the first one
+		wantAfter(t, f.awaitNextStream(t), "1") // a new stream, because the rejected event ended the first one
 	})
 }

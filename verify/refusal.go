@@ -14,7 +14,7 @@ import (
 type refusal struct {
 	status int
 	code   string
-	detail string // one plain sentence: what the client should do
+	detail string // tells the client what to do
 
 	// challenge contains the parameters after the realm in WWW-Authenticate (RFC 6750, section 3). It is empty if the
 	// request had no token.
@@ -36,15 +36,14 @@ func insufficientRole() *refusal {
 		"You don't have the role that this needs.", `error="insufficient_scope"`}
 }
 
-// stepUp returns the response that asks the user to authenticate again, or with a stronger method (RFC 9470, section
-// 3). Its argument is the last parameter of the challenge, such as max_age.
-func stepUp(parameter string) *refusal {
+// stepUpRefusal asks the user to authenticate again, or with a stronger method (RFC 9470, section 3). Its argument is
+// the last parameter of the challenge, such as max_age.
+func stepUpRefusal(parameter string) *refusal {
 	return &refusal{http.StatusUnauthorized, "INSUFFICIENT_USER_AUTHENTICATION", "Confirm that it is you, and try again.",
 		`error="insufficient_user_authentication", ` + parameter}
 }
 
-// refusalFor returns the response to an error of Verify.
-func refusalFor(err error) *refusal {
+func refusalForError(err error) *refusal {
 	const invalid = `error="invalid_token"`
 	switch {
 	case errors.Is(err, ErrExpired):
@@ -59,8 +58,8 @@ func refusalFor(err error) *refusal {
 		"This is not a valid access token. Refresh it, or sign in.", invalid}
 }
 
-// problem is the JSON of an error response (RFC 9457), with the server's extension members.
-type problem struct {
+// problemBody has the members of RFC 9457, and the server's extension members.
+type problemBody struct {
 	Type      string `json:"type"`
 	Title     string `json:"title"`
 	Status    int    `json:"status"`
@@ -70,8 +69,8 @@ type problem struct {
 	RequestID string `json:"requestId,omitempty"`
 }
 
-// refuse sends a refusal. If an outer middleware has set X-Request-Id on the response, the body contains the same id.
-func (v *Verifier) refuse(w http.ResponseWriter, r *refusal) {
+// If an outer middleware has set X-Request-Id on the response, sendRefusal repeats the id in the body.
+func (v *Verifier) sendRefusal(w http.ResponseWriter, r *refusal) {
 	h := w.Header()
 	if r.status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", "1")
@@ -82,7 +81,7 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *refusal) {
 		}
 		h.Set("WWW-Authenticate", challenge)
 	}
-	body, err := json.Marshal(problem{
+	body, err := json.Marshal(problemBody{
 		Type: "about:blank", Title: http.StatusText(r.status), Status: r.status,
 		Detail: r.detail, Error: r.detail, Code: r.code, RequestID: h.Get("X-Request-Id"),
 	})
@@ -97,8 +96,8 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *refusal) {
 	_, _ = w.Write(body) // fails only if the client has disconnected
 }
 
-// quotable removes the characters that a quoted header parameter can't contain.
-func quotable(text string) string {
+// dropUnquotable removes the characters that a quoted header parameter can't contain.
+func dropUnquotable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' || r == '"' || r == '\\' {
 			return -1

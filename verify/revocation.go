@@ -23,22 +23,21 @@ const (
 type revocations struct {
 	limit int
 
-	mu        sync.RWMutex
-	sessions  map[string]time.Time   // by sid: when the revocation was received
-	users     map[string]staleClaims // by sub
-	currentAt time.Time              // all revocations until then are stored; zero: never
-	overflow  bool                   // a revocation was dropped because the memory was full
+	mu            sync.RWMutex
+	endedSessions map[string]time.Time  // by sid: when the revocation was received
+	roleChanges   map[string]roleChange // by sub
+	completeUntil time.Time             // all revocations until then are stored; zero: never
+	hasOverflowed bool                  // a revocation was dropped
 }
 
-// staleClaims describes a change of a user's roles. Tokens of the user that were issued before the change are
-// rejected.
-type staleClaims struct {
-	before   int64 // Unix seconds
-	received time.Time
+// Tokens of the user that were issued before a roleChange are rejected.
+type roleChange struct {
+	issuedBefore int64 // Unix seconds
+	received     time.Time
 }
 
 func newRevocations(limit int) *revocations {
-	return &revocations{limit: limit, sessions: map[string]time.Time{}, users: map[string]staleClaims{}}
+	return &revocations{limit: limit, endedSessions: map[string]time.Time{}, roleChanges: map[string]roleChange{}}
 }
 
 // endSession records that a session has ended. If the feed repeats the event, the time of the first event is kept.
@@ -46,26 +45,26 @@ func newRevocations(limit int) *revocations {
 func (r *revocations) endSession(sid string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, found := r.sessions[sid]; !found && r.hasRoom() {
-		r.sessions[sid] = now
+	if _, found := r.endedSessions[sid]; !found && r.hasRoom() {
+		r.endedSessions[sid] = now
 	}
 }
 
-// changeClaims records that a user's tokens are out of date if they were issued before the given Unix second.
-func (r *revocations) changeClaims(sub string, before int64, now time.Time) {
+// recordRoleChange makes checkToken reject the user's tokens that were issued before the given Unix second.
+func (r *revocations) recordRoleChange(sub string, before int64, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	known, found := r.users[sub]
-	if before > known.before && (found || r.hasRoom()) {
-		r.users[sub] = staleClaims{before, now}
+	known, found := r.roleChanges[sub]
+	if before > known.issuedBefore && (found || r.hasRoom()) {
+		r.roleChanges[sub] = roleChange{before, now}
 	}
 }
 
 func (r *revocations) hasRoom() bool {
-	if len(r.sessions)+len(r.users) < r.limit {
+	if len(r.endedSessions)+len(r.roleChanges) < r.limit {
 		return true
 	}
-	r.overflow = true
+	r.hasOverflowed = true
 	return false
 }
 
@@ -73,24 +72,24 @@ func (r *revocations) hasRoom() bool {
 func (r *revocations) deleteExpired(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for sid, received := range r.sessions {
+	for sid, received := range r.endedSessions {
 		if now.Sub(received) > retention {
-			delete(r.sessions, sid)
+			delete(r.endedSessions, sid)
 		}
 	}
-	for sub, claims := range r.users {
+	for sub, claims := range r.roleChanges {
 		if now.Sub(claims.received) > retention {
-			delete(r.users, sub)
+			delete(r.roleChanges, sub)
 		}
 	}
 }
 
-// markCurrent records that all revocations up to now have been received. It has no effect after an overflow.
-func (r *revocations) markCurrent(now time.Time) {
+// markComplete records that all revocations up to now have been received. It has no effect after an overflow.
+func (r *revocations) markComplete(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.overflow && now.After(r.currentAt) {
-		r.currentAt = now
+	if !r.hasOverflowed && now.After(r.completeUntil) {
+		r.completeUntil = now
 	}
 }
 
@@ -99,32 +98,31 @@ func (r *revocations) markCurrent(now time.Time) {
 func (r *revocations) takeOverflow() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.overflow || len(r.sessions)+len(r.users) >= r.limit {
+	if !r.hasOverflowed || len(r.endedSessions)+len(r.roleChanges) >= r.limit {
 		return false
 	}
-	r.overflow = false
+	r.hasOverflowed = false
 	return true
 }
 
-// age returns how long ago the verifier last knew all revocations.
-func (r *revocations) age(now time.Time) time.Duration {
+func (r *revocations) timeSinceComplete(now time.Time) time.Duration {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if r.currentAt.IsZero() {
+	if r.completeUntil.IsZero() {
 		return neverCurrent
 	}
-	return now.Sub(r.currentAt)
+	return now.Sub(r.completeUntil)
 }
 
-// check returns ErrRevoked for a token of an ended session. It returns ErrExpired for a token that was issued before
-// its user's roles changed. Otherwise, it returns nil.
-func (r *revocations) check(sid, sub string, issuedAt int64) error {
+// checkToken returns ErrRevoked for a token of an ended session. It returns ErrExpired for a token that was issued
+// before its user's roles changed.
+func (r *revocations) checkToken(sid, sub string, issuedAt int64) error {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if _, ended := r.sessions[sid]; ended {
+	if _, ended := r.endedSessions[sid]; ended {
 		return ErrRevoked
 	}
-	if issuedAt < r.users[sub].before {
+	if issuedAt < r.roleChanges[sub].issuedBefore {
 		return ErrExpired
 	}
 	return nil

@@ -21,64 +21,63 @@ import (
 
 const goodPassword = "correct horse battery"
 
-// A clock is a fake clock. The test sets its time.
-type clock struct {
+type fakeClock struct {
 	mu  sync.Mutex
 	now time.Time
 }
 
-func newClock() *clock { return &clock{now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)} }
+func newClock() *fakeClock { return &fakeClock{now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)} }
 
-func (c *clock) Now() time.Time {
+func (c *fakeClock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-func (c *clock) advance(d time.Duration) {
+func (c *fakeClock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
 }
 
-// A service is a real server on a real port, with a SQLite file.
-type service struct {
+// A testServer is a real server on a real port, with a SQLite file.
+type testServer struct {
 	url    string
 	engine *watchword.Engine
-	clock  *clock
-	front  *front
+	clock  *fakeClock
+	front  *countingProxy
 
 	store   *sqlite.Store
 	options watchword.Options
 	edge    *server.Server
 }
 
-// A front is a proxy that counts requests by path.
-type front struct {
+// A countingProxy counts requests by path.
+type countingProxy struct {
 	http.Handler
-	mu    sync.Mutex
-	asked map[string]int
+	mu            sync.Mutex
+	requestCounts map[string]int
 }
 
-func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (f *countingProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
-	f.asked[r.URL.Path]++
+	f.requestCounts[r.URL.Path]++
 	f.mu.Unlock()
 	f.Handler.ServeHTTP(w, r)
 }
 
-func (f *front) count(path string) int {
+func (f *countingProxy) count(path string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.asked[path]
+	return f.requestCounts[path]
 }
 
-// start starts a server with its own keys. change may change the options, and may be nil.
-func start(t testing.TB, change func(*watchword.Options)) *service {
+// startServer uses its own keys for each server. change may be nil.
+func startServer(t testing.TB, change func(*watchword.Options)) *testServer {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	s := &service{url: "http://" + listener.Addr().String(), clock: newClock()}
+	s := &testServer{url: "http://" + listener.Addr().String(), clock: newClock()}
 	store, err := sqlite.Open(context.Background(), sqlitetest.Path(t, sqlite.Migrate))
 	must(t, err)
 	options := watchword.Options{
@@ -93,7 +92,7 @@ func start(t testing.TB, change func(*watchword.Options)) *service {
 	must(t, err)
 	s.edge, err = server.New(s.engine, server.Options{PublicURL: options.PublicURL})
 	must(t, err)
-	s.front = &front{Handler: s.edge, asked: map[string]int{}}
+	s.front = &countingProxy{Handler: s.edge, requestCounts: map[string]int{}}
 	web := &http.Server{Handler: s.front, ReadHeaderTimeout: time.Minute}
 	var running sync.WaitGroup
 	running.Go(func() { _ = web.Serve(listener) })
@@ -106,8 +105,7 @@ func start(t testing.TB, change func(*watchword.Options)) *service {
 	return s
 }
 
-// signUp creates an account with the roles, and signs in.
-func (s *service) signUp(t testing.TB, email string, roles ...string) *watchword.SignIn {
+func (s *testServer) signUpAndSignIn(t testing.TB, email string, roles ...string) *watchword.SignIn {
 	t.Helper()
 	ctx := context.Background()
 	in, err := s.engine.SignUp(ctx, watchword.SignUpRequest{Email: email, Password: goodPassword, Name: "Ada"})
@@ -122,8 +120,8 @@ func (s *service) signUp(t testing.TB, email string, roles ...string) *watchword
 	return in
 }
 
-// verifier returns a Verifier for the server, with the server's clock.
-func (s *service) verifier(t testing.TB, change func(*verify.Options)) *verify.Verifier {
+// The verifier has the server's clock.
+func (s *testServer) newVerifier(t testing.TB, change func(*verify.Options)) *verify.Verifier {
 	t.Helper()
 	options := verify.Options{Now: s.clock.Now}
 	if change != nil {
@@ -144,16 +142,15 @@ type noMail struct{}
 
 func (noMail) Send(context.Context, watchword.Message) error { return nil }
 
-// An answer is a response and its body.
 type answer struct {
 	*http.Response
-	body    map[string]any
-	raw     string
-	problem string // the error code in the body
+	body      map[string]any
+	raw       string
+	errorCode string
 }
 
-// get serves the handler on a real port and sends it a GET request. headers alternates names and values.
-func get(t testing.TB, handler http.Handler, headers ...string) answer {
+// serveGet serves the handler on a real port. headers alternates names and values.
+func serveGet(t testing.TB, handler http.Handler, headers ...string) answer {
 	t.Helper()
 	web := httptest.NewServer(handler)
 	defer web.Close()
@@ -175,7 +172,7 @@ func send(t testing.TB, client *http.Client, r *http.Request) answer {
 	a := answer{Response: response, raw: string(raw)}
 	if strings.Contains(response.Header.Get("Content-Type"), "json") {
 		must(t, json.Unmarshal(raw, &a.body))
-		a.problem, _ = a.body["code"].(string)
+		a.errorCode, _ = a.body["code"].(string)
 	}
 	return a
 }

@@ -98,7 +98,7 @@ type Verifier struct {
 	opts     Options
 	expected accesstoken.Expect
 	issuer   *issuer
-	keys     *keys
+	keys     *issuerKeys
 	revoked  *revocations
 	feed     *follower
 	cache    *tokencache.Cache[*keySet, *Identity] // nil without a cache
@@ -119,7 +119,7 @@ type Verifier struct {
 // URL, which must be the `iss` of the feed's events.
 func New(issuer string, opts Options) (*Verifier, error) {
 	named := opts.SigningSecret != nil && opts.FetchFrom != "" && opts.Audience != ""
-	host, err := checkIssuer(issuer)
+	host, err := parseIssuerHost(issuer)
 	if err != nil && named && accesstoken.IsIssuerName(issuer) {
 		host, err = issuer, nil
 	}
@@ -170,10 +170,10 @@ func (o Options) check() error {
 		return fmt.Errorf("Options.Leeway is %s: write a duration from 0 to %s", o.Leeway, maxLeeway)
 	case o.StaleAfter < 0:
 		return fmt.Errorf("Options.StaleAfter is %s: write a duration of 0 or more", o.StaleAfter)
-	case o.FetchFrom != "" && !isOrigin(o.FetchFrom):
+	case o.FetchFrom != "" && !hasOnlySchemeAndHost(o.FetchFrom):
 		return fmt.Errorf(
 			"Options.FetchFrom is %q: write scheme and host, such as http://watchword:8080",
-			withoutUser(o.FetchFrom),
+			hideUserInfo(o.FetchFrom),
 		)
 	case o.CacheSize > 1<<20:
 		return fmt.Errorf("Options.CacheSize is %d: write at most %d", o.CacheSize, 1<<20)
@@ -187,13 +187,13 @@ func (o Options) check() error {
 // revocations. If ctx ends first, it returns ErrUnavailable with the cause. Calling Ready is optional. It is for
 // readiness probes, and for programs that should not start without keys.
 func (v *Verifier) Ready(ctx context.Context) error {
-	if err := v.start(); err != nil {
+	if err := v.startBackgroundTasks(); err != nil {
 		return err
 	}
-	if _, err := v.keys.current(ctx); err != nil {
+	if _, err := v.keys.currentKeys(ctx); err != nil {
 		return err
 	}
-	for v.stale() {
+	for v.mustFailClosed() {
 		select {
 		case <-time.After(readyPoll):
 		case <-ctx.Done():
@@ -205,21 +205,20 @@ func (v *Verifier) Ready(ctx context.Context) error {
 	return nil
 }
 
-// stale reports whether tokens must be rejected because FailClosed is set and recent revocations are unknown.
-func (v *Verifier) stale() bool {
-	return v.opts.FailClosed && v.revoked.age(time.Now()) > v.opts.StaleAfter
+func (v *Verifier) mustFailClosed() bool {
+	return v.opts.FailClosed && v.revoked.timeSinceComplete(time.Now()) > v.opts.StaleAfter
 }
 
 // Close stops the background tasks and waits for them. On a closed Verifier, Verify always returns ErrUnavailable.
 func (v *Verifier) Close() {
 	v.cancel()
-	v.startOnce.Do(func() {}) // so that start has no effect after Close
+	v.startOnce.Do(func() {}) // so that startBackgroundTasks has no effect after Close
 	v.background.Wait()
 	v.issuer.close()
 }
 
-// start starts the background tasks at its first call.
-func (v *Verifier) start() error {
+// Only the first call of startBackgroundTasks starts them.
+func (v *Verifier) startBackgroundTasks() error {
 	if v.ctx.Err() != nil {
 		return fmt.Errorf("%w: the verifier is closed", ErrUnavailable)
 	}
@@ -236,17 +235,17 @@ func (v *Verifier) start() error {
 // Only the first token, and a token whose key is unknown, wait for the network. For an unknown key, the verifier
 // reads the JWKS again, at most once in ten seconds for all tokens together. ctx limits the wait.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) {
-	if err := v.start(); err != nil {
+	if err := v.startBackgroundTasks(); err != nil {
 		return nil, err
 	}
-	set, err := v.keys.current(ctx)
+	set, err := v.keys.currentKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
 	now := v.opts.Now()
 	identity, ok := v.cache.Get(token, set)
 	if !ok || !identity.claims.IsInTime(now, v.opts.Leeway) {
-		if identity, set, err = v.check(ctx, token, set, now); err != nil {
+		if identity, set, err = v.verifyUncached(ctx, token, set, now); err != nil {
 			return nil, err
 		}
 		v.cache.Put(token, set, identity, identity.claims.Expires, now)
@@ -257,20 +256,22 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) 
 	return identity, nil
 }
 
-// check verifies a token that is not in the cache: format, key, signature and claims. It also returns the keys that
-// it used, because the cache stores them with the identity.
-func (v *Verifier) check(ctx context.Context, token string, set *keySet, now time.Time) (*Identity, *keySet, error) {
+// verifyUncached checks format, key, signature and claims. It also returns the keys that it used, because the cache
+// stores them with the identity.
+func (v *Verifier) verifyUncached(
+	ctx context.Context, token string, set *keySet, now time.Time,
+) (*Identity, *keySet, error) {
 	expected := v.expected
 	expected.Now = now
 	unknown := false
 	find := func(kid string) (accesstoken.Key, bool) {
-		key, ok := set.keys[kid]
+		key, ok := set.byID[kid]
 		unknown = !ok
 		return key, ok
 	}
 	claims, err := accesstoken.Verify(token, find, expected)
 	if unknown {
-		if set, err = v.keys.reread(ctx); err != nil {
+		if set, err = v.keys.rereadUnlessRecent(ctx); err != nil {
 			return nil, nil, err
 		}
 		claims, err = accesstoken.Verify(token, find, expected)
@@ -287,8 +288,8 @@ func (v *Verifier) check(ctx context.Context, token string, set *keySet, now tim
 // checkRevocation rejects a valid token whose session has ended. It runs even for cached tokens, because a session
 // can end at any time.
 func (v *Verifier) checkRevocation(identity *Identity) error {
-	if v.stale() {
+	if v.mustFailClosed() {
 		return fmt.Errorf("%w: the revocation feed has been silent for more than %s", ErrUnavailable, v.opts.StaleAfter)
 	}
-	return v.revoked.check(identity.claims.SessionID, identity.claims.Subject, identity.claims.IssuedAt)
+	return v.revoked.checkToken(identity.claims.SessionID, identity.claims.Subject, identity.claims.IssuedAt)
 }

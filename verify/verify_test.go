@@ -28,7 +28,7 @@ func TestVerifyReturnsTheIdentityOfAServersToken(t *testing.T) {
 	t.Parallel()
 	for _, alg := range []string{"ES256", "Ed25519", "RS256", "HS256"} {
 		secret := "a secret that resource servers share"
-		s := start(t, func(o *watchword.Options) {
+		s := startServer(t, func(o *watchword.Options) {
 			o.SigningAlg = alg
 			o.Claims = watchword.Claims{
 				Email: true, Name: true, Static: map[string]string{"https://example.com/tenant": "7"}}
@@ -36,8 +36,8 @@ func TestVerifyReturnsTheIdentityOfAServersToken(t *testing.T) {
 				o.SigningSecret = watchword.Secret(secret)
 			}
 		})
-		in := s.signUp(t, "ada@example.com", "admin", "writer")
-		v := s.verifier(t, func(o *verify.Options) {
+		in := s.signUpAndSignIn(t, "ada@example.com", "admin", "writer")
+		v := s.newVerifier(t, func(o *verify.Options) {
 			if alg == "HS256" {
 				o.SigningSecret = []byte(secret)
 			}
@@ -74,9 +74,9 @@ func TestVerifyReturnsTheIdentityOfAServersToken(t *testing.T) {
 // Callers must not be able to change an identity, because all requests with the same token share it.
 func TestAnIdentityIsImmutable(t *testing.T) {
 	t.Parallel()
-	s := start(t, nil)
-	in := s.signUp(t, "ada@example.com", "writer")
-	v := s.verifier(t, nil)
+	s := startServer(t, nil)
+	in := s.signUpAndSignIn(t, "ada@example.com", "writer")
+	v := s.newVerifier(t, nil)
 	identity, err := v.Verify(t.Context(), string(in.AccessToken))
 	must(t, err)
 	identity.Roles()[0] = "admin"
@@ -90,8 +90,8 @@ func TestAnIdentityIsImmutable(t *testing.T) {
 
 func TestNewSendsNoRequestAndReadyReportsAnUnreachableIssuer(t *testing.T) {
 	t.Parallel()
-	s := start(t, nil)
-	v := s.verifier(t, nil)
+	s := startServer(t, nil)
+	v := s.newVerifier(t, nil)
 	if n := s.front.count("/.well-known/openid-configuration"); n != 0 {
 		t.Errorf("New sent %d requests", n)
 	}
@@ -106,9 +106,9 @@ func TestNewSendsNoRequestAndReadyReportsAnUnreachableIssuer(t *testing.T) {
 
 func TestAClosedVerifierReturnsErrUnavailable(t *testing.T) {
 	t.Parallel()
-	s := start(t, nil)
-	in := s.signUp(t, "ada@example.com")
-	v := s.verifier(t, nil)
+	s := startServer(t, nil)
+	in := s.signUpAndSignIn(t, "ada@example.com")
+	v := s.newVerifier(t, nil)
 	if _, err := v.Verify(t.Context(), string(in.AccessToken)); err != nil {
 		t.Fatal(err)
 	}
