@@ -11,8 +11,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
-// faint is JavaScript that returns the texts whose contrast with their background is below 4.5:1 (WCAG 2.2, 1.4.3).
-const faint = `() => {
+// lowContrastTexts is JavaScript. It returns the texts whose contrast with their background is below 4.5:1 (WCAG 2.2,
+// 1.4.3).
+const lowContrastTexts = `() => {
   const rgb = (text) => (text.match(/[\d.]+/g) || []).map(Number)
   const light = (c) => c.slice(0, 3).map((v) => v / 255)
     .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
@@ -40,7 +41,7 @@ func TestEveryMailFitsAndIsReadable(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "mail.html")
 	for _, kind := range kinds {
 		for _, locale := range []string{"", "de"} {
-			m := message(kind)
+			m := completeMessage(kind)
 			m.Locale = locale
 			mail, err := renderer(t).Render(m)
 			if err != nil {
@@ -54,7 +55,7 @@ func TestEveryMailFitsAndIsReadable(t *testing.T) {
 			}
 			name := strings.TrimSuffix("mail-"+string(kind)+"-"+locale, "-")
 			browsertest.InEachView(t, tab, name, func(view string) {
-				texts, err := browsertest.Evaluate[[]string](tab, faint)
+				texts, err := browsertest.Evaluate[[]string](tab, lowContrastTexts)
 				if err != nil || len(texts) > 0 {
 					t.Errorf("%s, %s: too faint: %q %v", name, view, texts, err)
 				}

@@ -13,25 +13,23 @@ import (
 // Mail programs support only a few rules of a style sheet, so each element of a mail has its own colours. The colours
 // come from variables such as --accent, in the style sheets of the pages and of the operator.
 
-// A look contains the colours and the logo of the mails.
 type look struct {
-	light, dark colours
-	logo        []byte // a PNG, or nil if mails have no logo
+	light, dark palette
+	logo        []byte // a PNG, or nil
 }
 
-// colours contains CSS colours by name. readLook has checked that they are hexadecimal.
-type colours struct {
+// A palette contains only hexadecimal colours, because parsePalette gets them from colourVariables. They are
+// therefore safe as CSS.
+type palette struct {
 	Paper, Card, Ink, Soft, Line, Accent, OnAccent htmltemplate.CSS
 }
 
-// An overlay reads files of the operator (own, which may be nil). If a file is missing there, it reads the built-in
-// file.
-type overlay struct{ own, builtin fs.FS }
+// An overlay reads the operator's file in custom, which may be nil, or else the built-in file.
+type overlay struct{ custom, builtin fs.FS }
 
-// read returns the operator's file. If this file does not exist, it returns the built-in file.
 func (o overlay) read(name string) ([]byte, error) {
-	if o.own != nil {
-		content, err := fs.ReadFile(o.own, name)
+	if o.custom != nil {
+		content, err := fs.ReadFile(o.custom, name)
 		if err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return content, err
 		}
@@ -51,14 +49,14 @@ func readLook(files overlay) (l look, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return look{}, err
 	}
-	light, dark := variables(string(style) + "\n" + string(theme))
-	if l.light, err = newColours(light); err != nil {
+	light, dark := colourVariables(string(style) + "\n" + string(theme))
+	if l.light, err = parsePalette(light); err != nil {
 		return look{}, err
 	}
-	if l.dark, err = newColours(dark); err != nil {
+	if l.dark, err = parsePalette(dark); err != nil {
 		return look{}, err
 	}
-	if files.own != nil && exists(files.own, "assets/mark.svg") && !exists(files.own, "assets/mark.png") {
+	if files.custom != nil && exists(files.custom, "assets/mark.svg") && !exists(files.custom, "assets/mark.png") {
 		return l, nil
 	}
 	if l.logo, err = files.read("assets/mark.png"); err != nil {
@@ -82,21 +80,21 @@ var (
 	variable = regexp.MustCompile(`--([a-z-]+)\s*:\s*(#(?:[0-9a-fA-F]{6}|[0-9a-fA-F]{3}))\s*(?:;|$)`)
 )
 
-// variables returns the hexadecimal colours that the rules for :root define, in light and in dark mode. As in a
+// colourVariables returns the hexadecimal colours that the rules for :root define, in light and in dark mode. As in a
 // browser, later rules override earlier ones. It skips colours in another form, such as oklch(…), because many mail
 // programs do not support them. The earlier value then applies.
-func variables(style string) (light, dark map[string]string) {
+func colourVariables(style string) (light, dark map[string]string) {
 	style = comment.ReplaceAllString(style, "")
 	light, dark = map[string]string{}, map[string]string{}
-	collect(light, darkRule.ReplaceAllString(style, ""))
-	for name, value := range light { // dark mode begins with the values of light mode
+	collectVariables(light, darkRule.ReplaceAllString(style, ""))
+	for name, value := range light {
 		dark[name] = value
 	}
-	collect(dark, strings.Join(darkRule.FindAllString(style, -1), "\n"))
+	collectVariables(dark, strings.Join(darkRule.FindAllString(style, -1), "\n"))
 	return light, dark
 }
 
-func collect(into map[string]string, style string) {
+func collectVariables(into map[string]string, style string) {
 	for _, rule := range rootRule.FindAllStringSubmatch(style, -1) {
 		for _, found := range variable.FindAllStringSubmatch(rule[1], -1) {
 			into[found[1]] = found[2]
@@ -104,15 +102,14 @@ func collect(into map[string]string, style string) {
 	}
 }
 
-// newColours returns the colours of a mail. It returns an error if a colour is missing, because the mail could be
-// unreadable.
-func newColours(from map[string]string) (c colours, err error) {
+// parsePalette returns an error if a colour is missing, because the mail could be unreadable.
+func parsePalette(from map[string]string) (c palette, err error) {
 	for name, into := range map[string]*htmltemplate.CSS{
 		"paper": &c.Paper, "card": &c.Card, "ink": &c.Ink, "soft": &c.Soft, "line": &c.Line,
 		"accent": &c.Accent, "on-accent": &c.OnAccent,
 	} {
 		if from[name] == "" {
-			return colours{}, fmt.Errorf("assets/style.css has no colour --%s: #rrggbb, which the mails need", name)
+			return palette{}, fmt.Errorf("assets/style.css has no colour --%s: #rrggbb, which the mails need", name)
 		}
 		*into = htmltemplate.CSS(from[name])
 	}

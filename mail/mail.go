@@ -44,13 +44,13 @@ const (
 	pathAccount = "/account"
 )
 
-// A page is the web page that the button of a mail opens.
-type page struct {
-	path  string
-	token bool // the link contains the token of the mail
+// A linkedPage is opened by the button of a mail.
+type linkedPage struct {
+	path       string
+	needsToken bool
 }
 
-var pages = map[watchword.MailKind]page{
+var pages = map[watchword.MailKind]linkedPage{
 	watchword.MailVerify:          {pathVerify, true},
 	watchword.MailReset:           {pathReset, true},
 	watchword.MailInvite:          {pathInvite, true},
@@ -172,7 +172,7 @@ type view struct {
 	Hello          string
 	Footer         string
 	Logo           bool // the mail includes the picture "cid:logo"
-	Light, Dark    colours
+	Light, Dark    palette
 	Blocks         []block
 }
 
@@ -182,11 +182,11 @@ func (view) Wrap(text string) string { return wrap(text) }
 // A block is a part of a mail: "text", "small", "button", "copy" (the link as text) or "facts".
 type block struct {
 	Type, Text, Link string
-	Rows             []fact
+	Rows             []tableRow
 }
 
-// A fact is one row of a table.
-type fact struct{ Name, Padded, Value string }
+// Padded is Name with a colon and spaces, which aligns the values in plain text.
+type tableRow struct{ Name, Padded, Value string }
 
 // Render renders a mail. It returns an error if the kind is unknown, or if the link needs a token and the message has
 // none.
@@ -195,14 +195,14 @@ func (r *Renderer) Render(m watchword.Message) (Rendered, error) {
 	if !known {
 		return Rendered{}, fmt.Errorf("render mail: no such kind %q", m.Kind)
 	}
-	w := words{texts: r.texts.Texts[r.texts.Match(m.Locale)], kind: string(m.Kind), message: m}
+	w := mailTexts{texts: r.texts.Texts[r.texts.Match(m.Locale)], bodyKind: string(m.Kind), message: m}
 	if m.Kind != watchword.MailVerify { // before the verification, a stranger may have chosen the name
-		w.name = personName(m.Name)
+		w.greetingName = safePersonName(m.Name)
 	}
 	link := ""
 	switch {
 	case page.path == "":
-	case !page.token:
+	case !page.needsToken:
 		link = r.base + page.path
 	case m.Token != "":
 		link = r.base + page.path
@@ -213,22 +213,21 @@ func (r *Renderer) Render(m watchword.Message) (Rendered, error) {
 		if m.Page != "" {
 			link = m.Page + "/" + url.PathEscape(string(m.Token))
 		}
-		w.lasts = w.span(m.Expires.Sub(r.now()))
+		w.linkValidity = w.formatDuration(m.Expires.Sub(r.now()))
 	case m.Kind == watchword.MailAddressChanged:
-		w.kind += "_final"
+		w.bodyKind += "_final"
 	default:
 		return Rendered{}, fmt.Errorf("render mail: the %s mail has no token", m.Kind)
 	}
-	return r.fill(m, w, link)
+	return r.executeTemplates(m, w, link)
 }
 
-// fill executes the templates.
-func (r *Renderer) fill(m watchword.Message, w words, link string) (Rendered, error) {
+func (r *Renderer) executeTemplates(m watchword.Message, w mailTexts, link string) (Rendered, error) {
 	v := view{
 		Lang: r.texts.Languages[r.texts.Match(m.Locale)].String(), Kind: string(m.Kind), Product: w.texts["brand"],
-		Subject: w.say("mail." + string(m.Kind) + ".subject"), Title: w.say("mail." + string(m.Kind) + ".title"),
-		Hello: w.hello(), Footer: w.say("mail.footer"),
-		Logo: r.look.logo != nil, Light: r.look.light, Dark: r.look.dark, Blocks: w.blocks(link),
+		Subject: w.textFor("mail." + string(m.Kind) + ".subject"), Title: w.textFor("mail." + string(m.Kind) + ".title"),
+		Hello: w.greeting(), Footer: w.textFor("mail.footer"),
+		Logo: r.look.logo != nil, Light: r.look.light, Dark: r.look.dark, Blocks: w.bodyBlocks(link),
 	}
 	v.Preview = v.Blocks[0].Text
 	var text, html strings.Builder
@@ -241,8 +240,7 @@ func (r *Renderer) fill(m watchword.Message, w words, link string) (Rendered, er
 	return Rendered{Subject: v.Subject, Text: text.String(), HTML: html.String(), Link: link, Logo: r.look.logo}, nil
 }
 
-// address returns text if it is an IP address, and otherwise "".
-func address(text string) string {
+func ipOrEmpty(text string) string {
 	addr, err := netip.ParseAddr(text)
 	if err != nil {
 		return ""

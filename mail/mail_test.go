@@ -38,8 +38,8 @@ func renderer(t testing.TB) *mail.Renderer {
 	return r
 }
 
-// message returns a message of this kind with a value in every field that the kind uses.
-func message(kind watchword.MailKind) watchword.Message {
+// completeMessage sets every field that the kind uses.
+func completeMessage(kind watchword.MailKind) watchword.Message {
 	m := watchword.Message{
 		ID:   "019ab5d2-3c00-7000-8000-000000000001",
 		Kind: kind,
@@ -92,12 +92,12 @@ var kinds = []watchword.MailKind{
 func TestEveryKindMatchesItsGoldenFile(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {
-		checkGolden(t, string(kind), message(kind))
+		checkGolden(t, string(kind), completeMessage(kind))
 	}
-	late := message(watchword.MailAddressChanged)
+	late := completeMessage(watchword.MailAddressChanged)
 	late.Token, late.Expires = "", time.Time{}
 	checkGolden(t, "address_changed_final", late)
-	unproven := message(watchword.MailConfirmAddress)
+	unproven := completeMessage(watchword.MailConfirmAddress)
 	unproven.UndoUntil = time.Time{}
 	checkGolden(t, "confirm_address_unproven", unproven)
 }
@@ -132,7 +132,7 @@ func golden(t *testing.T, name, got string) {
 // RST-6, HTTP-12
 func TestLinkKeepsThePageToReturnToBeforeItsToken(t *testing.T) {
 	t.Parallel()
-	m := message(watchword.MailReset)
+	m := completeMessage(watchword.MailReset)
 	m.ReturnTo = "https://app.example.com/inbox?token=a&b=#c"
 	got, err := renderer(t).Render(m)
 	if err != nil {
@@ -173,7 +173,7 @@ func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 		watchword.MailRecoveryUsed:    "https://auth.example.com/account",
 		watchword.MailTwoStepOn:       "https://auth.example.com/account",
 	} {
-		got, err := renderer(t).Render(message(kind))
+		got, err := renderer(t).Render(completeMessage(kind))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +186,7 @@ func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 		if strings.Count(got.HTML, "href=") > 1 {
 			t.Errorf("%s links elsewhere:\n%s", kind, got.HTML)
 		}
-		html := strings.ReplaceAll(got.HTML, `<img src="cid:logo"`, "") // allowed, because the mail includes the logo
+		html := strings.ReplaceAll(got.HTML, `<img src="cid:logo"`, "")
 		for _, fetched := range []string{"<img", "src=", "url(", "@import", "<link", "<script"} {
 			if strings.Contains(html, fetched) {
 				t.Errorf("%s has %s, which loads a resource", kind, fetched)
@@ -198,8 +198,8 @@ func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 // The notice to the previous address must contain no link, because the user may have lost this mailbox to a stranger.
 func TestNoticeOfAReplacedAddressHasNoLink(t *testing.T) {
 	t.Parallel()
-	m := message(watchword.MailAddressReplaced)
-	m.Token = token // a token must not appear even if it is set
+	m := completeMessage(watchword.MailAddressReplaced)
+	m.Token = token
 	got, err := renderer(t).Render(m)
 	if err != nil {
 		t.Fatal(err)
@@ -224,7 +224,7 @@ func TestNoticesNameTimeDeviceAddressAndNextStep(t *testing.T) {
 		watchword.MailPasskeyAdded: "remove the passkey on", watchword.MailPasskeyRemoved: "reset your password now",
 		watchword.MailRecoveryUsed: "Create new codes", watchword.MailTwoStepOn: "Create them on your account page",
 	} {
-		m := message(kind)
+		m := completeMessage(kind)
 		m.At = m.At.In(time.FixedZone("elsewhere", 2*60*60))
 		got, err := renderer(t).Render(m)
 		if err != nil {
@@ -260,7 +260,7 @@ func TestNoticesSayWhatIsLeft(t *testing.T) {
 		{watchword.MailPasskeyRemoved, 0, off, "left"},
 		{watchword.MailPasskeyRemoved, 1, "A passkey was removed", off},
 	} {
-		m := message(c.kind)
+		m := completeMessage(c.kind)
 		m.Left, m.At, m.MailFacts.Address = c.left, time.Time{}, ""
 		got, err := renderer(t).Render(m)
 		if err != nil {
@@ -278,7 +278,7 @@ func TestResetSaysWhatWasRemoved(t *testing.T) {
 		"": "removed the authenticator apps, passkeys and recovery codes", "totp": "removed the authenticator apps of",
 		"passkey": "removed the passkeys of", "recovery": "removed the recovery codes of",
 	} {
-		m := message(watchword.MailFactorsReset)
+		m := completeMessage(watchword.MailFactorsReset)
 		m.Factor = kind
 		got, err := renderer(t).Render(m)
 		if err != nil {
@@ -303,7 +303,7 @@ func TestOnlyNamesOfProductsAreShownForFactors(t *testing.T) {
 		"evil.example": false, "https://evil": false, "Call 0800 555 1234": false, "a@evil.example": false,
 		"<b>key</b>": false, strings.Repeat("x", 61): false, "a\r\nBcc: b": false,
 	} {
-		m := message(watchword.MailPasskeyAdded)
+		m := completeMessage(watchword.MailPasskeyAdded)
 		m.Factor = name
 		got, err := renderer(t).Render(m)
 		if err != nil {
@@ -313,7 +313,7 @@ func TestOnlyNamesOfProductsAreShownForFactors(t *testing.T) {
 			t.Errorf("%q:\n%s", name, got.Text)
 		}
 	}
-	summary := message(watchword.MailMoreHappened)
+	summary := completeMessage(watchword.MailMoreHappened)
 	summary.Factor = "YubiKey"
 	if got, err := renderer(t).Render(summary); err != nil || strings.Contains(got.Text, "YubiKey") {
 		t.Errorf("%v: a summary names the factor:\n%s", err, got.Text)
@@ -327,7 +327,7 @@ func TestGermanMailNamesTheDeviceInGerman(t *testing.T) {
 		"Chrome on Windows": "Chrome unter Windows", "Safari on iPhone": "Safari auf dem iPhone", "curl": "curl",
 		"Unknown device": "Unbekanntes Gerät",
 	} {
-		m := message(watchword.MailReuseDetected)
+		m := completeMessage(watchword.MailReuseDetected)
 		m.Device, m.Locale = stored, "de-AT"
 		got, err := renderer(t).Render(m)
 		if err != nil {
@@ -368,7 +368,7 @@ func TestOnlyPlainNamesAreUsedInGreetings(t *testing.T) {
 		"\"><img src=x onerror=f()>":   false,
 		"Your bank. Your loss, friend": false,
 	} {
-		m := message(watchword.MailPasswordChanged)
+		m := completeMessage(watchword.MailPasswordChanged)
 		m.Name = name
 		got, err := renderer(t).Render(m)
 		if err != nil {
@@ -389,7 +389,7 @@ func TestOnlyPlainNamesAreUsedInGreetings(t *testing.T) {
 
 func TestMailToAnUnprovenAddressHasNoName(t *testing.T) {
 	t.Parallel()
-	got, err := renderer(t).Render(message(watchword.MailVerify))
+	got, err := renderer(t).Render(completeMessage(watchword.MailVerify))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -404,7 +404,7 @@ func TestUnexpectedDeviceOrAddressIsOmitted(t *testing.T) {
 	for _, text := range []string{
 		"evil.example", "http://evil", `"><script>alert(1)</script>`, "curl\nX: y", "Ｃｈｒｏｍｅ", strings.Repeat("x", 65),
 	} {
-		m := message(watchword.MailReuseDetected)
+		m := completeMessage(watchword.MailReuseDetected)
 		m.Device, m.MailFacts.Address = text, text
 		got, err := renderer(t).Render(m)
 		if err != nil {
@@ -423,7 +423,7 @@ func TestHTMLIsEscaped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := message(watchword.MailAddressChanged)
+	m := completeMessage(watchword.MailAddressChanged)
 	m.Name, m.NewEmail = "Sinéad O'Connor", "x&<i>@example.com"
 	got, err := r.Render(m)
 	if err != nil {
@@ -472,7 +472,7 @@ func TestOperatorsFilesReplaceMails(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		got, err := r.Render(message(watchword.MailReset))
+		got, err := r.Render(completeMessage(watchword.MailReset))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -499,7 +499,7 @@ func TestMailsHaveTheLanguageOfTheUser(t *testing.T) {
 		"": "Choose a new", "en-GB": "Choose a new", "de": "Wählen Sie", "de-AT": "Wählen Sie", "fr": "Choose a new",
 		"not a tag": "Choose a new",
 	} {
-		m := message(watchword.MailReset)
+		m := completeMessage(watchword.MailReset)
 		m.Locale = locale
 		got, err := renderer(t).Render(m)
 		if err != nil {
@@ -528,7 +528,7 @@ func TestLifetimeIsWrittenInMinutesHoursOrDays(t *testing.T) {
 		48*time.Hour - time.Second:        "expires in 2 days (",
 		7 * 24 * time.Hour:                "expires in 7 days (1 December 2026, 13:50 UTC)",
 	} {
-		m := message(watchword.MailReset)
+		m := completeMessage(watchword.MailReset)
 		m.Expires = now.Add(life)
 		got, err := renderer(t).Render(m)
 		if err != nil {
@@ -569,7 +569,7 @@ func TestNewRendererRejectsInvalidOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := r.Render(message(watchword.MailReset))
+	got, err := r.Render(completeMessage(watchword.MailReset))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -585,7 +585,7 @@ func FuzzTextOfUsersIsEscaped(f *testing.F) {
 	f.Add("<a href=//evil>", "evil.example", "::1%<b>")
 	f.Add("a\r\nb", "\x00", "::%\x00")
 	r := renderer(f)
-	plain := message(watchword.MailReuseDetected)
+	plain := completeMessage(watchword.MailReuseDetected)
 	plain.Name, plain.Device, plain.MailFacts.Address = "", "", ""
 	want, err := r.Render(plain)
 	if err != nil {

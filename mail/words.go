@@ -18,43 +18,43 @@ import (
 // links. Any other text is omitted completely.
 
 const (
-	maxName   = 60 // in code points
-	maxDevice = 64
-	maxFactor = 60
-	maxDigits = 4 // maximum in the name of a factor, to exclude telephone numbers
+	maxName         = 60 // in code points
+	maxDevice       = 64
+	maxFactor       = 60
+	maxFactorDigits = 4 // excludes telephone numbers
 
-	fewCodes = 3 // with at most 3 recovery codes, the mail asks for new ones
+	fewCodes = 3 // with so few recovery codes, the mail asks for new ones
 )
 
-// personName returns name if it contains only letters, spaces, hyphens, apostrophes, and dots at the end of words.
-// Otherwise it returns "".
-func personName(name string) string {
-	return onlyIf(name, maxName, func(r rune) bool {
+// safePersonName returns name if it contains only letters, spaces, hyphens, apostrophes, and dots at the end of
+// words. Otherwise it returns "".
+func safePersonName(name string) string {
+	return textIfAllowed(name, maxName, func(r rune) bool {
 		return unicode.IsLetter(r) || unicode.IsMark(r) || strings.ContainsRune(" \u00a0-'’.", r)
 	})
 }
 
-// deviceName returns device if it could come from internal/device, and otherwise "".
-func deviceName(device string) string {
-	return onlyIf(device, maxDevice, func(r rune) bool {
+// safeDeviceName returns device if it could come from internal/device, and otherwise "".
+func safeDeviceName(device string) string {
+	return textIfAllowed(device, maxDevice, func(r rune) bool {
 		return r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune(" -_.", r)
 	})
 }
 
-// factorName returns name if it looks like the name of a product or a device, such as "Ada's iPhone 15" or "iCloud
-// Keychain (Managed)". Otherwise it returns "".
-func factorName(name string) string {
+// safeFactorName returns name if it looks like the name of a product or a device, such as "Ada's iPhone 15" or
+// "iCloud Keychain (Managed)". Otherwise it returns "".
+func safeFactorName(name string) string {
 	digits := 0
-	return onlyIf(name, maxFactor, func(r rune) bool {
+	return textIfAllowed(name, maxFactor, func(r rune) bool {
 		if r >= '0' && r <= '9' {
 			digits++
-			return digits <= maxDigits
+			return digits <= maxFactorDigits
 		}
 		return unicode.IsLetter(r) || unicode.IsMark(r) || strings.ContainsRune(" \u00a0-_'’.()", r)
 	})
 }
 
-func onlyIf(text string, most int, allowed func(rune) bool) string {
+func textIfAllowed(text string, most int, allowed func(rune) bool) string {
 	text = strings.TrimSpace(text)
 	if utf8.RuneCountInString(text) > most {
 		return ""
@@ -71,20 +71,19 @@ func onlyIf(text string, most int, allowed func(rune) bool) string {
 
 func isControl(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
 
-// words returns the texts of one mail in one language.
-type words struct {
-	texts   map[string]string
-	kind    string // the keys of the texts begin with "mail." and this kind
-	message watchword.Message
-	name    string // name of the user, or "" if personName rejects it
-	lasts   string // how long the link is valid, in words
+type mailTexts struct {
+	texts        map[string]string
+	bodyKind     string // a key of partsByKind
+	message      watchword.Message
+	greetingName string // from safePersonName; may be ""
+	linkValidity string // in words; "" if the mail has no token
 }
 
-// bodies lists the parts of each kind of mail, in order. A part is "facts", "button" (followed by the expiry of its
-// link), or the name of a text. The text "small" is shown smaller. The text "undo" of confirm_address appears only if
-// the user can restore the previous address. A mail with a token ends with its link as text. The texts "left", "few"
-// and "last" depend on how many codes or factors remain.
-var bodies = map[string]string{
+// partsByKind lists the parts of each kind of mail, in order. A part is "facts", "button" (followed by the expiry of
+// its link), or the name of a text. The text "small" is shown smaller. The text "undo" of confirm_address appears
+// only if the user can restore the previous address. A mail with a token ends with its link as text. The texts
+// "left", "few" and "last" depend on how many codes or factors remain.
+var partsByKind = map[string]string{
 	"verify":                "text button small",
 	"reset":                 "text button after small",
 	"invite":                "text button small",
@@ -107,28 +106,27 @@ var bodies = map[string]string{
 	"recovery_used":         "text left few facts after button small",
 }
 
-// blocks returns the parts of the mail.
-func (w words) blocks(link string) (all []block) {
-	kind := strings.TrimSuffix(w.kind, "_final")
-	for part := range strings.FieldsSeq(bodies[w.kind]) {
-		text := w.say("mail." + kind + "." + part)
+func (w mailTexts) bodyBlocks(link string) (all []block) {
+	kind := strings.TrimSuffix(w.bodyKind, "_final")
+	for part := range strings.FieldsSeq(partsByKind[w.bodyKind]) {
+		text := w.textFor("mail." + kind + "." + part)
 		if part == "text" && w.message.Kind == watchword.MailFactorsReset { // each kind of factor has its own text
-			text = cmp.Or(w.say("mail."+kind+"."+w.message.Factor), text)
+			text = cmp.Or(w.textFor("mail."+kind+"."+w.message.Factor), text)
 		}
 		switch {
 		case part == "facts":
-			if rows := w.facts(); len(rows) > 0 {
+			if rows := w.factRows(); len(rows) > 0 {
 				all = append(all, block{Type: "facts", Rows: rows})
 			}
 		case part == "button":
 			all = append(all, block{Type: "button", Text: text, Link: link})
-			if w.lasts != "" {
-				all = append(all, block{Type: "small", Text: w.say("mail.expiry")})
+			if w.linkValidity != "" {
+				all = append(all, block{Type: "small", Text: w.textFor("mail.expiry")})
 			}
 		case part == "undo" && kind == "confirm_address" && w.message.UndoUntil.IsZero(),
 			part == "last" && w.message.Left > 0, part == "few" && w.message.Left > fewCodes:
 		case part == "left" && w.message.Left < 2:
-			text = w.say("mail." + kind + []string{".none", ".one"}[max(w.message.Left, 0)])
+			text = w.textFor("mail." + kind + []string{".none", ".one"}[max(w.message.Left, 0)])
 			all = append(all, block{Type: "text", Text: text})
 		case part == "small":
 			all = append(all, block{Type: "small", Text: text})
@@ -136,26 +134,26 @@ func (w words) blocks(link string) (all []block) {
 			all = append(all, block{Type: "text", Text: text})
 		}
 	}
-	if w.lasts != "" {
-		all = append(all, block{Type: "copy", Text: w.say("mail.copy"), Link: link})
+	if w.linkValidity != "" {
+		all = append(all, block{Type: "copy", Text: w.textFor("mail.copy"), Link: link})
 	}
 	return all
 }
 
-// facts returns the rows of the table of facts, such as time and device. It omits unknown facts.
-func (w words) facts() (rows []fact) {
+// factRows omits unknown facts.
+func (w mailTexts) factRows() (rows []tableRow) {
 	widest := 0
 	for _, one := range []struct{ key, value string }{
 		{"mail.newEmail", string(w.message.NewEmail)},
-		{"mail.factor", w.factor()},
-		{"mail.when", w.clock(w.message.At)},
-		{"mail.device", w.device()},
-		{"mail.address", address(w.message.MailFacts.Address)},
+		{"mail.factor", w.shownFactor()},
+		{"mail.when", w.formatTime(w.message.At)},
+		{"mail.device", w.translatedDevice()},
+		{"mail.address", ipOrEmpty(w.message.MailFacts.Address)},
 	} {
 		if one.value == "" {
 			continue
 		}
-		rows = append(rows, fact{Name: w.texts[one.key], Value: one.value})
+		rows = append(rows, tableRow{Name: w.texts[one.key], Value: one.value})
 		widest = max(widest, utf8.RuneCountInString(w.texts[one.key]))
 	}
 	for i, row := range rows {
@@ -164,51 +162,48 @@ func (w words) facts() (rows []fact) {
 	return rows
 }
 
-// device returns the name of the device in the language of the mail.
-func (w words) device() string {
-	name := deviceName(w.message.Device)
+func (w mailTexts) translatedDevice() string {
+	name := safeDeviceName(w.message.Device)
 	if name == "" {
 		return ""
 	}
 	return device.Translate(name, func(key string, args ...any) string { return fmt.Sprintf(w.texts[key], args...) })
 }
 
-// factor returns the name of a factor. It returns "" for two kinds of mail: a summary reports several changes, and a
-// reset concerns all factors of a kind.
-func (w words) factor() string {
+// shownFactor returns "" for two kinds of mail: a summary reports several changes, and a reset concerns all factors
+// of a kind.
+func (w mailTexts) shownFactor() string {
 	if w.message.Kind == watchword.MailMoreHappened || w.message.Kind == watchword.MailFactorsReset {
 		return ""
 	}
-	return factorName(w.message.Factor)
+	return safeFactorName(w.message.Factor)
 }
 
-func (w words) hello() string {
-	if w.name == "" {
-		return w.say("mail.hello")
+func (w mailTexts) greeting() string {
+	if w.greetingName == "" {
+		return w.textFor("mail.hello")
 	}
-	return w.say("mail.hello.name")
+	return w.textFor("mail.hello.name")
 }
 
-// say returns a text in which placeholders are replaced by their values. It replaces all in one pass, so it does not
-// replace a placeholder that is part of a name.
-func (w words) say(key string) string {
+// textFor replaces all placeholders in one pass, so it does not replace a placeholder that is part of a user's name.
+func (w mailTexts) textFor(key string) string {
 	return strings.NewReplacer(
-		"{product}", w.texts["brand"], "{to}", string(w.message.To), "{name}", w.name,
-		"{for}", w.lasts, "{until}", w.clock(w.message.Expires), "{undo}", w.clock(w.message.UndoUntil),
+		"{product}", w.texts["brand"], "{to}", string(w.message.To), "{name}", w.greetingName,
+		"{for}", w.linkValidity, "{until}", w.formatTime(w.message.Expires), "{undo}", w.formatTime(w.message.UndoUntil),
 		"{left}", strconv.Itoa(w.message.Left),
 	).Replace(w.texts[key])
 }
 
-// clock formats a time in UTC, because the reader's time zone is unknown.
-func (w words) clock(t time.Time) string {
+// formatTime uses UTC, because the reader's time zone is unknown.
+func (w mailTexts) formatTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
 	return t.UTC().Format(w.texts["time"])
 }
 
-// span returns a duration in words.
-func (w words) span(d time.Duration) string {
+func (w mailTexts) formatDuration(d time.Duration) string {
 	const day = 24 * time.Hour
 	count, unit := int(d.Round(time.Minute)/time.Minute), "minute"
 	switch {
@@ -227,20 +222,20 @@ func (w words) span(d time.Duration) string {
 func wrap(text string) string {
 	const width = 78
 	var lines strings.Builder
-	at := 0
+	column := 0
 	for word := range strings.FieldsSeq(text) {
 		size := utf8.RuneCountInString(word)
 		switch {
-		case at == 0:
-		case at+1+size > width:
+		case column == 0:
+		case column+1+size > width:
 			lines.WriteByte('\n')
-			at = 0
+			column = 0
 		default:
 			lines.WriteByte(' ')
-			at++
+			column++
 		}
 		lines.WriteString(word)
-		at += size
+		column += size
 	}
 	return lines.String()
 }

@@ -49,7 +49,7 @@ func (b *Box) Send(_ context.Context, m watchword.Message) error {
 	if err != nil {
 		return err
 	}
-	if !isID(m.ID) {
+	if !isSafeFileName(m.ID) {
 		return fmt.Errorf("keep mail: %q is no name of a mail", m.ID)
 	}
 	content, err := json.MarshalIndent(watchword.StoredMail{
@@ -73,13 +73,13 @@ func (b *Box) Send(_ context.Context, m watchword.Message) error {
 
 // Mails returns all mails, newest first. IDs are UUIDs of version 7, which sort by time.
 func (b *Box) Mails() ([]watchword.StoredMail, error) {
-	ids, err := b.ids()
+	ids, err := b.idsOldestFirst()
 	if err != nil {
 		return nil, err
 	}
 	mails := make([]watchword.StoredMail, 0, len(ids))
 	for _, id := range slices.Backward(ids) {
-		m, err := b.mail(id)
+		m, err := b.readMail(id)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // another process has deleted it
 		}
@@ -91,8 +91,8 @@ func (b *Box) Mails() ([]watchword.StoredMail, error) {
 	return mails, nil
 }
 
-// mail returns one mail, or an error that wraps fs.ErrNotExist.
-func (b *Box) mail(id string) (watchword.StoredMail, error) {
+// readMail returns an error that wraps fs.ErrNotExist if the mail does not exist.
+func (b *Box) readMail(id string) (watchword.StoredMail, error) {
 	content, err := os.ReadFile(b.path(id))
 	if err != nil {
 		return watchword.StoredMail{}, fmt.Errorf("read mail: %w", err)
@@ -106,20 +106,19 @@ func (b *Box) mail(id string) (watchword.StoredMail, error) {
 
 func (b *Box) path(id string) string { return filepath.Join(b.dir, id+suffix) }
 
-// isID reports whether id is safe as a file name. A safe name can't refer to a file outside the folder.
-func isID(id string) bool {
+// A safe name can't refer to a file outside the folder.
+func isSafeFileName(id string) bool {
 	return id != "" && len(id) <= 64 && strings.Trim(id, "0123456789abcdefghijklmnopqrstuvwxyz-") == ""
 }
 
-// ids returns the IDs of the mails in the box, oldest first.
-func (b *Box) ids() ([]string, error) {
+func (b *Box) idsOldestFirst() ([]string, error) {
 	files, err := os.ReadDir(b.dir)
 	if err != nil {
 		return nil, fmt.Errorf("read the development mailbox: %w", err)
 	}
 	var ids []string
 	for _, f := range files {
-		if id, ours := strings.CutSuffix(f.Name(), suffix); ours && isID(id) {
+		if id, ours := strings.CutSuffix(f.Name(), suffix); ours && isSafeFileName(id) {
 			ids = append(ids, id)
 		}
 	}
@@ -128,7 +127,7 @@ func (b *Box) ids() ([]string, error) {
 }
 
 func (b *Box) deleteOldest() error {
-	ids, err := b.ids()
+	ids, err := b.idsOldestFirst()
 	if err != nil {
 		return err
 	}

@@ -28,8 +28,7 @@ func open(t *testing.T, dir string) *devbox.Box {
 	return box
 }
 
-// reset returns a mail for a password reset, with number n and this token.
-func reset(n int, token watchword.Secret) watchword.Message {
+func numberedResetMail(n int, token watchword.Secret) watchword.Message {
 	return watchword.Message{
 		ID:      fmt.Sprintf("019ab5d2-3c00-7000-8000-%012d", n),
 		Kind:    watchword.MailReset,
@@ -59,7 +58,7 @@ func TestMailIsVisibleToOtherProcesses(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data", "mail")
 	before := time.Now().Add(-time.Millisecond)
-	send(t, open(t, dir), reset(1, "wwm_one"))
+	send(t, open(t, dir), numberedResetMail(1, "wwm_one"))
 
 	other := open(t, dir)
 	all := mails(t, other)
@@ -67,7 +66,7 @@ func TestMailIsVisibleToOtherProcesses(t *testing.T) {
 		t.Fatalf("got %d mails, want 1", len(all))
 	}
 	m := all[0]
-	if m.ID != reset(1, "").ID || m.To != "ada@example.com" || m.Kind != watchword.MailReset ||
+	if m.ID != numberedResetMail(1, "").ID || m.To != "ada@example.com" || m.Kind != watchword.MailReset ||
 		m.Subject != "Choose a new password for localhost" ||
 		m.Link != "http://localhost:8080/reset#token=wwm_one" ||
 		!strings.Contains(m.Text, m.Link) || !strings.Contains(m.HTML, m.Link) {
@@ -84,7 +83,7 @@ func TestOnlyTheOwnerCanReadTheBox(t *testing.T) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	send(t, open(t, dir), reset(1, "wwm_one"))
+	send(t, open(t, dir), numberedResetMail(1, "wwm_one"))
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -111,11 +110,11 @@ func TestMailsReturnsNewestFirst(t *testing.T) {
 	t.Parallel()
 	box := open(t, t.TempDir())
 	for _, n := range []int{2, 3, 1} {
-		send(t, box, reset(n, "wwm_x"))
+		send(t, box, numberedResetMail(n, "wwm_x"))
 	}
 	all := mails(t, box)
 	for i, n := range []int{3, 2, 1} {
-		if all[i].ID != reset(n, "").ID {
+		if all[i].ID != numberedResetMail(n, "").ID {
 			t.Errorf("mail %d is %s", i, all[i].ID)
 		}
 	}
@@ -124,8 +123,8 @@ func TestMailsReturnsNewestFirst(t *testing.T) {
 func TestRetryReplacesTheMail(t *testing.T) {
 	t.Parallel()
 	box := open(t, t.TempDir())
-	send(t, box, reset(1, "wwm_first"))
-	send(t, box, reset(1, "wwm_second"))
+	send(t, box, numberedResetMail(1, "wwm_first"))
+	send(t, box, numberedResetMail(1, "wwm_second"))
 	all := mails(t, box)
 	if len(all) != 1 || !strings.HasSuffix(all[0].Link, "wwm_second") {
 		t.Errorf("got %+v", all)
@@ -140,16 +139,16 @@ func TestBoxKeepsABoundedNumberOfMails(t *testing.T) {
 	for first := range 4 {
 		senders.Go(func() {
 			for n := first; n < 240; n += 4 {
-				if err := box.Send(t.Context(), reset(n, "wwm_x")); err != nil {
+				if err := box.Send(t.Context(), numberedResetMail(n, "wwm_x")); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
 	senders.Wait()
-	send(t, box, reset(240, "wwm_x"))
+	send(t, box, numberedResetMail(240, "wwm_x"))
 	all := mails(t, box)
-	if len(all) != 200 || all[0].ID != reset(240, "").ID || all[199].ID != reset(41, "").ID {
+	if len(all) != 200 || all[0].ID != numberedResetMail(240, "").ID || all[199].ID != numberedResetMail(41, "").ID {
 		t.Errorf("%d mails, from %s to %s", len(all), all[0].ID, all[len(all)-1].ID)
 	}
 	files, err := os.ReadDir(dir)
@@ -162,7 +161,7 @@ func TestSendRejectsIDsThatArePaths(t *testing.T) {
 	t.Parallel()
 	box := open(t, filepath.Join(t.TempDir(), "mail"))
 	for _, id := range []string{"../outside", "/etc/passwd", "", ".", "a/b", `..\outside`, "x.json", "a\x00b", "UPPER", strings.Repeat("a", 65)} {
-		m := reset(1, "wwm_x")
+		m := numberedResetMail(1, "wwm_x")
 		m.ID = id
 		if err := box.Send(t.Context(), m); err == nil {
 			t.Errorf("a mail was stored as %q", id)

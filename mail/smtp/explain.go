@@ -12,9 +12,9 @@ import (
 	gomail "github.com/wneessen/go-mail"
 )
 
-// explain converts an error to one line for the operator. The line says whether a retry can help (RFC 5321, section
-// 4.2.1), and contains the server's reply. explain removes the password, because a server may quote it.
-func (s *Sender) explain(err error) error {
+// describeError returns one line for the operator. The line says whether a retry can help (RFC 5321, section 4.2.1),
+// and contains the server's reply. It never contains the password, which a server may quote.
+func (s *Sender) describeError(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -33,7 +33,7 @@ func (s *Sender) explain(err error) error {
 	return errors.New(text)
 }
 
-// replyCode returns the three-digit code of the server's reply, or 0 for other errors.
+// replyCode returns 0 if the error is not a reply of the server.
 func replyCode(err error) int {
 	var refused *gomail.SendError
 	if errors.As(err, &refused) {
@@ -46,8 +46,8 @@ func replyCode(err error) int {
 	return 0
 }
 
-// withoutPassword removes the password from a text. It also removes the encodings of the password for PLAIN and
-// LOGIN, and its quoted form from net/textproto.
+// withoutPassword also removes the encodings of the password for PLAIN and LOGIN, and its quoted form from
+// net/textproto.
 func (r relay) withoutPassword(text string) string {
 	const gone = "[redacted]"
 	quoted := strconv.Quote(r.password)

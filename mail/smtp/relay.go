@@ -11,13 +11,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/address"
 )
 
-// A relay is the mail server that accepts and forwards the mails.
 type relay struct {
-	host     string
-	port     int
-	tls      bool // TLS from the first byte; if false, STARTTLS
-	user     string
-	password string
+	host        string
+	port        int
+	implicitTLS bool // if false, STARTTLS
+	user        string
+	password    string
 }
 
 // parseRelay parses the setting mail-url. Its errors do not quote the URL, because it contains
@@ -33,7 +32,7 @@ func parseRelay(text watchword.Secret) (relay, error) {
 	switch u.Scheme {
 	case "smtp":
 	case "smtps":
-		r.tls, r.port = true, 465
+		r.implicitTLS, r.port = true, 465
 	default:
 		return relay{}, errors.New("mail-url must begin with smtp:// or smtps://")
 	}
@@ -55,8 +54,7 @@ func parseRelay(text watchword.Secret) (relay, error) {
 	return r, nil
 }
 
-// name returns host and port as text for error messages.
-func (r relay) name() string { return r.host + " port " + strconv.Itoa(r.port) }
+func (r relay) hostAndPort() string { return r.host + " port " + strconv.Itoa(r.port) }
 
 // parseFrom parses the setting mail-from, such as "Example <no-reply@example.com>", and returns
 // the address and its domain.

@@ -26,40 +26,40 @@ const (
 	password = `p@ss"/\wörd:9`
 )
 
-// A server is a fake mail server on loopback that records commands and mails.
-type server struct {
-	address string // host:port
-	port    string
-	answers answers
+// A fakeServer listens on loopback and records commands and mails.
+type fakeServer struct {
+	address   string // host:port
+	port      string
+	behaviour behaviour
 
-	mu     sync.Mutex
-	heard  []string // SMTP commands that the server received
-	mails  []string
-	tls    uint16 // TLS version of the last encrypted connection
-	stalls chan struct{}
+	mu             sync.Mutex
+	received       []string
+	mails          []string
+	lastTLSVersion uint16
+	stalls         chan struct{}
 }
 
-// answers configures a fake server. With the zero value, the server accepts every mail and has no TLS.
-type answers struct {
-	certificate *tls.Certificate
-	implicitTLS bool   // TLS from the first byte
-	maxTLS      uint16 // highest TLS version; 0 means any
-	plainAuth   bool   // offer AUTH without TLS
+// With the zero value of behaviour, the server accepts every mail and has no TLS.
+type behaviour struct {
+	certificate    *tls.Certificate
+	implicitTLS    bool
+	maxTLS         uint16 // 0 means any
+	authWithoutTLS bool
 
 	auth, mail, rcpt, data error
 
-	hangUp bool          // close the connection after accepting a mail
-	stall  chan struct{} // accept a mail only after this channel is closed
+	hangUpAfterMail  bool
+	acceptAfterClose chan struct{}
 }
 
-func start(t *testing.T, a answers) *server {
+func start(t *testing.T, a behaviour) *fakeServer {
 	t.Helper()
-	s := &server{answers: a, stalls: make(chan struct{}, 1)}
+	s := &fakeServer{behaviour: a, stalls: make(chan struct{}, 1)}
 	backend := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
-		return &session{server: s, conn: c}, nil
+		return &connection{fakeServer: s, conn: c}, nil
 	}))
 	backend.Domain = "mail.example.com"
-	backend.AllowInsecureAuth = a.plainAuth
+	backend.AllowInsecureAuth = a.authWithoutTLS
 	backend.ErrorLog = log.New(io.Discard, "", 0)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -85,46 +85,43 @@ func start(t *testing.T, a answers) *server {
 	return s
 }
 
-func (s *server) hear(command string) {
+func (s *fakeServer) record(command string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.heard = append(s.heard, command)
+	s.received = append(s.received, command)
 }
 
-// commands returns the SMTP commands that the server has received so far.
-func (s *server) commands() []string {
+func (s *fakeServer) commands() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.heard)
+	return slices.Clone(s.received)
 }
 
-// taken returns the mails that the server has accepted so far, unchanged.
-func (s *server) taken() []string {
+func (s *fakeServer) acceptedMails() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.mails)
 }
 
-func (s *server) tlsVersion() uint16 {
+func (s *fakeServer) tlsVersion() uint16 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.tls
+	return s.lastTLSVersion
 }
 
-// A session is one SMTP connection.
-type session struct {
-	*server
+type connection struct {
+	*fakeServer
 	conn *smtp.Conn
 	done bool
 }
 
-func (s *session) AuthMechanisms() []string { return []string{sasl.Plain} }
+func (s *connection) AuthMechanisms() []string { return []string{sasl.Plain} }
 
-func (s *session) Auth(string) (sasl.Server, error) {
+func (s *connection) Auth(string) (sasl.Server, error) {
 	return sasl.NewPlainServer(func(_, name, secret string) error {
-		s.hear("AUTH")
-		if s.answers.auth != nil {
-			return s.answers.auth
+		s.record("AUTH")
+		if s.behaviour.auth != nil {
+			return s.behaviour.auth
 		}
 		if name != user || secret != password {
 			return smtp.ErrAuthFailed
@@ -133,49 +130,48 @@ func (s *session) Auth(string) (sasl.Server, error) {
 	}), nil
 }
 
-func (s *session) Mail(from string, _ *smtp.MailOptions) error {
-	s.hear("MAIL " + from)
-	return s.answers.mail
+func (s *connection) Mail(from string, _ *smtp.MailOptions) error {
+	s.record("MAIL " + from)
+	return s.behaviour.mail
 }
 
-func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
-	s.hear("RCPT " + to)
-	return s.answers.rcpt
+func (s *connection) Rcpt(to string, _ *smtp.RcptOptions) error {
+	s.record("RCPT " + to)
+	return s.behaviour.rcpt
 }
 
-func (s *session) Data(r io.Reader) error {
-	s.hear("DATA")
+func (s *connection) Data(r io.Reader) error {
+	s.record("DATA")
 	content, err := io.ReadAll(r)
 	if err != nil {
 		return err
 	}
-	if s.answers.stall != nil {
+	if s.behaviour.acceptAfterClose != nil {
 		s.stalls <- struct{}{}
-		<-s.answers.stall
+		<-s.behaviour.acceptAfterClose
 	}
-	if s.answers.data != nil {
-		return s.answers.data
+	if s.behaviour.data != nil {
+		return s.behaviour.data
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mails = append(s.mails, string(content))
 	if state, encrypted := s.conn.TLSConnectionState(); encrypted {
-		s.tls = state.Version
+		s.lastTLSVersion = state.Version
 	}
 	s.done = true
 	return nil
 }
 
-func (s *session) Reset() {
-	if s.done && s.answers.hangUp {
+func (s *connection) Reset() {
+	if s.done && s.behaviour.hangUpAfterMail {
 		s.conn.Conn().Close() //nolint:errcheck // closed without a reply on purpose
 	}
 }
 
-func (s *session) Logout() error { return nil }
+func (s *connection) Logout() error { return nil }
 
-// certify creates a certificate for the names, and a pool that trusts the certificate.
-func certify(t *testing.T, names ...string) (*tls.Certificate, *x509.CertPool) {
+func createCertificate(t *testing.T, names ...string) (*tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

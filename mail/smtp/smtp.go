@@ -23,8 +23,8 @@ import (
 	"github.com/watchword-auth/watchword/mail"
 )
 
-// timeout is the time limit of an SMTP session. An earlier deadline of the context takes precedence.
-const timeout = 30 * time.Second
+// An earlier deadline of the context takes precedence over sessionTimeout.
+const sessionTimeout = 30 * time.Second
 
 // Options configure a Sender.
 type Options struct {
@@ -42,13 +42,13 @@ type Options struct {
 
 // A Sender sends each mail over a new connection. Create one with New. It is safe for concurrent use.
 type Sender struct {
-	relay    relay
-	client   []gomail.Option
-	tls      *tls.Config
-	from     string // as in the header From
-	domain   string // domain of the address in from
-	renderer *mail.Renderer
-	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	relay      relay
+	client     []gomail.Option
+	tls        *tls.Config
+	fromHeader string
+	fromDomain string
+	renderer   *mail.Renderer
+	dial       func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 var _ watchword.Mailer = (*Sender)(nil)
@@ -68,19 +68,19 @@ func New(o Options) (*Sender, error) {
 		return nil, fmt.Errorf("smtp: %w", err)
 	}
 	s := &Sender{
-		relay:    relay,
-		tls:      &tls.Config{ServerName: relay.host, MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs},
-		from:     from.String(),
-		domain:   domain,
-		renderer: o.Renderer,
-		dial:     (&net.Dialer{}).DialContext,
+		relay:      relay,
+		tls:        &tls.Config{ServerName: relay.host, MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs},
+		fromHeader: from.String(),
+		fromDomain: domain,
+		renderer:   o.Renderer,
+		dial:       (&net.Dialer{}).DialContext,
 	}
 	s.client = []gomail.Option{
 		gomail.WithPort(relay.port),
-		gomail.WithTimeout(timeout),
+		gomail.WithTimeout(sessionTimeout),
 		gomail.WithHELO(domain),
 		gomail.WithTLSConfig(s.tls),
-		gomail.WithTLSPolicy(relay.policy()),
+		gomail.WithTLSPolicy(relay.startTLSPolicy()),
 		gomail.WithoutNoop(),
 		gomail.WithoutSMTPUTF8(), // not needed, because watchword.Address is ASCII
 	}
@@ -91,11 +91,11 @@ func New(o Options) (*Sender, error) {
 	return s, nil
 }
 
-// policy returns the STARTTLS policy. It does not require TLS on loopback, where TLS adds little protection and the
-// certificate of a local relay is rarely valid.
-func (r relay) policy() gomail.TLSPolicy {
+// startTLSPolicy does not require TLS on loopback, where TLS adds little protection and the certificate of a local
+// relay is rarely valid.
+func (r relay) startTLSPolicy() gomail.TLSPolicy {
 	switch {
-	case r.tls: // TLS is already active
+	case r.implicitTLS: // TLS is already active
 		return gomail.NoTLS
 	case !weborigin.IsLoopback(r.host):
 		return gomail.TLSMandatory
@@ -108,7 +108,7 @@ func (r relay) policy() gomail.TLSPolicy {
 // Send sends a mail. If the connection fails after the server has accepted the mail, Send returns nil, because a
 // retry would send the mail twice.
 func (s *Sender) Send(ctx context.Context, m watchword.Message) error {
-	message, err := s.compose(m)
+	message, err := s.composeMessage(m)
 	if err != nil {
 		return fmt.Errorf("send mail: %w", err)
 	}
@@ -116,7 +116,7 @@ func (s *Sender) Send(ctx context.Context, m watchword.Message) error {
 		return client.SendWithSMTPClient(server, message)
 	})
 	if err != nil && !message.IsDelivered() {
-		return fmt.Errorf("send mail through %s: %w", s.relay.name(), err)
+		return fmt.Errorf("send mail through %s: %w", s.relay.hostAndPort(), err)
 	}
 	return nil
 }
@@ -127,13 +127,12 @@ func (s *Sender) Send(ctx context.Context, m watchword.Message) error {
 func (s *Sender) Check(ctx context.Context) error {
 	err := s.runSession(ctx, func(_ *gomail.Client, server *smtp.Client) error { return server.Noop() })
 	if err != nil {
-		return fmt.Errorf("check mail server %s: %w", s.relay.name(), err)
+		return fmt.Errorf("check mail server %s: %w", s.relay.hostAndPort(), err)
 	}
 	return nil
 }
 
-// compose returns the message with its headers and bodies.
-func (s *Sender) compose(m watchword.Message) (*gomail.Msg, error) {
+func (s *Sender) composeMessage(m watchword.Message) (*gomail.Msg, error) {
 	if to, err := address.Parse(string(m.To)); err != nil || to != string(m.To) {
 		return nil, errors.New("the recipient's address is not canonical")
 	}
@@ -142,12 +141,12 @@ func (s *Sender) compose(m watchword.Message) (*gomail.Msg, error) {
 		return nil, err
 	}
 	message := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
-	if err := errors.Join(message.From(s.from), message.To(string(m.To))); err != nil {
+	if err := errors.Join(message.From(s.fromHeader), message.To(string(m.To))); err != nil {
 		return nil, err
 	}
 	message.Subject(words.Subject)
 	message.SetDate()
-	message.SetMessageIDWithValue(m.ID + "@" + s.domain)     // so that receivers recognize a duplicate
+	message.SetMessageIDWithValue(m.ID + "@" + s.fromDomain) // so that receivers recognize a duplicate
 	message.SetGenHeader("Auto-Submitted", "auto-generated") // prevents automatic replies (RFC 3834, section 5)
 	message.SetBodyString(gomail.TypeTextPlain, words.Text)
 	message.AddAlternativeString(gomail.TypeTextHTML, words.HTML)
@@ -157,10 +156,10 @@ func (s *Sender) compose(m watchword.Message) (*gomail.Msg, error) {
 	return message, message.EmbedReader("logo.png", bytes.NewReader(words.Logo), gomail.WithFileContentID("<logo>"))
 }
 
-// runSession connects, authenticates, calls the function talk and quits. The session ends after timeout, or earlier
-// if ctx ends.
+// runSession connects, authenticates, calls talk and quits. The session ends after sessionTimeout, or earlier if ctx
+// ends.
 func (s *Sender) runSession(ctx context.Context, talk func(*gomail.Client, *smtp.Client) error) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, sessionTimeout)
 	defer cancel()
 	connect := func(context.Context, string, string) (net.Conn, error) { return s.connect(ctx) }
 	client, err := gomail.NewClient(
@@ -175,31 +174,29 @@ func (s *Sender) runSession(ctx context.Context, talk func(*gomail.Client, *smtp
 			err = server.Quit()
 		}
 	}
-	if over := ended(ctx); err != nil && over != nil {
+	if over := contextErr(ctx); err != nil && over != nil {
 		return over
 	}
-	return s.explain(err)
+	return s.describeError(err)
 }
 
-// ended returns ctx.Err(). It returns context.DeadlineExceeded as soon as the deadline of ctx has passed, even if
-// ctx.Err() is still nil. A connection has its own timer for the deadline, which may fire a moment before the timer
-// of ctx.
-func ended(ctx context.Context) error {
+// contextErr returns context.DeadlineExceeded as soon as the deadline of ctx has passed, even if ctx.Err() is still
+// nil. A connection has its own timer for the deadline, which may fire a moment before the timer of ctx.
+func contextErr(ctx context.Context) error {
 	if at, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(at) {
 		return context.DeadlineExceeded
 	}
 	return ctx.Err()
 }
 
-// connect opens a connection, and closes it when ctx ends. This is needed because the library supports deadlines but
-// not cancellation.
+// connect closes the connection when ctx ends, because the library supports deadlines but not cancellation.
 func (s *Sender) connect(ctx context.Context) (net.Conn, error) {
 	conn, err := s.dial(ctx, "tcp", net.JoinHostPort(s.relay.host, strconv.Itoa(s.relay.port)))
 	if err != nil {
 		return nil, err
 	}
 	context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // the error does not matter after ctx has ended
-	if !s.relay.tls {
+	if !s.relay.implicitTLS {
 		return conn, nil
 	}
 	encrypted := tls.Client(conn, s.tls)

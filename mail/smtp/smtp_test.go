@@ -63,8 +63,8 @@ func sender(t *testing.T, mailURL string, roots *x509.CertPool) *smtp.Sender {
 	return s
 }
 
-// remote returns a sender that believes it sends to mail.example.com, but connects to address.
-func remote(t *testing.T, scheme, address string, roots *x509.CertPool) *smtp.Sender {
+// remoteSender returns a sender that believes it sends to mail.example.com, but connects to address.
+func remoteSender(t *testing.T, scheme, address string, roots *x509.CertPool) *smtp.Sender {
 	t.Helper()
 	s := sender(t, scheme+"://"+credentials+"mail.example.com", roots)
 	s.ConnectTo(address)
@@ -74,13 +74,13 @@ func remote(t *testing.T, scheme, address string, roots *x509.CertPool) *smtp.Se
 // CFG-2
 func TestSendUsesTLSAndAuthenticates(t *testing.T) {
 	t.Parallel()
-	certificate, roots := certify(t, "mail.example.com")
-	for scheme, a := range map[string]answers{
+	certificate, roots := createCertificate(t, "mail.example.com")
+	for scheme, a := range map[string]behaviour{
 		"smtp":  {certificate: certificate},
 		"smtps": {certificate: certificate, implicitTLS: true},
 	} {
 		server := start(t, a)
-		s := remote(t, scheme, server.address, roots)
+		s := remoteSender(t, scheme, server.address, roots)
 		if err := s.Check(t.Context()); err != nil {
 			t.Errorf("%s: %v", scheme, err)
 		}
@@ -94,11 +94,11 @@ func TestSendUsesTLSAndAuthenticates(t *testing.T) {
 		if server.tlsVersion() < tls.VersionTLS12 {
 			t.Errorf("%s: TLS %x", scheme, server.tlsVersion())
 		}
-		checkMail(t, server.taken()[0])
+		checkMail(t, server.acceptedMails()[0])
 	}
 }
 
-// checkMail fails unless a mail is valid. It parses the mail as the recipient's mail program does.
+// checkMail parses the mail as the recipient's mail program does.
 func checkMail(t *testing.T, raw string) {
 	t.Helper()
 	m, err := netmail.ReadMessage(strings.NewReader(raw))
@@ -125,12 +125,12 @@ func checkMail(t *testing.T, raw string) {
 		t.Errorf("Date is %v, %v", date, err)
 	}
 	// The logo must be in one part with the HTML (RFC 2387), so that mail programs do not list it as an attachment.
-	related := partsOf(t, m.Body, m.Header.Get("Content-Type"), "multipart/related")
+	related := openMultipart(t, m.Body, m.Header.Get("Content-Type"), "multipart/related")
 	part, err := related.NextRawPart()
 	if err != nil {
 		t.Fatal(err)
 	}
-	parts := partsOf(t, part, part.Header.Get("Content-Type"), "multipart/alternative")
+	parts := openMultipart(t, part, part.Header.Get("Content-Type"), "multipart/alternative")
 	for _, want := range []struct{ kind, body string }{{"text/plain", words.Text}, {"text/html", words.HTML}} {
 		part, err := parts.NextRawPart()
 		if err != nil {
@@ -158,12 +158,11 @@ func checkMail(t *testing.T, raw string) {
 	}
 }
 
-// partsOf returns the parts of a multipart body. It fails unless the content type is want.
-func partsOf(t *testing.T, body io.Reader, contentType, want string) *multipart.Reader {
+func openMultipart(t *testing.T, body io.Reader, contentType, wantType string) *multipart.Reader {
 	t.Helper()
 	kind, params, err := mime.ParseMediaType(contentType)
-	if err != nil || kind != want {
-		t.Fatalf("Content-Type is %s, want %s: %v", kind, want, err)
+	if err != nil || kind != wantType {
+		t.Fatalf("Content-Type is %s, want %s: %v", kind, wantType, err)
 	}
 	return multipart.NewReader(body, params["boundary"])
 }
@@ -171,30 +170,30 @@ func partsOf(t *testing.T, body io.Reader, contentType, want string) *multipart.
 // CFG-2
 func TestServerWithoutAValidCertificateReceivesNoCommands(t *testing.T) {
 	t.Parallel()
-	right, roots := certify(t, "mail.example.com")
-	wrong, wrongRoots := certify(t, "evil.example")
+	right, roots := createCertificate(t, "mail.example.com")
+	wrong, wrongRoots := createCertificate(t, "evil.example")
 	for _, c := range []struct {
 		name, scheme string
-		answers      answers
+		answers      behaviour
 		roots        *x509.CertPool
 		want         string
 	}{
-		{"STARTTLS was removed", "smtp", answers{plainAuth: true}, roots, "STARTTLS"},
-		{"STARTTLS and AUTH were removed", "smtp", answers{}, roots, "STARTTLS"},
-		{"untrusted certificate", "smtp", answers{certificate: right}, nil, "unknown authority"},
-		{"untrusted certificate", "smtps", answers{certificate: right, implicitTLS: true}, nil, "unknown authority"},
-		{"certificate for another host", "smtp", answers{certificate: wrong}, wrongRoots, "not mail.example.com"},
+		{"STARTTLS was removed", "smtp", behaviour{authWithoutTLS: true}, roots, "STARTTLS"},
+		{"STARTTLS and AUTH were removed", "smtp", behaviour{}, roots, "STARTTLS"},
+		{"untrusted certificate", "smtp", behaviour{certificate: right}, nil, "unknown authority"},
+		{"untrusted certificate", "smtps", behaviour{certificate: right, implicitTLS: true}, nil, "unknown authority"},
+		{"certificate for another host", "smtp", behaviour{certificate: wrong}, wrongRoots, "not mail.example.com"},
 		{"certificate for another host",
-			"smtps", answers{certificate: wrong, implicitTLS: true}, wrongRoots, "not mail.example.com"},
-		{"TLS 1.1", "smtp", answers{certificate: right, maxTLS: tls.VersionTLS11}, roots, "protocol version"},
+			"smtps", behaviour{certificate: wrong, implicitTLS: true}, wrongRoots, "not mail.example.com"},
+		{"TLS 1.1", "smtp", behaviour{certificate: right, maxTLS: tls.VersionTLS11}, roots, "protocol version"},
 		{"TLS 1.1", "smtps",
-			answers{certificate: right, maxTLS: tls.VersionTLS11, implicitTLS: true}, roots, "protocol version"},
-		{"no TLS", "smtps", answers{plainAuth: true}, roots, "TLS handshake"},
+			behaviour{certificate: right, maxTLS: tls.VersionTLS11, implicitTLS: true}, roots, "protocol version"},
+		{"no TLS", "smtps", behaviour{authWithoutTLS: true}, roots, "TLS handshake"},
 	} {
 		t.Run(c.name+" "+c.scheme, func(t *testing.T) {
 			t.Parallel()
 			server := start(t, c.answers)
-			s := remote(t, c.scheme, server.address, c.roots)
+			s := remoteSender(t, c.scheme, server.address, c.roots)
 			for _, err := range []error{s.Send(t.Context(), message()), s.Check(t.Context())} {
 				if err == nil || !strings.Contains(err.Error(), c.want) {
 					t.Errorf("got %v, want one with %q", err, c.want)
@@ -209,19 +208,19 @@ func TestServerWithoutAValidCertificateReceivesNoCommands(t *testing.T) {
 
 func TestTLSIsOptionalOnLoopback(t *testing.T) {
 	t.Parallel()
-	certificate, roots := certify(t, "localhost", "127.0.0.1")
+	certificate, roots := createCertificate(t, "localhost", "127.0.0.1")
 	for _, c := range []struct {
 		name, host string
-		answers    answers
+		answers    behaviour
 		roots      *x509.CertPool
 		signIn     bool
 		encrypted  bool
 	}{
 		{name: "plain", host: "127.0.0.1"},
 		{name: "plain by name", host: "localhost"},
-		{name: "untrusted certificate", host: "127.0.0.1", answers: answers{certificate: certificate}},
-		{name: "signed in, plain", host: "127.0.0.1", answers: answers{plainAuth: true}, signIn: true},
-		{name: "signed in, encrypted", host: "localhost", answers: answers{certificate: certificate}, roots: roots,
+		{name: "untrusted certificate", host: "127.0.0.1", answers: behaviour{certificate: certificate}},
+		{name: "signed in, plain", host: "127.0.0.1", answers: behaviour{authWithoutTLS: true}, signIn: true},
+		{name: "signed in, encrypted", host: "localhost", answers: behaviour{certificate: certificate}, roots: roots,
 			signIn: true, encrypted: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -236,9 +235,9 @@ func TestTLSIsOptionalOnLoopback(t *testing.T) {
 			if err := s.Send(t.Context(), message()); err != nil {
 				t.Fatal(err)
 			}
-			if len(server.taken()) != 1 || (server.tlsVersion() != 0) != c.encrypted ||
+			if len(server.acceptedMails()) != 1 || (server.tlsVersion() != 0) != c.encrypted ||
 				slices.Contains(server.commands(), "AUTH") != c.signIn {
-				t.Errorf("%d mails, TLS %x, %q", len(server.taken()), server.tlsVersion(), server.commands())
+				t.Errorf("%d mails, TLS %x, %q", len(server.acceptedMails()), server.tlsVersion(), server.commands())
 			}
 		})
 	}
@@ -252,15 +251,15 @@ func TestRejectionSaysWhetherARetryCanHelp(t *testing.T) {
 		Code: 550, EnhancedCode: gosmtp.EnhancedCode{5, 1, 1}, Message: "no such\nuser\x1b[2J"}
 	const now, good = "refused it for now: ", "refused it for good: "
 	for name, c := range map[string]struct {
-		answers answers
+		answers behaviour
 		want    []string
 	}{
-		"sender, temporary":    {answers{mail: temporary}, []string{now, "451", "greylisted"}},
-		"sender, permanent":    {answers{mail: permanent}, []string{good, "550", "no such"}},
-		"recipient, temporary": {answers{rcpt: temporary}, []string{now, "451"}},
-		"recipient, permanent": {answers{rcpt: permanent}, []string{good, "550"}},
-		"data, temporary":      {answers{data: temporary}, []string{now, "451"}},
-		"data, permanent":      {answers{data: permanent}, []string{good, "550"}},
+		"sender, temporary":    {behaviour{mail: temporary}, []string{now, "451", "greylisted"}},
+		"sender, permanent":    {behaviour{mail: permanent}, []string{good, "550", "no such"}},
+		"recipient, temporary": {behaviour{rcpt: temporary}, []string{now, "451"}},
+		"recipient, permanent": {behaviour{rcpt: permanent}, []string{good, "550"}},
+		"data, temporary":      {behaviour{data: temporary}, []string{now, "451"}},
+		"data, permanent":      {behaviour{data: permanent}, []string{good, "550"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -285,12 +284,12 @@ func TestRejectionSaysWhetherARetryCanHelp(t *testing.T) {
 // LOG-3
 func TestPasswordInAServerReplyIsRedacted(t *testing.T) {
 	t.Parallel()
-	certificate, roots := certify(t, "mail.example.com")
+	certificate, roots := createCertificate(t, "mail.example.com")
 	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + password))
-	server := start(t, answers{certificate: certificate, auth: &gosmtp.SMTPError{
+	server := start(t, behaviour{certificate: certificate, auth: &gosmtp.SMTPError{
 		Code: 535, EnhancedCode: gosmtp.EnhancedCode{5, 7, 8}, Message: "not " + password + " nor " + plain,
 	}})
-	s := remote(t, "smtp", server.address, roots)
+	s := remoteSender(t, "smtp", server.address, roots)
 	for _, err := range []error{s.Send(t.Context(), message()), s.Check(t.Context())} {
 		if err == nil || !strings.Contains(err.Error(), "for good: SMTP AUTH failed: 535") ||
 			!strings.Contains(err.Error(), "not [redacted] nor [redacted]") {
@@ -305,7 +304,7 @@ func TestPasswordInAServerReplyIsRedacted(t *testing.T) {
 func TestSendReturnsWhenTheContextEndsDuringAStall(t *testing.T) {
 	t.Parallel()
 	stall := make(chan struct{})
-	server := start(t, answers{stall: stall})
+	server := start(t, behaviour{acceptAfterClose: stall})
 	t.Cleanup(func() { close(stall) })
 	s := sender(t, "smtp://127.0.0.1:"+server.port, nil)
 
@@ -328,7 +327,7 @@ func TestSendReturnsWhenTheContextEndsDuringAStall(t *testing.T) {
 // may fire first. On a fast machine, the mail may be sent before the deadline, which is not a failure.
 func TestDeadlineIsTheErrorOfADialThatTakesTooLong(t *testing.T) {
 	t.Parallel()
-	server := start(t, answers{})
+	server := start(t, behaviour{})
 	s := sender(t, "smtp://127.0.0.1:"+server.port, nil)
 	for range 300 {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Microsecond)
@@ -341,20 +340,20 @@ func TestDeadlineIsTheErrorOfADialThatTakesTooLong(t *testing.T) {
 
 func TestHangUpAfterAcceptanceIsNotAnError(t *testing.T) {
 	t.Parallel()
-	server := start(t, answers{hangUp: true})
+	server := start(t, behaviour{hangUpAfterMail: true})
 	s := sender(t, "smtp://127.0.0.1:"+server.port, nil)
 	if err := s.Send(t.Context(), message()); err != nil {
 		t.Error(err)
 	}
-	if len(server.taken()) != 1 {
-		t.Errorf("%d mails", len(server.taken()))
+	if len(server.acceptedMails()) != 1 {
+		t.Errorf("%d mails", len(server.acceptedMails()))
 	}
 }
 
 // RST-9, IN-6
 func TestMessageCannotInjectHeadersOrRecipients(t *testing.T) {
 	t.Parallel()
-	server := start(t, answers{})
+	server := start(t, behaviour{})
 	s := sender(t, "smtp://127.0.0.1:"+server.port, nil)
 	for _, to := range []watchword.Address{
 		"", "ada@example.org\r\nBcc: eve@evil.example", "ada@example.org,eve@evil.example", "Ada <ada@example.org>",
@@ -376,14 +375,14 @@ func TestMessageCannotInjectHeadersOrRecipients(t *testing.T) {
 	if err := s.Send(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	got, err := netmail.ReadMessage(strings.NewReader(server.taken()[0]))
+	got, err := netmail.ReadMessage(strings.NewReader(server.acceptedMails()[0]))
 	if err != nil {
 		t.Fatal(err)
 	}
 	body, err := io.ReadAll(got.Body)
 	if err != nil || got.Header.Get("Bcc") != "" || strings.Contains(string(body), "evil") ||
-		strings.Contains(server.taken()[0], "\r\nBcc:") {
-		t.Errorf("%v\n%s", err, server.taken()[0])
+		strings.Contains(server.acceptedMails()[0], "\r\nBcc:") {
+		t.Errorf("%v\n%s", err, server.acceptedMails()[0])
 	}
 	if recipients := slices.DeleteFunc(server.commands(), func(c string) bool {
 		return !strings.HasPrefix(c,
@@ -395,7 +394,7 @@ func TestMessageCannotInjectHeadersOrRecipients(t *testing.T) {
 
 func TestUnreachableServerIsAnError(t *testing.T) {
 	t.Parallel()
-	server := start(t, answers{})
+	server := start(t, behaviour{})
 	s := sender(t, "smtp://127.0.0.1:1", nil)
 	for _, err := range []error{s.Send(t.Context(), message()), s.Check(t.Context())} {
 		if err == nil || !strings.Contains(err.Error(), "127.0.0.1 port 1") {

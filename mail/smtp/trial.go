@@ -23,7 +23,7 @@ func (s *Sender) SendTrial(ctx context.Context, to, publicURL string) (reply str
 		return "", errors.New("the recipient is not an address such as ada@example.com")
 	}
 	message := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
-	if err := errors.Join(message.From(s.from), message.To(canonical)); err != nil {
+	if err := errors.Join(message.From(s.fromHeader), message.To(canonical)); err != nil {
 		return "", err
 	}
 	message.Subject("Test mail from Watchword")
@@ -36,7 +36,7 @@ func (s *Sender) SendTrial(ctx context.Context, to, publicURL string) (reply str
 		return client.SendWithSMTPClient(server, message)
 	})
 	if err != nil && !message.IsDelivered() {
-		return "", fmt.Errorf("send mail through %s: %w", s.relay.name(), err)
+		return "", fmt.Errorf("send mail through %s: %w", s.relay.hostAndPort(), err)
 	}
 	reply = strings.Join(strings.Fields(message.ServerResponse()), " ")
 	if s.relay.user != "" {

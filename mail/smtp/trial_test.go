@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/mail/smtp"
 )
 
-func trialSender(t *testing.T, s *server, from string) *smtp.Sender {
+func trialSender(t *testing.T, s *fakeServer, from string) *smtp.Sender {
 	t.Helper()
 	sender, err := smtp.New(smtp.Options{
 		URL: watchword.Secret("smtp://" + credentials + "127.0.0.1:" + s.port), From: from, Renderer: renderer(t),
@@ -23,12 +23,12 @@ func trialSender(t *testing.T, s *server, from string) *smtp.Sender {
 
 func TestTrialMailReturnsTheReplyOfTheServer(t *testing.T) {
 	t.Parallel()
-	s := start(t, answers{plainAuth: true})
+	s := start(t, behaviour{authWithoutTLS: true})
 	reply, err := trialSender(t, s, from).SendTrial(t.Context(), "Ada@Example.com", "https://auth.example.com")
 	if err != nil || !strings.Contains(reply, "OK: queued") || strings.Contains(reply, password) {
 		t.Errorf("the reply is %q, %v", reply, err)
 	}
-	mails := s.taken()
+	mails := s.acceptedMails()
 	if len(mails) != 1 {
 		t.Fatalf("the server took %d mails", len(mails))
 	}
@@ -48,9 +48,9 @@ func TestTrialMailReturnsTheRefusalOfTheServer(t *testing.T) {
 	refusal := &gosmtp.SMTPError{
 		Code: 553, EnhancedCode: gosmtp.EnhancedCode{5, 7, 1}, Message: "sender not owned by otter",
 	}
-	for name, a := range map[string]answers{
-		"sender": {plainAuth: true, mail: refusal}, "recipient": {plainAuth: true, rcpt: refusal},
-		"content": {plainAuth: true, data: refusal},
+	for name, a := range map[string]behaviour{
+		"sender": {authWithoutTLS: true, mail: refusal}, "recipient": {authWithoutTLS: true, rcpt: refusal},
+		"content": {authWithoutTLS: true, data: refusal},
 	} {
 		s := start(t, a)
 		sender := trialSender(t, s, from)
@@ -64,7 +64,7 @@ func TestTrialMailReturnsTheRefusalOfTheServer(t *testing.T) {
 		}
 	}
 	for _, to := range []string{"", "ada", "ada@example.com\r\nBcc: eve@example.com"} {
-		sender := trialSender(t, start(t, answers{plainAuth: true}), from)
+		sender := trialSender(t, start(t, behaviour{authWithoutTLS: true}), from)
 		if _, err := sender.SendTrial(t.Context(), to, "x"); err == nil {
 			t.Errorf("%q: no error", to)
 		}
