@@ -136,7 +136,7 @@ func (i Importer) Check(ctx context.Context, accounts []Account) (results []Resu
 			if err != nil {
 				return err
 			}
-			results[n] = judge(wanted, there)
+			results[n] = decideResult(wanted, there)
 		}
 		return nil
 	})
@@ -152,7 +152,7 @@ func (i Importer) Import(ctx context.Context, accounts []Account) (results []Res
 	for _, account := range accounts {
 		peppers = append(peppers, account.Pepper)
 	}
-	keys := newPeppers(i.engine, peppers, now)
+	keys := sealMissingPeppers(i.engine, peppers, now)
 	err = i.engine.Store().Update(ctx, func(tx watchword.Tx) error {
 		results, events = make([]Result, len(accounts)), nil
 		if err := insertPeppers(ctx, i.engine, tx, keys); err != nil {
@@ -164,7 +164,7 @@ func (i Importer) Import(ctx context.Context, accounts []Account) (results []Res
 				return err
 			}
 			event := i.engine.Event(watchword.EventSignup, wanted.user, "", watchword.Client{}, now)
-			event.Detail, event.Operator = imported, i.operator
+			event.Detail, event.Operator = importedDetail, i.operator
 			if results[n], err = i.importAccount(ctx, tx, wanted, event); err != nil {
 				return err
 			}
@@ -184,12 +184,11 @@ func (i Importer) Import(ctx context.Context, accounts []Account) (results []Res
 	return results, err
 }
 
-// importAccount creates one account, or returns its problems.
 func (i Importer) importAccount(
-	ctx context.Context, tx watchword.Tx, wanted importing, event watchword.Event,
+	ctx context.Context, tx watchword.Tx, wanted parsedAccount, event watchword.Event,
 ) (Result, error) {
 	if wanted.problems != nil {
-		return judge(wanted, existingAccounts{}), nil
+		return decideResult(wanted, existingAccounts{}), nil
 	}
 	deleted, err := wasDeleted(ctx, tx, wanted.user.ID)
 	if err != nil {
@@ -218,59 +217,57 @@ func (i Importer) importAccount(
 	if there == (existingAccounts{}) {
 		// An existing account prevented the insert, but was deleted before findOccupants looked for it. The result is
 		// the same as for a reserved address, so the operator imports the account again later.
-		there.lastOwner = true
+		there.emailReserved = true
 	}
-	return judge(wanted, there), err
+	return decideResult(wanted, there), err
 }
 
-// imported is the Event.Detail of the sign-up of an imported account.
-const imported = "imported"
+// importedDetail is the Event.Detail of the sign-up of an imported account.
+const importedDetail = "imported"
 
-// importing is a parsed Account: the user to insert, or the problems.
-type importing struct {
+type parsedAccount struct {
 	user     watchword.User
 	keptID   bool
-	called   string // name of the identifier in the other system: "id" or "email"
+	idField  string // field that identifies the account in the other system: "id" or "email"
 	from     Account
 	problems []watchword.FieldError
 }
 
-func (i Importer) parse(ctx context.Context, tx watchword.Tx, from Account, now time.Time) (importing, error) {
+func (i Importer) parse(ctx context.Context, tx watchword.Tx, from Account, now time.Time) (parsedAccount, error) {
 	secret := i.engine.MACSecret(watchword.KeyImport)
 	user, problems := i.engine.ParseUser(watchword.NewUser{Email: from.Email, Name: from.Name, Roles: from.Roles}, now)
-	wanted := importing{called: "id", from: from}
+	wanted := parsedAccount{idField: "id", from: from}
 	user.ID, wanted.keptID = from.KeptID()
 	switch {
 	case wanted.keptID:
 	case from.ID != "":
 		user.ID = watchword.UserID(derivedid.New(secret, from.System, "id", from.ID))
 	default:
-		wanted.called = "email"
+		wanted.idField = "email"
 		user.ID = watchword.UserID(derivedid.New(secret, from.System, "email", string(user.Email)))
 	}
 	user.Locale, _ = locale.Parse(from.Locale)
 	var badHash *watchword.FieldError
 	if from.PasswordHash != "" {
-		user.PasswordHash, badHash = i.hash(from)
+		user.PasswordHash, badHash = i.storedHash(from)
 	}
 	for _, problem := range []*watchword.FieldError{
 		badHash,
-		parseDate("createdAt", from.CreatedAt, now, &user.CreatedAt),
-		parseDate("verifiedAt", from.VerifiedAt, now, &user.VerifiedAt),
-		parseDate("disabledAt", from.DisabledAt, now, &user.DisabledAt),
+		checkAndSetDate("createdAt", from.CreatedAt, now, &user.CreatedAt),
+		checkAndSetDate("verifiedAt", from.VerifiedAt, now, &user.VerifiedAt),
+		checkAndSetDate("disabledAt", from.DisabledAt, now, &user.DisabledAt),
 	} {
 		if problem != nil {
 			problems = append(problems, *problem)
 		}
 	}
-	more, err := i.belongings(ctx, tx, user, from)
+	more, err := i.checkFactorsAndMetadata(ctx, tx, user, from)
 	wanted.user, wanted.problems = user, append(problems, more...)
 	return wanted, err
 }
 
-// belongings checks the factors and the metadata of an account. If the account exists in Watchword, it checks
-// nothing, because an import does not change an existing account.
-func (i Importer) belongings(
+// checkFactorsAndMetadata skips accounts that exist in Watchword, because an import does not change them.
+func (i Importer) checkFactorsAndMetadata(
 	ctx context.Context, tx watchword.Tx, u watchword.User, from Account,
 ) (problems []watchword.FieldError, err error) {
 	hasMetadata := from.PublicMetadata+from.PrivateMetadata != ""
@@ -305,8 +302,7 @@ func (i Importer) belongings(
 	return problems, err
 }
 
-// hash returns the password hash of an imported account in its stored form.
-func (i Importer) hash(from Account) (watchword.Secret, *watchword.FieldError) {
+func (i Importer) storedHash(from Account) (watchword.Secret, *watchword.FieldError) {
 	refused := func(why string) (watchword.Secret, *watchword.FieldError) {
 		return "", &watchword.FieldError{Field: "passwordHash", Code: watchword.FieldInvalid, Message: why}
 	}
@@ -332,9 +328,9 @@ func (i Importer) hash(from Account) (watchword.Secret, *watchword.FieldError) {
 	return watchword.Secret(hash), nil
 }
 
-// parseDate checks a date and stores it in *into, unless it is zero. It accepts dates up to a day in the future,
-// because of clock skew and missing time zones.
-func parseDate(field string, from, now time.Time, into *time.Time) *watchword.FieldError {
+// checkAndSetDate accepts dates up to a day in the future, because of clock skew and missing time zones. It ignores a
+// zero date.
+func checkAndSetDate(field string, from, now time.Time, into *time.Time) *watchword.FieldError {
 	switch {
 	case from.IsZero():
 		return nil
@@ -347,18 +343,18 @@ func parseDate(field string, from, now time.Time, into *time.Time) *watchword.Fi
 	return nil
 }
 
-// existingAccounts describes the accounts that can prevent an import: they have the address or the id of the imported
-// account, or can restore the address.
+// existingAccounts describes the accounts that can prevent an import: they have the email or the id of the imported
+// account, or can restore the email.
 type existingAccounts struct {
-	byEmail   watchword.UserID // id of the account that has the address, or empty
-	user      *watchword.User  // the account of byEmail, or nil
-	trusted   bool             // the account of byEmail was imported, or has proven the address
-	moved     bool             // the account that has the id has another address
-	deleted   bool             // the account that had the id was deleted in Watchword
-	lastOwner bool             // the previous owner of the address can still restore it
+	emailOwnerID   watchword.UserID // may be empty
+	emailOwner     *watchword.User  // nil if emailOwnerID is empty
+	isOwnerTrusted bool             // was imported, or has proven the email
+	emailChanged   bool             // the account that has the id has another email
+	idWasDeleted   bool             // in Watchword
+	emailReserved  bool             // its previous owner can still restore it
 }
 
-func (wanted importing) findOccupants(
+func (wanted parsedAccount) findOccupants(
 	ctx context.Context, tx watchword.Tx, now time.Time,
 ) (there existingAccounts, err error) {
 	if wanted.problems != nil {
@@ -369,32 +365,31 @@ func (wanted importing) findOccupants(
 		return there, err
 	}
 	if err == nil {
-		there.byEmail, there.user, there.trusted = user.ID, &user, user.Verified()
+		there.emailOwnerID, there.emailOwner, there.isOwnerTrusted = user.ID, &user, user.Verified()
 		if user.ID == wanted.user.ID || wanted.keptID {
 			return there, nil
 		}
-		if !there.trusted {
-			if there.trusted, err = wasImported(ctx, tx, user.ID); err != nil {
+		if !there.isOwnerTrusted {
+			if there.isOwnerTrusted, err = wasImported(ctx, tx, user.ID); err != nil {
 				return there, err
 			}
 		}
 	}
 	switch _, err := tx.User(ctx, wanted.user.ID); {
 	case err == nil:
-		there.moved = true
+		there.emailChanged = true
 		return there, nil
 	case !errors.Is(err, watchword.ErrNotFound):
 		return there, err
 	}
-	if there.deleted, err = wasDeleted(ctx, tx, wanted.user.ID); err != nil {
+	if there.idWasDeleted, err = wasDeleted(ctx, tx, wanted.user.ID); err != nil {
 		return there, err
 	}
-	there.lastOwner, err = tx.Reserved(ctx, wanted.user.Email, now)
+	there.emailReserved, err = tx.Reserved(ctx, wanted.user.Email, now)
 	return there, err
 }
 
-// lastEvent returns the newest event of a kind, or the zero Event if there is none.
-func lastEvent(
+func lastEventOrZero(
 	ctx context.Context, tx watchword.Tx, id watchword.UserID, kind watchword.EventKind,
 ) (watchword.Event, error) {
 	event, err := tx.LastEvent(ctx, id, kind)
@@ -404,9 +399,8 @@ func lastEvent(
 	return event, err
 }
 
-// wasDeleted reports whether an account with this id was deleted in Watchword.
 func wasDeleted(ctx context.Context, tx watchword.Tx, id watchword.UserID) (bool, error) {
-	event, err := lastEvent(ctx, tx, id, watchword.EventDeleted)
+	event, err := lastEventOrZero(ctx, tx, id, watchword.EventDeleted)
 	return event.Kind != "", err
 }
 
@@ -414,37 +408,36 @@ func wasDeleted(ctx context.Context, tx watchword.Tx, id watchword.UserID) (bool
 // sign-up event was stored when the address was proven. This is harmless, because findOccupants accepts every proven
 // address.
 func wasImported(ctx context.Context, tx watchword.Tx, id watchword.UserID) (bool, error) {
-	event, err := lastEvent(ctx, tx, id, watchword.EventSignup)
-	return event.Detail == imported, err
+	event, err := lastEventOrZero(ctx, tx, id, watchword.EventSignup)
+	return event.Detail == importedDetail, err
 }
 
-// judge returns the result of one account: imported, existing, or rejected with problems.
-func judge(wanted importing, there existingAccounts) Result {
+func decideResult(wanted parsedAccount, there existingAccounts) Result {
 	refused := func(field, why string) Result {
 		return Result{Problems: []watchword.FieldError{{Field: field, Code: FieldTaken, Message: why}}}
 	}
 	account := "The account with this id"
-	if wanted.called == "email" {
+	if wanted.idField == "email" {
 		account = "The account imported with this address"
 	}
 	switch {
 	case wanted.problems != nil:
 		return Result{Problems: wanted.problems}
-	case there.byEmail == wanted.user.ID:
-		return Result{User: *there.user, There: true}
-	case there.byEmail != "" && wanted.keptID:
+	case there.emailOwnerID == wanted.user.ID:
+		return Result{User: *there.emailOwner, There: true}
+	case there.emailOwnerID != "" && wanted.keptID:
 		return refused("email", "The account with this address has another id here: "+
 			"delete that account if it is unknown, or leave this one out.")
-	case there.moved:
-		return refused(wanted.called, account+" has another address now: leave this one out.")
-	case there.byEmail != "" && there.trusted:
-		return Result{User: *there.user, There: true}
-	case there.byEmail != "":
+	case there.emailChanged:
+		return refused(wanted.idField, account+" has another address now: leave this one out.")
+	case there.emailOwnerID != "" && there.isOwnerTrusted:
+		return Result{User: *there.emailOwner, There: true}
+	case there.emailOwnerID != "":
 		return refused("email", "An account has signed up with this address and has not verified it: "+
 			"delete that account if it is unknown, or leave this one out.")
-	case there.deleted:
-		return refused(wanted.called, account+" was deleted here: leave this one out.")
-	case there.lastOwner:
+	case there.idWasDeleted:
+		return refused(wanted.idField, account+" was deleted here: leave this one out.")
+	case there.emailReserved:
 		return refused("email", "The last owner of this address can take it back within a week: "+
 			"import this one later, or leave it out.")
 	}

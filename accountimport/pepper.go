@@ -14,13 +14,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// pepperID computes the id of a pepper from its secret.
 func pepperID(engine watchword.Inside, pepper watchword.Secret) string {
 	return derivedid.New(engine.MACSecret(watchword.KeyImport), "", "pepper", string(pepper))
 }
 
-// newPeppers returns encrypted keys for the peppers that the store does not contain yet. It ignores empty peppers.
-func newPeppers(engine watchword.Inside, peppers []watchword.Secret, now time.Time) (keys []watchword.Key) {
+// sealMissingPeppers ignores empty peppers and those that the store contains.
+func sealMissingPeppers(engine watchword.Inside, peppers []watchword.Secret, now time.Time) (keys []watchword.Key) {
 	for _, pepper := range peppers {
 		id := pepperID(engine, pepper)
 		seen := slices.ContainsFunc(keys, func(k watchword.Key) bool { return k.ID == id })

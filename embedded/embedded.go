@@ -49,7 +49,7 @@ type Accounts struct {
 	*server.Server
 	engine *watchword.Engine
 	store  watchword.Store
-	stop   func() // stops the background tasks and waits for them
+	stop   func() // waits for the background tasks
 }
 
 // Open opens the store, applies migrations, starts the engine's background tasks and returns the handler.
@@ -73,14 +73,13 @@ func Open(ctx context.Context, place string, o Options) (*Accounts, error) {
 	return a, nil
 }
 
-// A database is a store that also has the stores of packages factors and federation.
 type database interface {
 	watchword.Store
 	Factors() factors.Store
 	Federation() federation.Store
 }
 
-// openStore opens the store at place. For a directory, it also sets the master key and the mailer in the options.
+// openStore also sets the master key and the mailer in the options, if place is a directory.
 func openStore(ctx context.Context, place string, o *Options) (database, error) {
 	if isPostgres(place) {
 		switch {
@@ -151,11 +150,11 @@ func start(ctx context.Context, store database, o Options) (*Accounts, error) {
 	}
 	if o.Server.Factors == nil {
 		o.Server.Factors = factors.New(engine, store.Factors(),
-			factors.Options{Issuer: o.Server.Product, Providers: ids(o.Providers)})
+			factors.Options{Issuer: o.Server.Product, Providers: providerIDs(o.Providers)})
 	}
 	if len(o.Providers) > 0 {
 		o.Server.Federation, err = federation.New(engine, store.Federation(),
-			federation.Options{Providers: o.Providers, Spare: spare(o.Server.Factors)})
+			federation.Options{Providers: o.Providers, Spare: sparePasskeyFinder(o.Server.Factors)})
 	}
 	var handler *server.Server
 	if err == nil {
@@ -172,17 +171,16 @@ func start(ctx context.Context, store database, o Options) (*Accounts, error) {
 	return &Accounts{Server: handler, engine: engine, store: store, stop: stop}, nil
 }
 
-// spare returns a function for federation.Options.Spare. The function returns the id of a passkey with which the user
-// can sign in without a password. A user with such a passkey can disconnect the last provider.
-func spare(m *factors.Manager) func(context.Context, federation.Tx, watchword.UserID) (string, error) {
+// sparePasskeyFinder implements federation.Options.Spare. A user may disconnect the last provider if a passkey can
+// sign in without a password.
+func sparePasskeyFinder(m *factors.Manager) func(context.Context, federation.Tx, watchword.UserID) (string, error) {
 	return func(ctx context.Context, tx federation.Tx, id watchword.UserID) (string, error) {
 		return m.Spare(ctx, tx.(factors.Tx), id)
 	}
 }
 
-// ids returns the ids of the providers, for factors.Options.Providers. A user who can sign in with one of the
-// providers may delete the last passkey.
-func ids(all []federation.Provider) (ids []string) {
+// providerIDs is for factors.Options.Providers: a user who can sign in with a provider may delete the last passkey.
+func providerIDs(all []federation.Provider) (ids []string) {
 	for _, p := range all {
 		ids = append(ids, p.Info().ID)
 	}

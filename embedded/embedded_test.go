@@ -46,23 +46,25 @@ func TestAccountsSurviveReopening(t *testing.T) {
 	}
 }
 
-// acme is a provider for tests that send no request to it.
-type acme struct{ federation.Provider }
+type acmeProvider struct{ federation.Provider }
 
-func (acme) Info() federation.Info {
+func (acmeProvider) Info() federation.Info {
 	return federation.Info{ID: "acme", Kind: federation.KindOIDC, Name: "Acme"}
 }
 
 func TestProvidersAreOfferedOnThePages(t *testing.T) {
 	t.Parallel()
-	options := embedded.Options{Engine: watchword.Options{PublicURL: url}, Providers: []federation.Provider{acme{}}}
+	options := embedded.Options{
+		Engine:    watchword.Options{PublicURL: url},
+		Providers: []federation.Provider{acmeProvider{}},
+	}
 	accounts := open(t, t.TempDir(), options)
 	response := httptest.NewRecorder()
 	accounts.ServeHTTP(response, httptest.NewRequest("GET", url+"/login", nil))
 	if !strings.Contains(response.Body.String(), `href="/sign-in/acme?page=login"`) {
 		t.Errorf("the sign-in page has no button: %s", response.Body)
 	}
-	options.Providers = append(options.Providers, acme{})
+	options.Providers = append(options.Providers, acmeProvider{})
 	if _, err := embedded.Open(t.Context(), t.TempDir(), options); err == nil {
 		t.Error("two providers have one id")
 	}
@@ -128,7 +130,6 @@ func open(t *testing.T, place string, o embedded.Options) *embedded.Accounts {
 	return accounts
 }
 
-// awaitMail waits until a mail is in the folder. A background task delivers it.
 func awaitMail(t *testing.T, folder string) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {

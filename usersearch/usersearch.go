@@ -64,16 +64,16 @@ func Find(
 		return nil, nil
 	}
 	prefix := watchword.Address(begin)
-	// All characters of an address are between next and last, because addresses are printable ASCII. Therefore no
-	// address is between a and a + next, and every address with a prefix is less than prefix + last.
-	const next, last = "\x01", "\x7f"
-	from := max(prefix, after+next)
+	// Addresses are printable ASCII, so all their characters are between lowestChar and highestChar. Therefore no
+	// address is between a and a + lowestChar, and every address with a prefix is less than prefix + highestChar.
+	const lowestChar, highestChar = "\x01", "\x7f"
+	from := max(prefix, after+lowestChar)
 	for page := make([]watchword.User, size); len(page) == size && len(found) < limit; {
-		if page, err = users.UsersBetween(ctx, from, prefix+last, size); err != nil {
+		if page, err = users.UsersBetween(ctx, from, prefix+highestChar, size); err != nil {
 			return nil, err
 		}
 		for _, user := range page {
-			from = user.Email + next
+			from = user.Email + lowestChar
 			if len(found) < limit && f.Matches(user) {
 				found = append(found, user)
 			}

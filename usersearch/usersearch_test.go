@@ -44,14 +44,13 @@ func TestFilterMatches(t *testing.T) {
 	}
 }
 
-// list is a Lister with 2,500 accounts. It counts the pages that were read.
-type list struct {
-	users []watchword.User
-	pages []int
-	err   error
+type fakeLister struct {
+	users     []watchword.User
+	pageSizes []int
+	err       error
 }
 
-func (l *list) UsersBetween(
+func (l *fakeLister) UsersBetween(
 	_ context.Context, from, below watchword.Address, limit int,
 ) (page []watchword.User, err error) {
 	for _, u := range l.users {
@@ -59,13 +58,13 @@ func (l *list) UsersBetween(
 			page = append(page, u)
 		}
 	}
-	l.pages = append(l.pages, len(page))
+	l.pageSizes = append(l.pageSizes, len(page))
 	return page, l.err
 }
 
 func TestFindAcceptsAnInternationalDomain(t *testing.T) {
 	t.Parallel()
-	all := &list{users: []watchword.User{{Email: "ada@xn--bcher-kva.example"}}}
+	all := &fakeLister{users: []watchword.User{{Email: "ada@xn--bcher-kva.example"}}}
 	found, err := usersearch.Find(t.Context(), all, usersearch.Filter{Prefix: "Ada@Bücher.ex"}, "", 10)
 	if err != nil || len(found) != 1 {
 		t.Errorf("%v, %v", found, err)
@@ -74,7 +73,7 @@ func TestFindAcceptsAnInternationalDomain(t *testing.T) {
 
 func TestFindReadsARangeInPages(t *testing.T) {
 	t.Parallel()
-	all := &list{}
+	all := &fakeLister{}
 	for n := range 2500 {
 		u := watchword.User{Email: watchword.Address(fmt.Sprintf("user%04d@example.com", n))}
 		if n%1000 == 999 {
@@ -102,13 +101,13 @@ func TestFindReadsARangeInPages(t *testing.T) {
 		"a rare role":              {usersearch.Filter{Role: "rare"}, "", 1000, 2, []int{1000, 1000, 500}},
 		"the first of a rare role": {usersearch.Filter{Role: "rare"}, "", 1, 1, slices.Repeat([]int{100}, 10)},
 	} {
-		all.pages = nil
+		all.pageSizes = nil
 		found, err := usersearch.Find(t.Context(), all, c.filter, c.after, c.limit)
-		if err != nil || len(found) != c.want || !slices.Equal(all.pages, c.pages) {
-			t.Errorf("%s: %d in pages %v, %v; want %d in %v", name, len(found), all.pages, err, c.want, c.pages)
+		if err != nil || len(found) != c.want || !slices.Equal(all.pageSizes, c.pages) {
+			t.Errorf("%s: %d in pages %v, %v; want %d in %v", name, len(found), all.pageSizes, err, c.want, c.pages)
 		}
 	}
-	broken := &list{err: errors.New("broken")}
+	broken := &fakeLister{err: errors.New("broken")}
 	if _, err := usersearch.Find(t.Context(), broken, usersearch.Filter{}, "", 10); !errors.Is(err, broken.err) {
 		t.Errorf("got %v", err)
 	}

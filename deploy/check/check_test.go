@@ -24,8 +24,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// root is the root folder of the repository.
-const root = "../.."
+const repositoryRoot = "../.."
 
 func must(t *testing.T, err error) {
 	t.Helper()
@@ -34,10 +33,9 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// compose parses compose.yaml as `docker compose --profile …` does.
-func compose(t *testing.T, profiles ...string) *types.Project {
+func loadCompose(t *testing.T, profiles ...string) *types.Project {
 	t.Helper()
-	options, err := cli.NewProjectOptions([]string{filepath.Join(root, "compose.yaml")}, cli.WithProfiles(profiles),
+	options, err := cli.NewProjectOptions([]string{filepath.Join(repositoryRoot, "compose.yaml")}, cli.WithProfiles(profiles),
 		cli.WithName("watchword"))
 	must(t, err)
 	project, err := options.LoadProject(context.Background())
@@ -47,10 +45,10 @@ func compose(t *testing.T, profiles ...string) *types.Project {
 
 func TestComposeStartsOneServerByDefaultAndThreeWithPostgreSQL(t *testing.T) {
 	t.Parallel()
-	if got := compose(t).ServiceNames(); !slices.Equal(got, []string{"watchword"}) {
+	if got := loadCompose(t).ServiceNames(); !slices.Equal(got, []string{"watchword"}) {
 		t.Errorf("by default: %v", got)
 	}
-	project, err := compose(t, "postgres").WithSelectedServices([]string{"proxy"})
+	project, err := loadCompose(t, "postgres").WithSelectedServices([]string{"proxy"})
 	must(t, err)
 	want := []string{"postgres", "proxy", "server1", "server2", "server3"}
 	if got := project.ServiceNames(); !slices.Equal(got, want) {
@@ -61,7 +59,7 @@ func TestComposeStartsOneServerByDefaultAndThreeWithPostgreSQL(t *testing.T) {
 func TestComposeServersAreRestrictedAndHaveValidSettings(t *testing.T) {
 	t.Parallel()
 	binary := builtServer(t)
-	for name, service := range compose(t, "postgres").Services {
+	for name, service := range loadCompose(t, "postgres").Services {
 		if service.Image != "watchword" {
 			continue
 		}
@@ -77,10 +75,9 @@ func TestComposeServersAreRestrictedAndHaveValidSettings(t *testing.T) {
 	}
 }
 
-// image returns the settings in the line ENV of the Dockerfile.
-func image(t *testing.T) map[string]string {
+func dockerfileEnv(t *testing.T) map[string]string {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(root, "Dockerfile"))
+	content, err := os.ReadFile(filepath.Join(repositoryRoot, "Dockerfile"))
 	must(t, err)
 	settings := map[string]string{}
 	for line := range strings.Lines(string(content)) {
@@ -97,10 +94,10 @@ func image(t *testing.T) map[string]string {
 	return settings
 }
 
-// builtServer returns the binary of `make build`, which `make manifests` runs before the tests.
+// builtServer fails unless `make build` has run. `make manifests` runs it before the tests.
 func builtServer(t *testing.T) string {
 	t.Helper()
-	binary, err := filepath.Abs(filepath.Join(root, "bin/watchword"))
+	binary, err := filepath.Abs(filepath.Join(repositoryRoot, "bin/watchword"))
 	must(t, err)
 	if _, err := os.Stat(binary); err != nil {
 		t.Fatalf("run make manifests: %v", err)
@@ -108,9 +105,9 @@ func builtServer(t *testing.T) string {
 	return binary
 }
 
-// checkSettings runs `watchword config` with the settings of the image and the given ones. If a setting names the
-// file of a secret, checkSettings creates the file. The argument secrets is the expected number of such settings.
-func checkSettings(t *testing.T, binary string, settings map[string]string, secrets int) {
+// checkSettings runs `watchword config` with the settings of the image and the given ones. It creates a file for each
+// setting that names the file of a secret.
+func checkSettings(t *testing.T, binary string, settings map[string]string, wantSecretFiles int) {
 	t.Helper()
 	secret := map[string]string{
 		"master-key": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
@@ -118,7 +115,7 @@ func checkSettings(t *testing.T, binary string, settings map[string]string, secr
 		"mail-url":   "smtp://user:password@mail.example.com:587",
 	}
 	dir := t.TempDir()
-	all, files := image(t), 0
+	all, files := dockerfileEnv(t), 0
 	for key, value := range settings {
 		if strings.HasSuffix(key, "_FILE") {
 			files++
@@ -128,8 +125,8 @@ func checkSettings(t *testing.T, binary string, settings map[string]string, secr
 		}
 		all[key] = value
 	}
-	if files != secrets {
-		t.Errorf("%d settings name files of secrets, want %d", files, secrets)
+	if files != wantSecretFiles {
+		t.Errorf("%d settings name files of secrets, want %d", files, wantSecretFiles)
 	}
 	command := exec.Command(binary, "config")
 	command.Dir = dir
@@ -141,10 +138,10 @@ func checkSettings(t *testing.T, binary string, settings map[string]string, secr
 	}
 }
 
-// objects parses a manifest and returns its objects. An unknown or repeated field is an error.
-func objects(t *testing.T, name string) map[string]any {
+// parseManifest fails on an unknown or repeated field.
+func parseManifest(t *testing.T, name string) map[string]any {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(root, "deploy/kubernetes", name))
+	content, err := os.ReadFile(filepath.Join(repositoryRoot, "deploy/kubernetes", name))
 	must(t, err)
 	found := map[string]any{}
 	for _, document := range bytes.Split(content, []byte("\n---\n")) {
@@ -174,7 +171,7 @@ func TestManifestsHaveValidTypesAndSettings(t *testing.T) {
 	t.Parallel()
 	binary := builtServer(t)
 	for name, secrets := range map[string]int{"postgres.yaml": 3, "sqlite.yaml": 2} {
-		all := objects(t, name)
+		all := parseManifest(t, name)
 		template, labels := pods(t, all)
 		if !reflect.DeepEqual(template.Labels, labels) || !reflect.DeepEqual(
 			all["NetworkPolicy"].(*networking.NetworkPolicy).Spec.PodSelector.MatchLabels, labels) ||
@@ -184,7 +181,7 @@ func TestManifestsHaveValidTypesAndSettings(t *testing.T) {
 		checkPod(t, name, template.Spec)
 		checkSettings(t, binary, all["ConfigMap"].(*core.ConfigMap).Data, secrets)
 	}
-	budget := objects(t, "postgres.yaml")["PodDisruptionBudget"].(*policy.PodDisruptionBudget)
+	budget := parseManifest(t, "postgres.yaml")["PodDisruptionBudget"].(*policy.PodDisruptionBudget)
 	if got := budget.Spec.Selector.MatchLabels["app"]; got != "watchword" {
 		t.Errorf("the budget is for %q", got)
 	}
@@ -237,7 +234,7 @@ func checkPod(t *testing.T, name string, pod core.PodSpec) {
 
 func TestWorkflowsSayThatTheyAreUntested(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob(filepath.Join(root, ".github/workflows/*.yml"))
+	files, err := filepath.Glob(filepath.Join(repositoryRoot, ".github/workflows/*.yml"))
 	must(t, err)
 	if len(files) != 3 {
 		t.Fatalf("workflows: %v", files)
