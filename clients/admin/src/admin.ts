@@ -1,10 +1,10 @@
-import { caller, type AdminOptions, type Call, type CallOptions } from "./call.js"
+import { createCaller, type AdminOptions, type Call, type CallOptions } from "./call.js"
 import { AdminError } from "./error.js"
 import * as api from "./schema.js"
 
 /** Creates a client of the administration API. It sends no request until a method is called. */
 export function createAdmin(options: AdminOptions): Admin {
-  return new Admin(caller(options))
+  return new Admin(createCaller(options))
 }
 
 /** A client of the administration API. Use {@link createAdmin}. */
@@ -35,8 +35,7 @@ export class Admin {
   }
 }
 
-/** Returns the items of all pages of a list. */
-async function* pages<T>(
+async function* itemsOfAllPages<T>(
   page: (after: string | undefined) => Promise<{ items: T[]; next?: string | undefined }>,
   begin: string | undefined,
 ): AsyncGenerator<T, void, undefined> {
@@ -58,7 +57,7 @@ export class Users {
 
   /** Returns the accounts of all pages: `for await (const user of admin.users.list({ role: "member" }))`. */
   list(query: api.AdminUsersQuery = {}, options?: CallOptions): AsyncGenerator<api.AdminUser, void, undefined> {
-    return pages((after) => this.page({ ...query, after }, options), query.after)
+    return itemsOfAllPages((after) => this.page({ ...query, after }, options), query.after)
   }
 
   /** Returns one page. A page with `next` can have fewer items than the limit, or even zero items. */
@@ -202,7 +201,7 @@ export class ServiceKeys {
     query: api.AdminServiceKeysQuery = {},
     options?: CallOptions,
   ): AsyncGenerator<api.ServiceKeyAnswer, void, undefined> {
-    return pages((after) => this.page({ ...query, after }, options), query.after)
+    return itemsOfAllPages((after) => this.page({ ...query, after }, options), query.after)
   }
 
   /** Returns one page. */
@@ -234,7 +233,7 @@ export class Events {
 
   /** Returns the events of all pages, the newest first. */
   list(query: api.AdminEventsQuery = {}, options?: CallOptions): AsyncGenerator<api.EventAnswer, void, undefined> {
-    return pages((after) => this.page({ ...query, after }, options), query.after)
+    return itemsOfAllPages((after) => this.page({ ...query, after }, options), query.after)
   }
 
   /** Returns one page. A page with `next` can have fewer items than the limit, or even zero items. */
@@ -253,7 +252,7 @@ export class Mails {
 
   /** Returns waiting and abandoned mails, the oldest first. */
   list(query: api.AdminMailsQuery = {}, options?: CallOptions): AsyncGenerator<api.OutboxMailAnswer, void, undefined> {
-    return pages((after) => this.page({ ...query, after }, options), query.after)
+    return itemsOfAllPages((after) => this.page({ ...query, after }, options), query.after)
   }
 
   /** Returns one page. */

@@ -1,4 +1,4 @@
-import { AdminError, refusal } from "./error.js"
+import { AdminError, readErrorResponse } from "./error.js"
 
 const defaultTimeout = 10_000 // ms
 const retryPause = 200 // ms before the second attempt after a lost response
@@ -44,8 +44,8 @@ export interface Given {
 /** Sends a request and returns the body of the response. It retries once if a retry can help. */
 export type Call = <T>(operation: Operation, given: Given, options?: CallOptions) => Promise<T>
 
-/** Returns the function that sends all requests of one client. It hides the key, so that logs can't contain it. */
-export function caller(options: AdminOptions): Call {
+/** Hides the key, so that logs can't contain it. */
+export function createCaller(options: AdminOptions): Call {
   const base = checkURL(options.url)
   const { key, timeout = defaultTimeout } = options
   const getKey = typeof key === "function" ? key : () => key
@@ -55,12 +55,12 @@ export function caller(options: AdminOptions): Call {
   async function attempt<T>(address: string, init: RequestInit, key: string): Promise<T> {
     // Redirects are not followed, because another address must not get the key.
     const response = await sendRequest(address, { ...init, redirect: "manual" })
-    if (!response.ok) throw await refusal(response, key)
+    if (!response.ok) throw await readErrorResponse(response, key)
     return (response.status === 204 ? undefined : await response.json()) as T
   }
 
   return async <T>(operation: Operation, given: Given, { signal, idempotencyKey }: CallOptions = {}) => {
-    const address = base + pathOf(operation.path, given.ids ?? []) + queryOf(given.query)
+    const address = base + fillPath(operation.path, given.ids ?? []) + queryOf(given.query)
     const headers = headersOf(operation.method, given, idempotencyKey)
     const init: RequestInit = { method: operation.method, headers }
     if (given.body) init.body = JSON.stringify(given.body)
@@ -76,7 +76,7 @@ export function caller(options: AdminOptions): Call {
       } catch (cause) {
         if (signal?.aborted) throw signal.reason
         const error = cause instanceof AdminError ? cause : unreachable(cause, late.signal.aborted)
-        const wait = isFirst ? waitOf(error) : undefined
+        const wait = isFirst ? retryDelay(error) : undefined
         if (wait === undefined) throw error
         await sleep(wait, signal)
       } finally {
@@ -101,8 +101,8 @@ function unreachable(cause: unknown, isLate: boolean): AdminError {
   return new AdminError("NETWORK", message, { cause })
 }
 
-/** Returns the milliseconds before a second attempt, or undefined if a retry would not help. */
-function waitOf({ status, retryAfter }: AdminError): number | undefined {
+/** Milliseconds, or undefined if a retry would not help. */
+function retryDelay({ status, retryAfter }: AdminError): number | undefined {
   if (status === 0 || status === 502 || status === 504) return retryPause // the response was lost
   const isBusy = status === 503 || status === 429
   return isBusy && retryAfter && retryAfter <= maxRetryAfter ? retryAfter * 1000 : undefined
@@ -121,10 +121,10 @@ function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
 }
 
 /**
- * Fills in the ids of a path. It rejects an empty id and the ids . and .. because the path would then address another
- * resource, such as all sessions instead of one.
+ * Rejects an empty id and the ids . and .. because the path would then address another resource, such as all sessions
+ * instead of one.
  */
-function pathOf(path: string, ids: string[]): string {
+function fillPath(path: string, ids: string[]): string {
   let index = 0
   return path.replace(/\{\w+\}/g, () => {
     const id: unknown = ids[index++]

@@ -44,8 +44,8 @@ export class AdminError extends Error {
   }
 }
 
-/** Returns the code for a response without a code, such as the response of a proxy. */
-function codeOf(status: number): AdminErrorCode {
+/** For a response without a code, such as the response of a proxy. */
+function codeOfStatus(status: number): AdminErrorCode {
   if (status === 401) return "TOKEN_INVALID"
   if (status === 404) return "NOT_FOUND"
   if (status === 429) return "RATE_LIMITED"
@@ -61,7 +61,7 @@ interface Problem {
 }
 
 /** Reads an error response (RFC 9457). It hides the key, which a faulty proxy might repeat. */
-export async function refusal(response: Response, key: string): Promise<AdminError> {
+export async function readErrorResponse(response: Response, key: string): Promise<AdminError> {
   let problem: Problem = {}
   try {
     problem = Object(JSON.parse((await response.text()).replaceAll(key, "…")) as unknown) as Problem
@@ -74,7 +74,7 @@ export async function refusal(response: Response, key: string): Promise<AdminErr
   const challenge = response.headers.get("WWW-Authenticate") ?? ""
   const maxAge = /max_age="?(\d{1,9})/.exec(challenge)?.[1]
   const message = known && typeof detail === "string" ? detail : `The server responded ${response.status}.`
-  return new AdminError(known ? (code as AdminErrorCode) : codeOf(response.status), message, {
+  return new AdminError(known ? (code as AdminErrorCode) : codeOfStatus(response.status), message, {
     status: response.status,
     fields: Array.isArray(problem.errors) ? problem.errors : [],
     requestId: typeof requestId === "string" ? requestId : undefined,

@@ -24,8 +24,8 @@ interface Asked {
   body: string
 }
 
-/** Starts a server that gives each request the next response, and repeats the last one. */
-async function serve(
+/** The last response is repeated. */
+async function serveResponses(
   ...answers: Answer[]
 ): Promise<{ url: string; asked: Asked[]; admin: (options?: Partial<AdminOptions>) => Admin }> {
   const asked: Asked[] = []
@@ -56,8 +56,8 @@ const never: Answer = () => {}
 const busy = (after: string): Answer => json({ code: "TRY_LATER", detail: "Try again." }, 503, { "Retry-After": after })
 const done = json({ ended: 2 })
 
-/** A fetch that counts its calls. The server can't count them, because a request can be aborted before it arrives. */
-function counted(): [() => number, typeof fetch] {
+/** The server can't count the calls, because a request can be aborted before it arrives. */
+function countingFetch(): [() => number, typeof fetch] {
   let sent = 0
   return [() => sent, (input, init) => (sent++, fetch(input, init))]
 }
@@ -76,7 +76,7 @@ test.concurrent.each([
   ["502 of a proxy", (response: ServerResponse) => response.writeHead(502).end("<html>")],
   ["no response in time", never],
 ] as [string, Answer][])("%s is retried once, with the same Idempotency-Key", async (_, first) => {
-  const { asked, admin } = await serve(first, done)
+  const { asked, admin } = await serveResponses(first, done)
   expect(await admin({ timeout: first === never ? 1000 : 10_000 }).sessions.endAll(user)).toEqual({ ended: 2 })
   expect(asked.map((one) => one.line)).toEqual(Array(2).fill(`DELETE /api/admin/users/${user}/sessions`))
   const keys = asked.map((one) => one.headers["idempotency-key"])
@@ -96,8 +96,8 @@ test.concurrent.each([
   ["a redirect", (response: ServerResponse) => response.writeHead(307, { Location: "/elsewhere" }).end(), 1,
     { code: "INTERNAL", status: 307 }],
 ] as [string, Answer, number, object][])("%s fails", async (_, answer, attempts, want) => {
-  const { admin } = await serve(answer)
-  const [sent, fetch] = counted()
+  const { admin } = await serveResponses(answer)
+  const [sent, fetch] = countingFetch()
   const client = admin({ timeout: answer === never ? 50 : 10_000, fetch })
   expect(await failure(client.users.delete(user))).toMatchObject(want)
   expect(sent()).toBe(attempts)
@@ -106,7 +106,7 @@ test.concurrent.each([
 test.concurrent("rejected members and a step-up are in the error", async () => {
   const fields = [{ field: "email", code: "EMAIL_INVALID", message: "No address." }]
   const challenge = 'Bearer error="insufficient_user_authentication", acr_values="aal2 phr", max_age="300"'
-  const { admin } = await serve(
+  const { admin } = await serveResponses(
     json({ code: "VALIDATION_FAILED", detail: "Wrong.", errors: fields }, 422),
     json({ code: "STEP_UP_REQUIRED", detail: "Prove it." }, 401, { "WWW-Authenticate": challenge }),
   )
@@ -115,7 +115,7 @@ test.concurrent("rejected members and a step-up are in the error", async () => {
 })
 
 test.concurrent("a program chooses its own Idempotency-Key, and reads have none", async () => {
-  const { asked, admin } = await serve(json({ items: [] }))
+  const { asked, admin } = await serveResponses(json({ items: [] }))
   const idempotencyKey = crypto.randomUUID()
   await admin().users.invite({ email: "ada@example.com" }, { idempotencyKey })
   await admin().users.page()
@@ -125,7 +125,7 @@ test.concurrent("a program chooses its own Idempotency-Key, and reads have none"
 })
 
 test.concurrent("a list follows the cursor, and stops when its reader does", async () => {
-  const { asked, admin } = await serve(
+  const { asked, admin } = await serveResponses(
     json({ items: [1, 2], next: "a b" }),
     json({ items: [], next: "c" }),
     json({ items: [3] }),
@@ -135,27 +135,27 @@ test.concurrent("a list follows the cursor, and stops when its reader does", asy
   expect(items).toEqual([1, 2, 3])
   const query = "GET /api/admin/users?email=%C3%A4%26b&limit=2"
   expect(asked.map((one) => one.line)).toEqual([query, `${query}&after=a+b`, `${query}&after=c`])
-  const other = await serve(json({ items: [1, 2], next: "x" }))
+  const other = await serveResponses(json({ items: [1, 2], next: "x" }))
   for await (const item of other.admin().users.list()) if (item) break
   expect(other.asked).toHaveLength(1)
 })
 
 test.concurrent("the signal of a call ends it, also between two attempts", async () => {
-  const { asked, admin } = await serve(busy("10"))
+  const { asked, admin } = await serveResponses(busy("10"))
   const stop = new AbortController()
   const call = admin().users.delete(user, { signal: stop.signal })
   await expect.poll(() => asked.length, { interval: 5 }).toBe(1)
   stop.abort(new Error("no longer needed"))
   await expect(call).rejects.toThrow("no longer needed")
-  const [sent, fetch] = counted()
-  const waiting = (await serve(never)).admin({ fetch })
+  const [sent, fetch] = countingFetch()
+  const waiting = (await serveResponses(never)).admin({ fetch })
   await expect(waiting.users.get(user, { signal: AbortSignal.timeout(50) })).rejects.toThrow(/timeout/i)
   await expect(waiting.users.get(user, { signal: stop.signal })).rejects.toThrow("no longer needed")
   expect([asked.length, sent()]).toEqual([1, 1])
 })
 
 test.concurrent("a function returns the key for each attempt", async () => {
-  const { asked, admin } = await serve(cut, done)
+  const { asked, admin } = await serveResponses(cut, done)
   let token = 0
   await admin({ key: async () => `token-${++token}` }).sessions.endAll(user)
   expect(asked.map((one) => one.headers.authorization)).toEqual(["Bearer token-1", "Bearer token-2"])
@@ -165,7 +165,7 @@ test.concurrent("a function returns the key for each attempt", async () => {
 })
 
 test.concurrent("an id can't change the path", async () => {
-  const { asked, admin } = await serve(done)
+  const { asked, admin } = await serveResponses(done)
   for (const id of ["", ".", ".."]) {
     await expect(admin().users.get(id)).rejects.toThrow("an id is empty or a dot")
     await expect(admin().sessions.end(user, id)).rejects.toThrow("an id is empty or a dot")
@@ -220,7 +220,7 @@ test.concurrent("no error and no printed client contains the key", async () => {
   const seen: unknown[] = []
   const answers = [echo, cut, half, never, busy("60"), json("text"), json({ code: "TOKEN_INVALID" }, 401)]
   await Promise.all(answers.map(async (answer) => {
-    const { admin } = await serve(answer)
+    const { admin } = await serveResponses(answer)
     const client = admin({ timeout: answer === never ? 50 : 10_000 })
     seen.push(client, await client.users.invite({ email: "ada@example.com" }).catch((error: unknown) => error))
     seen.push(await client.users.page({ email: "ada@example.com" }).catch((error: unknown) => error))

@@ -2,15 +2,14 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest"
 import { AdminError, createAdmin, type Admin } from "../src/index.js"
 import { startExample } from "./example.js"
-import { password, post, signInAdmin, signUp, startWatchword, type Watchword } from "./watchword.js"
+import { password, postToUserApi, signInAdmin, signUp, startWatchword, type Watchword } from "./watchword.js"
 
 let server: Watchword
 let token = ""
 let admin: Admin
 const called = new Set<string>()
 
-/** Sends the request, and records its operation. */
-const noting: typeof fetch = (input, init) => {
+const recordingFetch: typeof fetch = (input, init) => {
   called.add(`${init?.method} ${new URL(String(input)).pathname}`)
   return fetch(input, init)
 }
@@ -18,7 +17,7 @@ const noting: typeof fetch = (input, init) => {
 beforeAll(async () => {
   server = await startWatchword()
   token = await signInAdmin(server, "root@example.com")
-  admin = createAdmin({ url: server.url, key: token, fetch: noting })
+  admin = createAdmin({ url: server.url, key: token, fetch: recordingFetch })
 }, 180_000)
 
 afterAll(() => server.stop())
@@ -77,7 +76,7 @@ test("one session of an account ends, and then all of them", async () => {
   const tokens = [await signUp(server, "grace@example.com")]
   for (let i = 0; i < 2; i++) {
     const login = { email: "grace@example.com", password, delivery: "body" }
-    tokens.push((await post(server, "/api/auth/login", login)).accessToken ?? "")
+    tokens.push((await postToUserApi(server, "/api/auth/login", login)).accessToken ?? "")
   }
   const id = await idOf("grace@example.com")
   const sessions = await admin.sessions.list(id)
@@ -122,7 +121,7 @@ test("a user and an unknown key are refused, and the last administrator stays", 
 test("a service key does what its scopes allow, until it is revoked", async () => {
   const { id, key = "" } = await admin.serviceKeys.create({ name: "billing", scopes: ["users:read"], expiresIn: 3600 })
   expect(key).toMatch(/^wwk_/)
-  const program = createAdmin({ url: server.url, key, fetch: noting })
+  const program = createAdmin({ url: server.url, key, fetch: recordingFetch })
   expect((await program.users.page({ email: "root" })).items).toHaveLength(1)
   await expect(program.users.invite({ email: "no@example.com" })).rejects.toMatchObject({
     code: "INSUFFICIENT_SCOPE",

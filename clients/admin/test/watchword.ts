@@ -62,8 +62,7 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-/** Sends a request to the API for users. */
-export async function post(
+export async function postToUserApi(
   server: Watchword,
   path: string,
   body: object,
@@ -75,23 +74,23 @@ export async function post(
   return (await response.json()) as Record<string, string>
 }
 
-/** Signs up and returns the account's access token. */
+/** Returns the access token. */
 export async function signUp(server: Watchword, email: string): Promise<string> {
-  return (await post(server, "/api/auth/register", { email, password, delivery: "body" })).accessToken ?? ""
+  return (await postToUserApi(server, "/api/auth/register", { email, password, delivery: "body" })).accessToken ?? ""
 }
 
 /** Creates an administrator, and returns an access token of a session with two factors. */
 export async function signInAdmin(server: Watchword, email: string): Promise<string> {
   await server.command(["users", "create", email, "--role", "admin", "--password-stdin"], password)
   await server.command(["users", "verify", email])
-  const { accessToken = "" } = await post(server, "/api/auth/login", { email, password, delivery: "body" })
-  const { id = "", secret = "" } = await post(server, "/api/auth/factors/totp", {}, accessToken)
-  await post(server, `/api/auth/factors/totp/${id}/confirm`, { code: codeOf(secret) }, accessToken)
+  const { accessToken = "" } = await postToUserApi(server, "/api/auth/login", { email, password, delivery: "body" })
+  const { id = "", secret = "" } = await postToUserApi(server, "/api/auth/factors/totp", {}, accessToken)
+  await postToUserApi(server, `/api/auth/factors/totp/${id}/confirm`, { code: totpCode(secret) }, accessToken)
   return accessToken // the token has the level of one factor, but the server reads the session's level
 }
 
-/** The code of an authenticator app (RFC 6238). */
-function codeOf(secret: string): string {
+/** RFC 6238. */
+function totpCode(secret: string): string {
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
   const bits = [...secret].map((letter) => alphabet.indexOf(letter).toString(2).padStart(5, "0")).join("")
   const key = Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => parseInt(byte, 2)))

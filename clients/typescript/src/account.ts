@@ -13,20 +13,20 @@ export function createAccountMethods<M extends object>(parts: Parts): AccountMet
   return {
     async logoutAll(body = {}) {
       const response = await callAsUser<LogoutAllAnswer>("POST", "logout-all", body)
-      if (!body.keepCurrent) await endLocally(parts)
+      if (!body.keepCurrent) await signOutThisBrowser(parts)
       return response
     },
-    me: async () => showUser(parts, await callAsUser("GET", "me")),
-    updateMe: async (body) => showUser(parts, await callAsUser("PATCH", "me", body)),
+    me: async () => updateShownUser(parts, await callAsUser("GET", "me")),
+    updateMe: async (body) => updateShownUser(parts, await callAsUser("PATCH", "me", body)),
     async deleteMe(body) {
       const response = await callAsUser<Message>("DELETE", "me", body)
-      await endLocally(parts)
+      await signOutThisBrowser(parts)
       return response
     },
     sessions: () => callAsUser("GET", "sessions"),
     async endSession(id) {
       const response = await callAsUser<Message>("DELETE", `sessions/${encodeURIComponent(id)}`)
-      if (id === session.token?.sid) await endLocally(parts)
+      if (id === session.token?.sid) await signOutThisBrowser(parts)
       return response
     },
     forgot: (body) => post("password/forgot", body),
@@ -42,14 +42,14 @@ export function createAccountMethods<M extends object>(parts: Parts): AccountMet
   }
 }
 
-/** Signs out in this browser after the server has ended the session. */
-async function endLocally(parts: Parts): Promise<void> {
+/** The server has already ended the session. */
+async function signOutThisBrowser(parts: Parts): Promise<void> {
   signOutTabs(parts)
   await parts.stored.removeRefreshToken()
 }
 
-/** Updates the user in the snapshot from a response of the server, unless another user has signed in. */
-function showUser<M extends object>({ session, tabs }: Parts, response: MeAnswer<M>): MeAnswer<M> {
+/** Has no effect if another user has signed in. */
+function updateShownUser<M extends object>({ session, tabs }: Parts, response: MeAnswer<M>): MeAnswer<M> {
   if (session.token && session.snapshot.user?.id === response.user.id) {
     session.renewed(session.token, response.user)
     tabs.broadcastToken()

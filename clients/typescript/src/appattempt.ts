@@ -11,18 +11,18 @@
 import type { AppCookies } from "./cookies.js"
 import { WatchwordError, type WatchwordErrorCode } from "./error.js"
 
-/** The query parameter of the return URL with the number of the cookie. */
-const parameter = "attempt"
+/** A query parameter of the return URL. Its value is the number of the cookie. */
+const attemptParameter = "attempt"
 
 /** Stores a new verifier, and returns the URL of Watchword that redirects to the provider. */
 export async function startAttempt(
   cookies: AppCookies,
   { root, provider, returnTo }: { root: string; provider: string; returnTo: URL },
 ): Promise<string> {
-  const verifier = randomText()
+  const verifier = random256Bits()
   const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier))
   const target = new URL(returnTo)
-  target.searchParams.set(parameter, cookies.keepVerifier(verifier))
+  target.searchParams.set(attemptParameter, cookies.keepVerifier(verifier))
   target.hash = ""
   const query = new URLSearchParams({
     return_to: target.href,
@@ -40,19 +40,18 @@ export function takeAttempt(
   cookies: AppCookies,
   query: URLSearchParams,
 ): { code: string; verifier: string; isOurs: boolean } {
-  const verifier = cookies.takeVerifier(query.get(parameter) ?? "")
+  const verifier = cookies.takeVerifier(query.get(attemptParameter) ?? "")
   const code = query.get("code")
-  if (code) return { code, verifier: verifier ?? randomText(), isOurs: verifier !== undefined }
+  if (code) return { code, verifier: verifier ?? random256Bits(), isOurs: verifier !== undefined }
   const refused = query.get("error")
-  const isKnown = verifier !== undefined && refused && Object.hasOwn(messages, refused)
+  const isKnown = verifier !== undefined && refused && Object.hasOwn(messageByCode, refused)
   throw attemptError(isKnown ? refused : "CHALLENGE_INVALID")
 }
 
 /**
- * The error codes that a return URL may contain, and their texts. The URL can't change a text, because a stranger can
- * write any URL.
+ * The URL can't change a text, because a stranger can write any URL.
  */
-const messages: Record<string, string> = {
+const messageByCode: Record<string, string> = {
   PROVIDER_REFUSED: "The sign-in with the provider was not completed. Try again, or sign in in another way.",
   PROVIDER_UNAVAILABLE: "The provider did not respond as expected. Try again shortly, or sign in in another way.",
   CHALLENGE_INVALID: "This sign-in took too long, or began in another browser. Start again.",
@@ -66,11 +65,11 @@ const messages: Record<string, string> = {
 }
 
 export function attemptError(code: string): WatchwordError {
-  return new WatchwordError(code as WatchwordErrorCode, messages[code] ?? code)
+  return new WatchwordError(code as WatchwordErrorCode, messageByCode[code] ?? code)
 }
 
-/** Returns 256 random bits: 43 characters. */
-function randomText(): string {
+/** 43 characters of base64url. */
+function random256Bits(): string {
   return base64url(crypto.getRandomValues(new Uint8Array(32)))
 }
 

@@ -13,19 +13,18 @@ export function createAppEnrolment(
   const enrolment = (): ReturnType<AppCookies["challenge"]> => cookies.challenge("ENROLMENT_REQUIRED")
 
   /**
-   * Sends a request of the waiting sign-in. Throws if no sign-in waits for a factor. Otherwise, Watchword would ask
-   * for an access token.
+   * Throws if no sign-in waits for a factor. Otherwise, Watchword would ask for an access token.
    */
-  async function send<T extends object>(path: string, body: object): Promise<T> {
+  async function sendForWaitingSignIn<T extends object>(path: string, body: object): Promise<T> {
     if (!enrolment()) throw attemptError("CHALLENGE_INVALID")
     return signIn<T>(path, body)
   }
   return {
     enrolment,
-    beginTOTP: () => send<TOTPEnrolment>("factors/totp", {}),
+    beginTOTP: () => sendForWaitingSignIn<TOTPEnrolment>("factors/totp", {}),
     async confirmTOTP(id, { code }): Promise<UserAnswer & FactorAnswer> {
       const path = `factors/totp/${encodeURIComponent(id)}/confirm`
-      const { user, factor, recoveryCodes } = await send<SignIn & FactorAnswer>(path, { code })
+      const { user, factor, recoveryCodes } = await sendForWaitingSignIn<SignIn & FactorAnswer>(path, { code })
       return { user, factor, ...(recoveryCodes && { recoveryCodes }) }
     },
   }

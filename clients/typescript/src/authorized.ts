@@ -11,15 +11,15 @@
 //  6. A request is sent at most twice, and once more after a step-up.
 
 import { now } from "./clock.js"
-import { refusal, WatchwordError } from "./error.js"
+import { readErrorResponse, WatchwordError } from "./error.js"
 import type { Renewal } from "./renewal.js"
 import type { Session } from "./session.js"
 import { stepUpChallenge, type StepUpChallenge, type StepUps } from "./stepup.js"
 import type { Token } from "./token.js"
-import { send, signalOf, type Handler, type Transport } from "./transport.js"
+import { send, callerSignalOf, type Handler, type Transport } from "./transport.js"
 
-/** Minimum milliseconds between renewals forced by a 401, in case the server rejects each new token. */
-const forcedInterval = 5000
+/** Milliseconds. The limit prevents a loop if the server rejects each new token. */
+const minForcedInterval = 5000
 
 /** Sends a request with the access token, and returns the handler's result. `canStepUp` is true by default. */
 export interface SendAuthorized {
@@ -41,15 +41,15 @@ export interface AuthorizedOptions {
 }
 
 export function createAuthorized({ session, renewal, stepUps, origins }: AuthorizedOptions): SendAuthorized {
-  let forcedAt = -Infinity // the last renewal forced by a 401
-  let forcedFor: Token | undefined // the token that the renewal of forcedAt replaced; several requests may have sent it
+  let lastForcedAt = -Infinity // the last renewal forced by a 401
+  let replacedToken: Token | undefined // replaced by the last forced renewal; several requests may have sent it
 
-  /** Throws the error if the last forced renewal was less than forcedInterval ago. */
-  function limitForced(token: Token, error: WatchwordError): void {
-    if (token !== session.token || token === forcedFor || error.code === "SESSION_ENDED") return
-    if (now() - forcedAt < forcedInterval) throw error
-    forcedAt = now()
-    forcedFor = token
+  /** Throws the error if the last forced renewal was less than minForcedInterval ago. */
+  function limitForcedRenewals(token: Token, error: WatchwordError): void {
+    if (token !== session.token || token === replacedToken || error.code === "SESSION_ENDED") return
+    if (now() - lastForcedAt < minForcedInterval) throw error
+    lastForcedAt = now()
+    replacedToken = token
   }
 
   return async function sendAuthorized(transport, input, init, handle, canStepUp = true) {
@@ -59,7 +59,7 @@ export function createAuthorized({ session, renewal, stepUps, origins }: Authori
     let proofs = stepUps.count
     const { user } = session.snapshot
     const sendOnce = (isLast = false) =>
-      attempt(transport, { input, init, keepsBody: isRepeatable && !isLast }, token, handle)
+      sendAttempt(transport, { input, init, canRepeat: isRepeatable && !isLast }, token, handle)
 
     let mayRepeat = isRepeatable
     let outcome
@@ -71,14 +71,14 @@ export function createAuthorized({ session, renewal, stepUps, origins }: Authori
       outcome = await sendOnce()
     }
     if (outcome.refused) {
-      limitForced(token, outcome.refused)
+      limitForcedRenewals(token, outcome.refused)
       token = await renewal.validToken(user, token)
       if (!mayRepeat) throw outcome.refused
       proofs = stepUps.count
       outcome = await sendOnce()
     }
     const asks = canStepUp && outcome.stepUp
-    if (asks && (await stepUps.ask(asks, proofs, signalOf(input, init))) && isRepeatable) {
+    if (asks && (await stepUps.ask(asks, proofs, callerSignalOf(input, init))) && isRepeatable) {
       token = await renewal.validToken(user)
       outcome = await sendOnce(true)
     }
@@ -91,7 +91,7 @@ interface AuthorizedRequest {
   input: RequestInfo | URL
   init: RequestInit
   /** Whether the request may be sent again. If so, the body of a Request is cloned. */
-  keepsBody: boolean
+  canRepeat: boolean
 }
 
 /**
@@ -103,20 +103,19 @@ type Outcome<T> =
   | { refused: WatchwordError; stepUp?: undefined }
   | { refused?: undefined; stepUp?: StepUpChallenge; finish: () => Promise<T> | T }
 
-/** Sends the request once. */
-function attempt<T>(
+function sendAttempt<T>(
   transport: Transport,
   request: AuthorizedRequest,
   token: Token,
   handle: Handler<T>,
 ): Promise<Outcome<T>> {
-  const { input, init, keepsBody } = request
+  const { input, init, canRepeat } = request
   const original = input instanceof Request ? input : undefined
   const headers = new Headers(init.headers ?? original?.headers)
   headers.set("Authorization", `Bearer ${token.value}`)
-  const target = original && keepsBody ? original.clone() : input
+  const target = original && canRepeat ? original.clone() : input
   return send<Outcome<T>>(transport, target, { ...init, headers }, async (response) => {
-    const error = response.status === 401 ? await refusal(response) : undefined
+    const error = response.status === 401 ? await readErrorResponse(response) : undefined
     const header = response.headers.get("WWW-Authenticate") ?? ""
     const stepUp = error && stepUpChallenge(error, header)
     if (stepUp) return { stepUp, finish: () => handle(response) }

@@ -1,26 +1,24 @@
 // Suggests passkeys in the field for the address (conditional mediation), until the user chooses one
 // or signs in another way.
 
-import { ask, type Ceremony } from "./ceremony.js"
+import { askBrowser, type Ceremony } from "./ceremony.js"
 import { WatchwordError } from "./error.js"
 import type { Session } from "./session.js"
 
-/** Milliseconds after which the suggestions get new options from the server, which accepts options for 5 minutes. */
-const life = 240_000
-/** Seconds to wait after a failed request for options, without a Retry-After of the server. */
-const pause = 60
+/** Milliseconds. The server accepts options for 5 minutes. */
+const optionsLifetime = 240_000
+/** Seconds. The Retry-After of the server takes precedence. */
+const retryPause = 60
 
 /**
- * Running passkey requests with a dialog. Suggestions wait until these requests have ended, including their requests
- * to the server.
+ * Suggestions wait until these requests have ended, including their requests to the server.
  */
-const running = new Set<Promise<unknown>>()
+const runningDialogs = new Set<Promise<unknown>>()
 
-/** Runs work as a passkey request with a dialog. */
-export function inForeground<T>(work: () => Promise<T>): Promise<T> {
+export function runWithDialog<T>(work: () => Promise<T>): Promise<T> {
   const promise = work()
-  const remove = (): void => void running.delete(promise)
-  running.add(promise)
+  const remove = (): void => void runningDialogs.delete(promise)
+  runningDialogs.add(promise)
   promise.then(remove, remove)
   return promise
 }
@@ -53,7 +51,9 @@ export async function suggest({ session, begin, signal }: Suggestions): Promise<
   endIfSignedIn()
   try {
     for (;;) {
-      while (running.size > 0 && !over.signal.aborted) await orAborted(over.signal, Promise.allSettled(running))
+      while (runningDialogs.size > 0 && !over.signal.aborted) {
+        await settledOrAborted(over.signal, Promise.allSettled(runningDialogs))
+      }
       const begun = over.signal.aborted ? undefined : await loadOptions(begin, over.signal)
       if (!begun || over.signal.aborted) return undefined
       const answer = await suggestOnce(begun, over.signal)
@@ -66,16 +66,16 @@ export async function suggest({ session, begin, signal }: Suggestions): Promise<
   }
 }
 
-/** Gets options, and retries after a failure. It hides failures, because the user did not start this request. */
+/** Retries after a failure. Hides failures, because the user did not start this request. */
 async function loadOptions(begin: () => Promise<Ceremony>, over: AbortSignal): Promise<Ceremony | undefined> {
   while (!over.aborted) {
     try {
       return await begin()
     } catch (error) {
       if (error instanceof WatchwordError && error.code === "NOT_FOUND") return undefined // passkeys are off
-      const seconds = (error as Partial<WatchwordError>).retryAfter ?? pause
+      const seconds = (error as Partial<WatchwordError>).retryAfter ?? retryPause
       let timer
-      await orAborted(over, new Promise((resolve) => (timer = setTimeout(resolve, seconds * 1000))))
+      await settledOrAborted(over, new Promise((resolve) => (timer = setTimeout(resolve, seconds * 1000))))
       clearTimeout(timer)
     }
   }
@@ -94,10 +94,10 @@ async function suggestOnce({ publicKey }: Ceremony, over: AbortSignal): Promise<
   const timer = setTimeout(() => {
     endIfVisible()
     globalThis.document?.addEventListener("visibilitychange", endIfVisible, { signal })
-  }, life)
+  }, optionsLifetime)
   over.addEventListener("abort", end, { signal })
   try {
-    const answer = await ask("get", publicKey, { mediation: "conditional", signal })
+    const answer = await askBrowser("get", publicKey, { mediation: "conditional", signal })
     if (answer.credential) return answer.credential
     return !over.aborted && (answer.replaced || signal.aborted) ? "again" : "ended"
   } catch {
@@ -108,8 +108,7 @@ async function suggestOnce({ publicKey }: Ceremony, over: AbortSignal): Promise<
   }
 }
 
-/** Waits until the promise settles or the signal is aborted. */
-async function orAborted(signal: AbortSignal, work: Promise<unknown>): Promise<void> {
+async function settledOrAborted(signal: AbortSignal, work: Promise<unknown>): Promise<void> {
   if (signal.aborted) return
   let end = (): void => {}
   const aborted = new Promise<void>((resolve) => (end = resolve))

@@ -29,27 +29,31 @@ export function browserPasskeys(): Partial<Static> | undefined {
   return (globalThis as { PublicKeyCredential?: Partial<Static> }).PublicKeyCredential
 }
 
-/** The last request. `end` aborts it, and resolves when the browser accepts another one. */
-let last: { end(): Promise<unknown> } | undefined
+/** `end` aborts the request, and resolves when the browser accepts another one. */
+let lastRequest: { end(): Promise<unknown> } | undefined
 
 /** Creates a passkey ("create"), or asks for one ("get"). It throws only WatchwordError. */
-export async function ask(action: "create" | "get", publicKey: object, options: AskOptions = {}): Promise<Answer> {
+export async function askBrowser(
+  action: "create" | "get",
+  publicKey: object,
+  options: AskOptions = {},
+): Promise<Answer> {
   if (!browserPasskeys()) throw failure("PASSKEY_UNSUPPORTED")
   const { signal } = options
   const own = new AbortController()
   const abort = (): void => own.abort()
   signal?.addEventListener("abort", abort)
   if (signal?.aborted) abort()
-  const before = last?.end()
+  const before = lastRequest?.end()
   const request = (async () => {
     await before
     return own.signal.aborted ? null : requestPasskey(action, publicKey, options.mediation, own.signal)
   })()
   const settled = request.catch(() => {})
-  last = { end: () => (abort(), within(settled, patience)) }
+  lastRequest = { end: () => (abort(), within(settled, abortPatience)) }
   try {
     const credential = await request
-    if (credential) return { credential: encoded(credential) }
+    if (credential) return { credential: encodeCredential(credential) }
   } catch (cause) {
     const name = String((cause as Partial<Error> | undefined)?.name)
     // Browsers report a cancellation and a timeout with the same error.
@@ -63,7 +67,7 @@ export async function ask(action: "create" | "get", publicKey: object, options: 
 }
 
 /** Milliseconds to wait for the end of an aborted request. */
-const patience = 1000
+const abortPatience = 1000
 
 async function requestPasskey(
   action: "create" | "get",
@@ -71,7 +75,7 @@ async function requestPasskey(
   mediation: "conditional" | undefined,
   signal: AbortSignal,
 ): Promise<PublicKeyCredential | null> {
-  const request = { publicKey: decoded(action, publicKey), ...(mediation && { mediation }), signal }
+  const request = { publicKey: decodeOptions(action, publicKey), ...(mediation && { mediation }), signal }
   return (await navigator.credentials[action](request as CredentialCreationOptions)) as PublicKeyCredential | null
 }
 
@@ -97,8 +101,8 @@ function failure(code: PasskeyCode, cause?: unknown): WatchwordError {
 
 type JSONOptions = { id: string }[] | undefined
 
-/** Returns the options with bytes in place of base64url. */
-function decoded(action: "create" | "get", publicKey: object): object {
+/** Replaces base64url by bytes. */
+function decodeOptions(action: "create" | "get", publicKey: object): object {
   const browser = browserPasskeys()
   const native =
     action === "create"
@@ -122,15 +126,13 @@ const byteFields = ["clientDataJSON", "attestationObject", "authenticatorData", 
 type Response = Record<string, ArrayBuffer | null | undefined> & { getTransports?(): string[] }
 
 /**
- * Returns the credential as JSON. The toJSON of some password managers throws, because their
- * credentials are not the browser's own objects.
+ * The toJSON of some password managers throws, because their credentials are not the browser's own objects.
  */
-function encoded(credential: PublicKeyCredential): object {
+function encodeCredential(credential: PublicKeyCredential): object {
   try {
     const json: unknown = credential.toJSON()
     if (json) return json
   } catch {
-    // toJSON does not work here, so the code below encodes the credential.
   }
   const { id, rawId, type, authenticatorAttachment } = credential
   const response = credential.response as unknown as Response

@@ -3,7 +3,7 @@
 import type { Challenge } from "./api.js"
 import type { Jar } from "./cookiejar.js"
 
-const maxLength = 3_000 // browsers drop cookies of more than 4 KB
+const maxCookieLength = 3_000 // browsers drop cookies of more than 4 KB
 
 /** Why a sign-in waits. */
 export type ChallengeCode = "SECOND_FACTOR_REQUIRED" | "ENROLMENT_REQUIRED"
@@ -38,9 +38,9 @@ export function createChallengeCookie(jar: Jar): ChallengeCookie {
 /** Returns the value of the challenge's cookie: its expiry time, and JSON in base64url. */
 function encodeChallenge({ expiresIn, ...kept }: Kept): string {
   const until = Math.floor(Date.now() / 1000) + expiresIn
-  const textOf = (value: object): string => `${until}.${toBase64(JSON.stringify(value))}`
+  const textOf = (value: object): string => `${until}.${toBase64url(JSON.stringify(value))}`
   const text = textOf(kept)
-  if (text.length <= maxLength) return text
+  if (text.length <= maxCookieLength) return text
   // The WebAuthn options of an account with many passkeys are too long for a cookie, so the cookie omits this method.
   const { passkey: _, ...short } = kept
   return textOf({ ...short, methods: kept.methods.filter((method) => method !== "passkey") })
@@ -62,8 +62,8 @@ function decodeChallenge(
   }
 }
 
-/** Encodes text as unpadded base64url, because some runtimes have no Buffer. */
-function toBase64(text: string): string {
+/** Some runtimes have no Buffer. */
+function toBase64url(text: string): string {
   const bytes = String.fromCharCode(...new TextEncoder().encode(text))
   return btoa(bytes).replace(/=+$/, "").replaceAll("+", "-").replaceAll("/", "_")
 }

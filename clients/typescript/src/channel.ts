@@ -6,8 +6,7 @@ export interface Channel<Message> {
   open(): void
   close(): void
   post(message: Message): void
-  /** How many messages were posted. */
-  readonly posted: number
+  readonly postedCount: number
 }
 
 /** Without a name, the channel reaches no other tabs. */
@@ -18,7 +17,7 @@ export function createChannel<Message>(
   let channel: BroadcastChannel | undefined
   let posted = 0
   return {
-    get posted() { return posted },
+    get postedCount() { return posted },
     open() {
       if (channel || !name || !globalThis.BroadcastChannel) return
       try {

@@ -34,20 +34,19 @@ export interface Jar {
    * because browsers do not send a Strict cookie with a redirect from a provider, which is another site.
    */
   set(name: string, value: string, options?: { maxAge?: number | undefined }): void
-  /** Deletes a cookie of the application, if there is one. */
   remove(name: string): void
   /** Reads a cookie of Watchword, by its full name. */
-  shared(name: string): string | undefined
-  /** Passes Watchword's cookies on to the browser, unless the tokens are in cookies of the application. */
-  pass(setCookies: readonly string[]): void
+  getShared(name: string): string | undefined
+  /** Sends Watchword's cookies to the browser, unless the tokens are in cookies of the application. */
+  passOn(setCookies: readonly string[]): void
 }
 
 export function createJar({ getCookie, setCookie }: CookieContext, secure: boolean, isOwn: boolean): Jar {
-  // Cookies that this request has set. Their values replace the values that the browser sent.
-  const changed = new Map<string, string>()
-  const read = (name: string): string | undefined => (changed.get(name) ?? getCookie(name)) || undefined
+  // These values replace the values that the browser sent.
+  const changedCookies = new Map<string, string>()
+  const read = (name: string): string | undefined => (changedCookies.get(name) ?? getCookie(name)) || undefined
   const write = (name: string, value: string, options: CookieOptions): void => {
-    changed.set(name, value)
+    changedCookies.set(name, value)
     setCookie?.(name, value, options)
   }
   const full = (name: string): string => `${secure ? "__Host-" : ""}watchword-${name}`
@@ -60,8 +59,8 @@ export function createJar({ getCookie, setCookie }: CookieContext, secure: boole
     get,
     set,
     remove: (name) => void (get(name) && set(name, "", { maxAge: 0 })),
-    shared: read,
-    pass(setCookies) {
+    getShared: read,
+    passOn(setCookies) {
       if (isOwn) return
       for (const { name, value, options } of setCookies.map(parseSetCookie)) write(name, value, options)
     },
@@ -79,7 +78,7 @@ export interface ParsedCookie {
   options: CookieOptions
 }
 
-/** Parses a Set-Cookie header of Watchword (RFC 6265, section 4.1). */
+/** RFC 6265, section 4.1. */
 export function parseSetCookie(header: string): ParsedCookie {
   const [pair = "", ...attributes] = header.split(";").map((part) => part.trim())
   const separator = pair.indexOf("=")

@@ -4,7 +4,7 @@ import type { Challenge, SignIn } from "./api.js"
 import { createChallengeCookie, type ChallengeCode, type ChallengeCookie } from "./challenge.js"
 import { createJar, type CookieContext } from "./cookiejar.js"
 import { createProviderCookies, type ProviderCookies } from "./providercookies.js"
-import { createSessionCookies, tokensIn, type SessionCookies } from "./sessioncookies.js"
+import { createSessionCookies, findTokens, type SessionCookies } from "./sessioncookies.js"
 
 export interface AppCookies
   extends
@@ -18,7 +18,6 @@ export interface AppCookies
   /** Stores the tokens of a response. A refresh does not change whether the cookies end with the browser. */
   save(response: SignIn, setCookies: readonly string[]): void
   clear(setCookies: readonly string[]): void
-  /** Stores the challenge of a sign-in that waits for a factor. */
   keepChallenge(code: ChallengeCode, challenge: Challenge, setCookies: readonly string[]): void
   endChallenge(setCookies: readonly string[]): void
   /** Stores the token that connects an account at a provider to the user at the next sign-in. */
@@ -33,7 +32,7 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
   const provider = createProviderCookies(jar)
   const endChallenge = (setCookies: readonly string[]): void => {
     waiting.end()
-    jar.pass(setCookies)
+    jar.passOn(setCookies)
   }
   return {
     canSet: jar.canSet,
@@ -45,7 +44,7 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
     takeVerifier: provider.takeVerifier,
     forwarded() {
       const own = { step: waiting.handle(), device: session.remembered(), link: provider.link() }
-      return headerOf(jar.isOwn ? renamed(own) : sharedWith(jar.shared, refreshCookie))
+      return headerOf(jar.isOwn ? renamed(own) : sharedWith(jar.getShared, refreshCookie))
     },
     save(response, setCookies) {
       session.keep(response, setCookies)
@@ -54,15 +53,15 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
     },
     clear(setCookies) {
       session.clear()
-      jar.pass(setCookies)
+      jar.passOn(setCookies)
     },
     keepChallenge(code, challenge, setCookies) {
-      jar.pass(setCookies)
-      waiting.keep({ ...challenge, code, handle: jar.isOwn ? tokensIn(setCookies).step?.value : undefined })
+      jar.passOn(setCookies)
+      waiting.keep({ ...challenge, code, handle: jar.isOwn ? findTokens(setCookies).step?.value : undefined })
     },
     endChallenge,
     keepLink(setCookies) {
-      jar.pass(setCookies)
+      jar.passOn(setCookies)
       provider.keepLink(setCookies)
     },
   }
@@ -70,15 +69,15 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
 
 type Pair = readonly [name: string, value: string | undefined]
 
-/** The names of a Watchword cookie for https and for http. Watchword ignores the name that does not fit its URL. */
-const namesOf = (name: string): string[] => [`__Host-watchword-${name}`, `watchword-${name}`]
+/** For https and for http. Watchword ignores the name that does not fit its URL. */
+const watchwordNames = (name: string): string[] => [`__Host-watchword-${name}`, `watchword-${name}`]
 
 function renamed(own: Record<string, string | undefined>): Pair[] {
-  return Object.entries(own).flatMap(([name, value]) => namesOf(name).map((full) => [full, value] as const))
+  return Object.entries(own).flatMap(([name, value]) => watchwordNames(name).map((full) => [full, value] as const))
 }
 
 function sharedWith(read: (name: string) => string | undefined, refreshCookie: string): Pair[] {
-  const names = [refreshCookie, `${refreshCookie}-known`, ...["step", "device", "link"].flatMap(namesOf)]
+  const names = [refreshCookie, `${refreshCookie}-known`, ...["step", "device", "link"].flatMap(watchwordNames)]
   return names.map((name) => [name, read(name)] as const)
 }
 

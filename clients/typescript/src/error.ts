@@ -62,8 +62,8 @@ export class WatchwordError extends Error {
   }
 }
 
-/** Returns the code for an error response without a code, such as the response of a proxy. */
-function codeOf(status: number): Code {
+/** For a response without a code, such as the response of a proxy. */
+function codeOfStatus(status: number): Code {
   if (status === 401) return "TOKEN_INVALID"
   if (status === 404) return "NOT_FOUND"
   if (status === 429) return "RATE_LIMITED"
@@ -79,8 +79,8 @@ interface Problem {
   requestId?: string
 }
 
-/** Reads an error response (RFC 9457). It reads a clone, so that the caller can still read the body. */
-export async function refusal(response: Response): Promise<WatchwordError> {
+/** RFC 9457. Reads a clone, so that the caller can still read the body. */
+export async function readErrorResponse(response: Response): Promise<WatchwordError> {
   let problem: Problem = {}
   try {
     problem = Object((await response.clone().json()) as unknown) as Problem
@@ -90,7 +90,7 @@ export async function refusal(response: Response): Promise<WatchwordError> {
   const { code, detail } = problem
   const seconds = Number(response.headers.get("Retry-After") ?? NaN)
   return new WatchwordError(
-    typeof code === "string" ? (code as Code) : codeOf(response.status),
+    typeof code === "string" ? (code as Code) : codeOfStatus(response.status),
     typeof detail === "string" ? detail : `The server responded ${response.status}.`,
     {
       status: response.status,

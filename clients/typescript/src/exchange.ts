@@ -11,9 +11,9 @@ export type Outcome = { response: SignIn; setCookies: string[] } | { ended: Watc
 /** Exchanges a refresh token. Calls with the same token share one request and its outcome. */
 export type Exchange = (refreshToken: string, headers: Record<string, string>) => Promise<Outcome>
 
-/** Milliseconds for which an outcome is kept, for requests that still have the old token. */
-const keep = 5_000
-const maxKept = 10_000 // outcomes: about 2 kB each
+/** Milliseconds, for requests that still have the old token. */
+const outcomeLifetime = 5_000
+const maxOutcomes = 10_000 // about 2 kB each
 
 const endings: readonly unknown[] = [
   "REFRESH_MISSING",
@@ -48,7 +48,7 @@ export function createExchange({ apiUrl, transport, refreshCookie }: ExchangeOpt
     })
   }
 
-  /** Sends the refresh. If the response is lost, it sends the refresh again, and the server repeats the response. */
+  /** If the response is lost, it sends the refresh again, and the server repeats the response. */
   async function exchange(refreshToken: string, headers: Record<string, string>): Promise<Outcome> {
     try {
       return await attempt(refreshToken, headers)
@@ -64,14 +64,14 @@ export function createExchange({ apiUrl, transport, refreshCookie }: ExchangeOpt
     if (known && known.until > now()) return known.outcome
     const outcome = exchange(refreshToken, headers)
     for (const [token, { until }] of outcomes) {
-      if (until > now() && outcomes.size < maxKept) break // a Map lists its oldest entry first
+      if (until > now() && outcomes.size < maxOutcomes) break // a Map lists its oldest entry first
       outcomes.delete(token)
     }
     const entry = { outcome, until: Infinity }
     outcomes.delete(refreshToken)
     outcomes.set(refreshToken, entry)
     outcome.then(
-      () => (entry.until = now() + keep),
+      () => (entry.until = now() + outcomeLifetime),
       () => outcomes.delete(refreshToken),
     )
     return outcome

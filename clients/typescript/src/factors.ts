@@ -9,7 +9,7 @@ import type {
   TOTPEnrolment,
 } from "./api.js"
 import { partsKey, type Client, type Parts } from "./client.js"
-import { beginFactor, confirmFactor, renewed } from "./enrolment.js"
+import { beginFactor, confirmFactor, renewAfterChange } from "./enrolment.js"
 import { signalAccepted } from "./signal.js"
 
 export { nextStep } from "./nextstep.js"
@@ -77,7 +77,7 @@ export function createFactors(client: Client<object>): Factors {
     beginTOTP: () => beginFactor(parts, "factors/totp"),
     confirmTOTP: (id, body) => confirmFactor(client, parts, `${pathOf(id, "factors/totp")}/confirm`, body),
     rename: (id, body) => callAsUser("PATCH", pathOf(id), body),
-    remove: async (id) => renewed(client, await callAsUser("DELETE", pathOf(id))),
+    remove: async (id) => renewAfterChange(client, await callAsUser("DELETE", pathOf(id))),
     newRecoveryCodes: () => callAsUser("POST", "factors/recovery-codes"),
     devices: () => callAsUser("GET", "devices"),
     forgetDevice: (id) => callAsUser("DELETE", pathOf(id, "devices")),

@@ -1,8 +1,8 @@
 // Passkeys in a page: creation, sign-in and step-up.
 
 import type { Challenge, FactorAnswer, SignIn, UserAnswer } from "./api.js"
-import { inForeground, suggest, type Chosen } from "./autofill.js"
-import { ask, browserPasskeys, type Ceremony } from "./ceremony.js"
+import { runWithDialog, suggest, type Chosen } from "./autofill.js"
+import { askBrowser, browserPasskeys, type Ceremony } from "./ceremony.js"
 import { partsKey, type Client, type Parts } from "./client.js"
 import { beginFactor, confirmFactor } from "./enrolment.js"
 import { WatchwordError, type WatchwordErrorCode } from "./error.js"
@@ -91,9 +91,9 @@ export function createPasskeys(client: Client<object>): Passkeys {
   return {
     capabilities,
     signIn: (options = {}) =>
-      inForeground(async () => {
+      runWithDialog(async () => {
         const begun = await beginSignIn(parts)
-        const { credential } = await ask("get", begun.publicKey, options)
+        const { credential } = await askBrowser("get", begun.publicKey, options)
         return credential ? done(await finishSignIn(parts, { begun, credential }, options)) : cancelled
       }),
     async autofill(options = {}) {
@@ -103,19 +103,19 @@ export function createPasskeys(client: Client<object>): Passkeys {
       return chosen ? done(await finishSignIn(parts, chosen, options)) : cancelled
     },
     completeSignIn: ({ passkey }, { signal, rememberDevice } = {}) =>
-      inForeground(async () => {
+      runWithDialog(async () => {
         if (!passkey) throw new WatchwordError("NOT_FOUND", "This sign-in accepts no passkey. Choose another way.")
-        const { credential } = await ask("get", passkey.publicKey, { signal })
+        const { credential } = await askBrowser("get", passkey.publicKey, { signal })
         if (!credential) return cancelled
         return done(await client.loginFactor({ passkey: credential, ...(rememberDevice && { rememberDevice }) }))
       }),
     add: (options = {}) =>
-      inForeground(async () => create(client, parts, await beginFactor(parts, optionsPath), options)),
+      runWithDialog(async () => create(client, parts, await beginFactor(parts, optionsPath), options)),
     upgrade: (options) => upgrade(client, parts, options),
     stepUp: (options = {}) =>
-      inForeground(async () => {
+      runWithDialog(async () => {
         const begun = await parts.callAsUser<Ceremony>("POST", "step-up/options", undefined, false)
-        const { credential } = await ask("get", begun.publicKey, options)
+        const { credential } = await askBrowser("get", begun.publicKey, options)
         if (!credential) return cancelled
         await client.stepUp({ passkey: credential })
         return done({})
@@ -159,7 +159,7 @@ async function create(
   { ceremony, publicKey, mediation }: Ceremony,
   { name, signal }: PasskeyCreateOptions,
 ): Promise<Outcome<FactorAnswer>> {
-  const { credential } = await ask("create", publicKey, { mediation, signal })
+  const { credential } = await askBrowser("create", publicKey, { mediation, signal })
   if (!credential) return cancelled
   try {
     return done(await confirmFactor(client, parts, path, { ceremony, credential, ...(name && { name }) }))

@@ -5,7 +5,7 @@ import { parseSetCookie, type Jar } from "./cookiejar.js"
 export interface ProviderCookies {
   /** Stores the verifier of an attempt, and returns the number of its cookie. */
   keepVerifier(verifier: string): string
-  /** Returns the verifier of a number, and deletes its cookie. */
+  /** Also deletes the cookie. */
   takeVerifier(number: string): string | undefined
   /** Returns the token that connects the account at a provider after the next sign-in. */
   link(): string | undefined
@@ -14,18 +14,18 @@ export interface ProviderCookies {
 }
 
 const maxAge = 10 * 60 // seconds; Watchword allows the user the same time at the provider
-const numbers = ["0", "1", "2", "3", "4"] // one cookie for each tab
+const cookieNumbers = ["0", "1", "2", "3", "4"] // one cookie for each tab
 
 export function createProviderCookies(jar: Jar): ProviderCookies {
   return {
     keepVerifier(verifier) {
       // The sixth tab overwrites the verifier of another tab, which then has to start again.
-      const number = numbers.find((one) => !jar.get(`verifier-${one}`)) ?? `${Date.now() % numbers.length}`
+      const number = cookieNumbers.find((one) => !jar.get(`verifier-${one}`)) ?? `${Date.now() % cookieNumbers.length}`
       jar.set(`verifier-${number}`, verifier, { maxAge })
       return number
     },
     takeVerifier(number) {
-      if (!numbers.includes(number)) return undefined
+      if (!cookieNumbers.includes(number)) return undefined
       const verifier = jar.get(`verifier-${number}`)
       jar.remove(`verifier-${number}`)
       return verifier

@@ -70,7 +70,7 @@ export function createProviders(client: Client<object>): Providers {
 
   async function visit(options: ProviderOptions, addressOf: AddressOf): Promise<undefined | Cancelled> {
     if (settings.storage) throw new TypeError("a provider needs cookies: create the client without storage")
-    if (options.mode === "popup") return popup(returnURL(options), addressOf)
+    if (options.mode === "popup") return openPopup(returnURL(options), addressOf)
     location.assign(await addressOf(returnURL(options).href))
     return new Promise(() => {}) // the browser leaves the page
   }
@@ -115,32 +115,32 @@ async function list({ settings }: Parts): Promise<ProvidersAnswer> {
 /** Returns the URL to open for a sign-in that ends at `returnTo`. */
 type AddressOf = (returnTo: string) => string | Promise<string>
 
-/** The parameter of `returnTo` in a popup. Its value names the channel. */
-const parameter = "watchword-popup"
+/** A query parameter of `returnTo`. Its value names the channel. */
+const popupParameter = "watchword-popup"
 
 const channelOf = (attempt: string): BroadcastChannel => new BroadcastChannel(`watchword:popup:${attempt}`)
 
 function returnURL({ returnTo = location.href }: ProviderOptions): URL {
   const url = new URL(returnTo, location.href)
   url.hash = "" // removed, because the server writes an error into the fragment
-  url.searchParams.delete(parameter)
+  url.searchParams.delete(popupParameter)
   return url
 }
 
-/** Returns undefined after a success, and throws the error that the popup reports. */
-async function popup(returnTo: URL, addressOf: AddressOf): Promise<undefined | Cancelled> {
+/** Resolves with undefined after a success, and throws the error that the popup reports. */
+async function openPopup(returnTo: URL, addressOf: AddressOf): Promise<undefined | Cancelled> {
   // The window opens before the first await, because browsers block windows outside of a click.
-  const opened = open("about:blank", "_blank", features())
+  const opened = open("about:blank", "_blank", popupFeatures())
   if (!opened || opened.closed) return { cancelled: "blocked" }
   const attempt = crypto.randomUUID()
   const channel = channelOf(attempt)
-  returnTo.searchParams.set(parameter, attempt)
+  returnTo.searchParams.set(popupParameter, attempt)
   try {
-    const reported = report(opened, channel)
+    const reported = awaitReport(opened, channel)
     opened.location.replace(await addressOf(returnTo.href))
     const result = await reported
     if (result === "closed") return { cancelled: "closed" }
-    if (result.code) throw errorOf(result.code)
+    if (result.code) throw redirectError(result.code)
     return undefined
   } catch (error) {
     opened.close()
@@ -157,8 +157,8 @@ interface Report {
 
 const pollInterval = 250 // milliseconds
 
-/** Waits for the report of the popup, or until the user has closed it. */
-function report(opened: Window, channel: BroadcastChannel): Promise<Report | "closed"> {
+/** Resolves with "closed" if the user has closed the popup. */
+function awaitReport(opened: Window, channel: BroadcastChannel): Promise<Report | "closed"> {
   return new Promise((resolve) => {
     let polls = 0
     const timer = setInterval(() => {
@@ -182,9 +182,9 @@ function report(opened: Window, channel: BroadcastChannel): Promise<Report | "cl
  */
 function reportFromPopup(): void {
   const url = URL.canParse(globalThis.location?.href) ? new URL(location.href) : undefined
-  const attempt = url?.searchParams.get(parameter)
+  const attempt = url?.searchParams.get(popupParameter)
   if (!url || !attempt) return
-  url.searchParams.delete(parameter)
+  url.searchParams.delete(popupParameter)
   history.replaceState(history.state, "", url)
   const channel = channelOf(attempt)
   channel.onmessage = () => {
@@ -195,8 +195,8 @@ function reportFromPopup(): void {
   channel.postMessage({ ...(code && { code }) } satisfies Report)
 }
 
-/** Returns the features of a popup that is centred over this window. */
-function features(): string {
+/** Centres the popup over this window. */
+function popupFeatures(): string {
   const [width, height] = [480, 680]
   const left = Math.max(0, Math.round(screenX + (outerWidth - width) / 2))
   const top = Math.max(0, Math.round(screenY + (outerHeight - height) / 2))
@@ -209,11 +209,11 @@ function takeError(): WatchwordError | undefined {
   const code = codeIn(location)
   if (!code) return undefined
   history.replaceState(history.state, "", location.pathname + location.search)
-  return errorOf(code)
+  return redirectError(code)
 }
 
-/** The texts for the codes of a failed redirect, which has no message. */
-const messages: { [code in Code]?: string } = {
+/** A failed redirect has a code, but no message. */
+const messageByCode: { [code in Code]?: string } = {
   PROVIDER_REFUSED: "The sign-in with the provider was not completed. Try again, or sign in another way.",
   PROVIDER_UNAVAILABLE: "The provider does not respond correctly. Try again later, or sign in another way.",
   LINK_REQUIRED: "You have an account with this email address. Sign in to it once to connect the provider.",
@@ -229,8 +229,8 @@ const messages: { [code in Code]?: string } = {
 }
 
 /** Unknown codes get a general message, because a stranger's link can have any code in its fragment. */
-function errorOf(code: string): WatchwordError {
-  const message = messages[code as Code]
+function redirectError(code: string): WatchwordError {
+  const message = messageByCode[code as Code]
   return message
     ? new WatchwordError(code as Code, message)
     : new WatchwordError("INTERNAL", "The sign-in with the provider failed. Try again, or sign in another way.")

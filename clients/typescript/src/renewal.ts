@@ -36,7 +36,7 @@ export interface RenewalOptions {
   tabs: Tabs
   /** Sends the refresh. undefined: there is no refresh token. */
   requestRefresh(signal: AbortSignal): Promise<SignIn | undefined>
-  /** Deletes the stored refresh token after the server rejected it. */
+  /** The server has rejected the token. */
   removeRefreshToken(): Promise<void>
   /** Called after each renewal, successful or not. */
   onSettled(): void

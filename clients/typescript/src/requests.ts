@@ -14,7 +14,6 @@ export interface Post {
   <T>(path: string, body?: object, options?: PostOptions): Promise<T>
 }
 
-/** Sends a request with the access token of the session. */
 export interface CallAsUser {
   <T>(method: string, path: string, body?: object, canStepUp?: boolean): Promise<T>
 }

@@ -10,7 +10,6 @@ export interface Schedule {
   /** Starts to watch the page. Further calls have no effect. */
   start(): void
   stop(): void
-  /** Sets the timer of the next renewal. */
   reschedule(): void
 }
 

@@ -211,11 +211,10 @@ function createShared<I extends TokenIdentity>(options: ServerAuthOptions<I>): S
 }
 
 /**
- * Returns how many milliseconds before its expiry a token is refreshed, where cookies can be set. For a short
- * lifetime, this margin is a fifth of the lifetime. A fixed margin would refresh a token of 30 seconds at each
- * request.
+ * Milliseconds before its expiry at which a token is refreshed, where cookies can be set. For a short lifetime, this
+ * margin is a fifth of the lifetime. A fixed margin would refresh a token of 30 seconds at each request.
  */
-function marginOf({ issuedAt, expiresAt }: TokenIdentity): number {
+function refreshMargin({ issuedAt, expiresAt }: TokenIdentity): number {
   return issuedAt === undefined ? 30_000 : Math.min(30_000, (expiresAt - issuedAt) * 200)
 }
 
@@ -236,21 +235,21 @@ function createLookup<I extends TokenIdentity>(
 
   async function find(): Promise<Found<I>> {
     const token = cookies.access()
-    const identity = token ? await verified(verifier, token) : undefined
+    const identity = token ? await verifyOrUndefined(verifier, token) : undefined
     const valid = token && identity ? { token, identity } : undefined
-    const isFresh = valid && valid.identity.expiresAt * 1000 - Date.now() > marginOf(valid.identity)
+    const isFresh = valid && valid.identity.expiresAt * 1000 - Date.now() > refreshMargin(valid.identity)
     if (isFresh || (valid && !cookies.canSet)) return valid
     const refreshToken = cookies.refresh()
     if (!refreshToken) return valid ?? {}
     if (!cookies.canSet) return { isStale: true }
-    return renewed(refreshToken).catch((error: unknown) => {
+    return refreshIntoCookies(refreshToken).catch((error: unknown) => {
       if (valid) return valid // the stale token has not expired, so it still works
       throw error
     })
   }
 
-  /** Refreshes, and stores the result in cookies. A refusal that ends the session clears them. */
-  async function renewed(refreshToken: string): Promise<Found<I>> {
+  /** A refusal that ends the session clears the cookies. */
+  async function refreshIntoCookies(refreshToken: string): Promise<Found<I>> {
     const outcome = await exchange(refreshToken, headersOf(request))
     if ("ended" in outcome) {
       cookies.clear(outcome.setCookies)
@@ -325,7 +324,6 @@ function createRequestAuth<I extends TokenIdentity>(shared: Shared<I>, request: 
   }
 }
 
-/** Sends a request that may sign in. */
 export type SignInRequest = <T extends object>(path: string, body: object) => Promise<T>
 
 /**
@@ -365,7 +363,7 @@ function createSignIn<I extends TokenIdentity>(
       }
       return result
     })
-    if ("accessToken" in result && replaced) await endReplaced(shared, request, replaced)
+    if ("accessToken" in result && replaced) await endReplacedSession(shared, request, replaced)
     return result as never
   }
 }
@@ -375,7 +373,7 @@ function createSignIn<I extends TokenIdentity>(
  * token. If this token is in Watchword's own cookie, Watchword ends the old session itself. A failure is ignored: the
  * old session stays in the user's list, and the new session is valid.
  */
-async function endReplaced<I extends TokenIdentity>(
+async function endReplacedSession<I extends TokenIdentity>(
   { transport, apiUrl, headersOf, isOwn }: Shared<I>,
   request: RequestContext,
   refreshToken: string,
@@ -386,7 +384,7 @@ async function endReplaced<I extends TokenIdentity>(
   await send(transport, `${apiUrl}/logout`, { ...init, headers }, readJSON).catch(() => {})
 }
 
-/** Creates the methods for external providers: see appattempt.ts. */
+/** See appattempt.ts. */
 function createSignInWith<I extends TokenIdentity>(
   { transport, apiUrl, origin, headersOf }: Shared<I>,
   request: RequestContext,
@@ -460,8 +458,11 @@ interface Found<I> {
   isStale?: boolean
 }
 
-/** Verifies a token. Returns undefined if it is not valid, and throws if it can't be checked. */
-async function verified<I extends TokenIdentity>(verifier: TokenVerifier<I>, token: string): Promise<I | undefined> {
+/** Throws if the token can't be checked. */
+async function verifyOrUndefined<I extends TokenIdentity>(
+  verifier: TokenVerifier<I>,
+  token: string,
+): Promise<I | undefined> {
   try {
     return await verifier.verify(token)
   } catch (error) {

@@ -86,7 +86,7 @@ export function createSession(): Session {
   return session
 }
 
-/** Calls each listener. An error of a listener is reported as an uncaught error. */
+/** An error of a listener is reported as an uncaught error. */
 function notify(listeners: ReadonlySet<Listener>, snapshot: Snapshot): void {
   for (const listener of [...listeners]) {
     try {

@@ -19,27 +19,27 @@ export interface SessionCookies {
  * Marks a refresh token whose cookie ends with the browser. After a refresh, the new cookie also ends with the
  * browser.
  */
-const temporary = "temporary."
+const temporaryPrefix = "temporary."
 
-/** The longest time that browsers keep a cookie, in seconds. The server decides how long a token is valid. */
-const longest = 400 * 24 * 60 * 60
+/** In seconds: browsers keep no cookie longer. The server decides how long a token is valid. */
+const maxCookieAge = 400 * 24 * 60 * 60
 
 /** @param refreshCookie the name of Watchword's cookie, if the browser sends it to the application */
 export function createSessionCookies(jar: Jar, refreshCookie: string): SessionCookies {
   const keepRefresh = (token: string, isTemporary: boolean): void =>
-    isTemporary ? jar.set("session", temporary + token) : jar.set("session", token, { maxAge: longest })
+    isTemporary ? jar.set("session", temporaryPrefix + token) : jar.set("session", token, { maxAge: maxCookieAge })
   return {
     access: () => jar.get("access"),
-    refresh: () => (jar.isOwn ? jar.get("session")?.replace(temporary, "") : jar.shared(refreshCookie)),
+    refresh: () => (jar.isOwn ? jar.get("session")?.replace(temporaryPrefix, "") : jar.getShared(refreshCookie)),
     device: () => (jar.isOwn ? jar.get("device") : undefined),
     remembered: () => (jar.isOwn ? jar.get("remembered") : undefined),
     keep({ accessToken, expiresIn, refreshToken }, setCookies) {
       jar.set("access", accessToken, { maxAge: expiresIn })
       if (!jar.isOwn) return
-      if (refreshToken) keepRefresh(refreshToken, jar.get("session")?.startsWith(temporary) ?? false)
-      const { refresh, device, remembered } = tokensIn(setCookies)
+      if (refreshToken) keepRefresh(refreshToken, jar.get("session")?.startsWith(temporaryPrefix) ?? false)
+      const { refresh, device, remembered } = findTokens(setCookies)
       if (refresh) keepRefresh(refresh.value, refresh.options.maxAge === undefined)
-      if (device) jar.set("device", device.value, { maxAge: longest })
+      if (device) jar.set("device", device.value, { maxAge: maxCookieAge })
       if (remembered) jar.set("remembered", remembered.value, { maxAge: remembered.options.maxAge })
     },
     clear() {
@@ -49,13 +49,12 @@ export function createSessionCookies(jar: Jar, refreshCookie: string): SessionCo
   }
 }
 
-/** Prefixes of the tokens in Watchword's cookies. The names of the cookies depend on its settings. */
-const beginnings = { refresh: "wwr_", device: "wwd_", step: "wwc_", remembered: "wwb_" }
+/** The names of Watchword's cookies depend on its settings, so the tokens are found by prefix. */
+const tokenPrefixes = { refresh: "wwr_", device: "wwd_", step: "wwc_", remembered: "wwb_" }
 
-/** Finds the tokens in the Set-Cookie headers of Watchword. */
-export function tokensIn(setCookies: readonly string[]): Partial<Record<keyof typeof beginnings, ParsedCookie>> {
+export function findTokens(setCookies: readonly string[]): Partial<Record<keyof typeof tokenPrefixes, ParsedCookie>> {
   const all = setCookies.map(parseSetCookie)
-  const found = Object.entries(beginnings).map(([kind, beginning]) => {
+  const found = Object.entries(tokenPrefixes).map(([kind, beginning]) => {
     return [kind, all.find(({ value }) => value.startsWith(beginning))] as const
   })
   return Object.fromEntries(found.filter(([, cookie]) => cookie))

@@ -56,7 +56,7 @@ export function signIn<T extends SignIn | Message>(
     const sent = now()
     const delivery = stored.inBody && !("handle" in body) ? { delivery: "body" } : {}
     const response = await post<T>(path, { ...body, ...delivery }, { accessToken }).catch((error: unknown) => {
-      keepHandle(parts, error)
+      moveHandle(parts, error)
       throw error
     })
     if ("accessToken" in response) {
@@ -69,15 +69,15 @@ export function signIn<T extends SignIn | Message>(
   })
 }
 
-/** Moves the handle of a challenge from the error into the client, because the error may be logged. */
-function keepHandle(parts: Parts, error: unknown): void {
+/** Moves the handle from the error into the client, because the error may be logged. */
+function moveHandle(parts: Parts, error: unknown): void {
   const challenge = (error as { challenge?: Challenge & { handle?: string } }).challenge
   if (!challenge) return
   parts.handle = challenge.handle ?? ""
   delete challenge.handle
 }
 
-/** Returns the handle as a member of a request body. In a browser the handle is in a cookie instead. */
+/** In a browser, the handle is in a cookie instead. */
 export function handleOf({ stored, handle }: Parts): { handle?: string } {
   return stored.inBody ? { handle: handle ?? "" } : {}
 }
@@ -103,14 +103,13 @@ function withoutTokens(response: SignIn | Message): UserAnswer | Message {
   return "user" in response ? { user: response.user } : response
 }
 
-/** Returns the access token if there is one. Without it, the server responds that a password is required. */
+/** Without a token, the server responds that a password is required. */
 async function accessTokenIfAny({ session, stored, renewal, start }: Parts): Promise<string | undefined> {
   start()
   if (!session.token && !stored.inBody) return undefined // the browser sends the cookie instead
   return (await renewal.validToken().catch(() => undefined))?.value
 }
 
-/** Ends the session in this tab and the others. */
 export function signOutTabs({ session, tabs }: Parts): void {
   const sid = session.token?.sid
   session.signedOut()

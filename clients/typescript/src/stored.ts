@@ -10,7 +10,6 @@ export interface StoredTokens {
   readonly inBody: boolean
   refreshToken(): Promise<string | undefined>
   deviceToken(): Promise<string | undefined>
-  /** Stores the tokens that a response contains. */
   save(response: Pick<SignIn, "refreshToken" | "deviceToken">): Promise<void>
   removeRefreshToken(): Promise<void>
   /**
@@ -21,7 +20,7 @@ export interface StoredTokens {
 }
 
 export function createStoredTokens(storage: TokenStorage | undefined): StoredTokens {
-  let device: string | undefined // used if the storage can't store device tokens
+  let fallbackDeviceToken: string | undefined // if the storage can't store it
 
   const refreshToken = async (): Promise<string | undefined> => (await storage?.get()) ?? undefined
 
@@ -29,14 +28,14 @@ export function createStoredTokens(storage: TokenStorage | undefined): StoredTok
     if (!storage) return
     if (response.refreshToken) await storage.set(response.refreshToken)
     if (!response.deviceToken) return
-    device = response.deviceToken
+    fallbackDeviceToken = response.deviceToken
     await storage.setDevice?.(response.deviceToken)
   }
 
   return {
     inBody: storage !== undefined,
     refreshToken,
-    deviceToken: async () => storage && ((await storage.getDevice?.()) ?? device),
+    deviceToken: async () => storage && ((await storage.getDevice?.()) ?? fallbackDeviceToken),
     save,
     removeRefreshToken: async () => storage?.remove(),
     async refresh(post, signal) {

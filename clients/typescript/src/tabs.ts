@@ -22,7 +22,6 @@ export interface Tabs {
   /** Starts to listen to the other tabs, even after a close. */
   open(): void
   close(): void
-  /** Sends the session's token and user to the other tabs. */
   broadcastToken(): void
   /** Signs the other tabs out of the session `sid`. */
   broadcastSignOut(sid: string | undefined, reason?: WatchwordErrorCode): void
@@ -39,17 +38,17 @@ export interface TabsOptions {
 }
 
 export function createTabs({ name, lockTimeout, session }: TabsOptions): Tabs {
-  const channel = createChannel<Message | undefined>(name, (message) => receive(session, message))
+  const channel = createChannel<Message | undefined>(name, (message) => applyMessage(session, message))
   let last: Promise<unknown> = Promise.resolve()
 
   function runLocked<T>(work: () => Promise<T>): Promise<T> {
     let postedBefore = 0
     const counted = (): Promise<T> => {
-      postedBefore = channel.posted
+      postedBefore = channel.postedCount
       return work()
     }
     return withLock({ name, timeout: lockTimeout }, counted, async () => {
-      if (channel.posted !== postedBefore) await pause(deliveryTime)
+      if (channel.postedCount !== postedBefore) await pause(deliveryTime)
     })
   }
 
@@ -72,8 +71,8 @@ export function createTabs({ name, lockTimeout, session }: TabsOptions): Tabs {
   }
 }
 
-/** Applies a message of another tab. It ignores the sign-out of a different session. */
-function receive(session: Session, message: Message | undefined): void {
+/** Ignores the sign-out of a different session. */
+function applyMessage(session: Session, message: Message | undefined): void {
   if (message?.kind === "token") {
     const { accessToken, left, user } = message
     session.adopt(tokenOf({ accessToken, expiresIn: left / 1000 }, now()), user)

@@ -1,4 +1,4 @@
-import { refusal, WatchwordError } from "./error.js"
+import { readErrorResponse, WatchwordError } from "./error.js"
 
 export type Fetch = typeof globalThis.fetch
 
@@ -21,7 +21,7 @@ export async function send<T>(
   init: RequestInit,
   handle: Handler<T>,
 ): Promise<T> {
-  const callerSignal = signalOf(input, init)
+  const callerSignal = callerSignalOf(input, init)
   const timeout = new AbortController()
   const timer = transport.timeout < Infinity ? setTimeout(() => timeout.abort(), transport.timeout) : undefined
   try {
@@ -39,12 +39,10 @@ export async function send<T>(
   }
 }
 
-/** Returns the caller's signal of a request. */
-export function signalOf(input: RequestInfo | URL, init: RequestInit): AbortSignal | null | undefined {
+export function callerSignalOf(input: RequestInfo | URL, init: RequestInit): AbortSignal | null | undefined {
   return init.signal ?? (input instanceof Request ? input.signal : undefined)
 }
 
-/** Returns a signal that is aborted as soon as one of the two signals is aborted. */
 function anySignal(callerSignal: AbortSignal, timeout: AbortController): AbortSignal {
   if (AbortSignal.any) return AbortSignal.any([callerSignal, timeout.signal])
   // Browsers released before 2024 lack AbortSignal.any. The listener lives as long as the caller's signal.
@@ -55,7 +53,7 @@ function anySignal(callerSignal: AbortSignal, timeout: AbortController): AbortSi
 
 /** Decodes a response of Watchword's API. It throws an error response, and returns undefined for a 204. */
 export async function readJSON<T>(response: Response): Promise<T> {
-  if (!response.ok) throw await refusal(response)
+  if (!response.ok) throw await readErrorResponse(response)
   if (response.status === 204) return undefined as T
   return (await response.json()) as T
 }

@@ -42,15 +42,15 @@ const views = new WeakMap<object, View>()
 function createView(client: Client<object>): View {
   const factors = createFactors(client)
   const passkeys = createPasskeys(client)
-  let loads = 0 // only the response to the last request is shown
+  let loadCount = 0 // only the response to the last request is shown
 
   async function reload(): Promise<void> {
-    const load = ++loads
+    const load = ++loadCount
     const changes = await factors.list().then(
       (list) => ({ list, error: undefined }),
       (error: unknown) => ({ error: error as WatchwordError }),
     )
-    if (load === loads) state.set(changes)
+    if (load === loadCount) state.set(changes)
   }
   /**
    * Runs a change and reloads the list, even after an error: the response may be lost although the server made the
@@ -71,7 +71,7 @@ function createView(client: Client<object>): View {
       const { user: now } = client.getSnapshot()
       if (now?.id === user) return
       user = now?.id
-      loads++
+      loadCount++
       state.set({ list: undefined, error: undefined })
       if (user) void reload()
     }

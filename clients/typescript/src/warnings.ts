@@ -3,16 +3,15 @@
 import { parseSetCookie } from "./cookiejar.js"
 import type { Fetch } from "./transport.js"
 
-/** The warning if the rate limits count all users as one client. */
-const sharedBudget =
+/** The rate limits count all users as one client. */
+const sharedBudgetWarning =
   "Watchword limits requests of this server. If its address is not in trusted-proxies, or if the address of each " +
   "browser is not passed, all users share one budget."
 
 /**
- * The warning about a SameSite=Strict cookie, which browsers do not send with the first request after a link on
- * another site.
+ * Browsers do not send a SameSite=Strict cookie with the first request after a link on another site.
  */
-const strictCookie =
+const strictCookieWarning =
   "Watchword's refresh cookie is SameSite=Strict. Set cookie-same-site=lax, or a signed-in user who follows a link " +
   "from another site sees the sign-in page."
 
@@ -37,8 +36,8 @@ export function warningFetch(fetch: Fetch, { apiUrl, refreshCookie, warn }: Warn
   return async (input, init) => {
     const response = await fetch(input, init)
     if (!String(input).startsWith(apiUrl)) return response
-    if (response.status === 429) once(sharedBudget)
-    if (response.headers.getSetCookie().some(isStrict)) once(strictCookie)
+    if (response.status === 429) once(sharedBudgetWarning)
+    if (response.headers.getSetCookie().some(isStrict)) once(strictCookieWarning)
     return response
   }
 }

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs"
 import { expect, test, vi } from "vitest"
 import { createClient, WatchwordError, type Code } from "../src/index.js"
 import { useSession } from "../src/react.js"
-import { ada, bob, Browser, gate, opened, until } from "./browser.js"
+import { ada, bob, Browser, createGate, closeAfterTest, waitUntil } from "./browser.js"
 import { TestServer } from "./server.js"
 
 vi.mock("react", () => ({
@@ -13,15 +13,14 @@ vi.mock("react", () => ({
 }))
 const changes: unknown[] = []
 
-/** A client with a storage, and the tokens that it stored. */
-function program(server: TestServer) {
+function clientWithStorage(server: TestServer) {
   const kept: { token?: string | undefined } = {}
   const storage = {
     get: async () => kept.token,
     set: async (token: string) => void (kept.token = token),
     remove: async () => void delete kept.token,
   }
-  return { kept, storage, client: opened(createClient({ baseUrl: server.url, storage })) }
+  return { kept, storage, client: closeAfterTest(createClient({ baseUrl: server.url, storage })) }
 }
 
 test("a refusal has the rejected fields and the request id", async () => {
@@ -60,7 +59,7 @@ test.each([
 test("an incomplete response is NETWORK, and a missing one TIMEOUT", async () => {
   const stalled = new Response(new ReadableStream({ start: (c) => c.enqueue(new TextEncoder().encode('{"mess')) }))
   const server = await TestServer.start()
-  const never = gate()
+  const never = createGate()
   server.onRefresh = () => never.opened.then(() => undefined)
   const tab = new Browser().tab(server.url, { timeout: 50 })
   await expect(tab.restore()).rejects.toMatchObject({ code: "TIMEOUT", status: 0 })
@@ -107,7 +106,7 @@ test("with a cookie, bodies have no token and the cookie is sent to Watchword on
 
 test("a program stores its refresh token and sends the newest", async () => {
   const server = await TestServer.start()
-  const { client, kept, storage } = program(server)
+  const { client, kept, storage } = clientWithStorage(server)
   expect(await client.restore()).toEqual({ status: "signedOut", user: undefined })
   expect(server.asked).toEqual([])
   const answer = await client.login(ada)
@@ -115,7 +114,7 @@ test("a program stores its refresh token and sends the newest", async () => {
   const first = kept.token
   await client.refresh()
   expect(kept.token).not.toBe(first)
-  const later = opened(createClient({ baseUrl: server.url, storage }))
+  const later = closeAfterTest(createClient({ baseUrl: server.url, storage }))
   expect(await later.restore()).toMatchObject({ status: "signedIn", user: { email: ada.email } })
   await later.logout()
   expect(kept.token).toBeUndefined()
@@ -126,7 +125,7 @@ test("a program stores its refresh token and sends the newest", async () => {
 
 test("a program keeps its device token after a sign-out and sends it at login", async () => {
   const server = await TestServer.start()
-  const { client, storage } = program(server)
+  const { client, storage } = clientWithStorage(server)
   const kept: { device?: string } = {}
   const keeping = {
     ...storage,
@@ -137,11 +136,11 @@ test("a program keeps its device token after a sign-out and sends it at login", 
   expect(await client.reset({ token: "t", password: "p" })).toEqual({ message: "Done." })
   await client.logout()
   await client.login(ada) // the device token is in memory, because this storage has no setDevice
-  const later = opened(createClient({ baseUrl: server.url, storage: keeping }))
+  const later = closeAfterTest(createClient({ baseUrl: server.url, storage: keeping }))
   await later.login(ada)
   expect(kept.device).toBe("wwd_login")
   await later.logout()
-  await opened(createClient({ baseUrl: server.url, storage: keeping })).login(ada)
+  await closeAfterTest(createClient({ baseUrl: server.url, storage: keeping })).login(ada)
   const tab = new Browser().tab(server.url)
   expect(await tab.reset({ token: "t", password: "p" })).toEqual({ message: "Done." })
   await tab.login(ada)
@@ -153,7 +152,7 @@ test("a program keeps its device token after a sign-out and sends it at login", 
 
 test("a refused refresh token is removed from the storage", async () => {
   const server = await TestServer.start()
-  const { client, kept } = program(server)
+  const { client, kept } = clientWithStorage(server)
   await client.login(ada)
   server.endSessions()
   await client.refresh()
@@ -162,7 +161,7 @@ test("a refused refresh token is removed from the storage", async () => {
 
 test("clients with a storage share nothing in one process", async () => {
   const server = await TestServer.start()
-  const [one, other] = [program(server), program(server)]
+  const [one, other] = [clientWithStorage(server), clientWithStorage(server)]
   await Promise.all([one.client.login(ada), other.client.login(bob)])
   await one.client.refresh()
   await one.client.logout()
@@ -171,7 +170,7 @@ test("clients with a storage share nothing in one process", async () => {
 
 test("a sign-out that does not reach the server throws and can be retried", async () => {
   const server = await TestServer.start()
-  const { client, kept } = program(server)
+  const { client, kept } = clientWithStorage(server)
   await client.login(ada)
   server.onLogout = () => "cut"
   await expect(client.logout()).rejects.toMatchObject({ code: "NETWORK" })
@@ -203,7 +202,7 @@ test("me updates the user of the snapshot, unless another user has signed in", a
   await tab.me()
   expect(tab.getSnapshot().user?.roles).toEqual(["admin"])
   for (const next of [() => tab.login(bob), () => tab.logout()]) {
-    const answered = gate()
+    const answered = createGate()
     let arrived = false
     browser.onAnswer = (url) => {
       if (!url.endsWith("/me")) return
@@ -211,7 +210,7 @@ test("me updates the user of the snapshot, unless another user has signed in", a
       return answered.opened
     }
     const asking = tab.me()
-    await until(() => arrived)
+    await waitUntil(() => arrived)
     await next()
     const after = tab.getSnapshot()
     answered.open()

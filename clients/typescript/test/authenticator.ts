@@ -47,7 +47,7 @@ export class Authenticator {
     this.origin = origin
     vi.stubGlobal("navigator", { credentials: { create: this.create, get: this.get } })
     const signal = (name: string) => (options: unknown) => Promise.resolve(void this.signals.push([name, options]))
-    const jsonFunctions = { parseCreationOptionsFromJSON: parsed, parseRequestOptionsFromJSON: parsed }
+    const jsonFunctions = { parseCreationOptionsFromJSON: parseOptions, parseRequestOptionsFromJSON: parseOptions }
     vi.stubGlobal("PublicKeyCredential", {
       isConditionalMediationAvailable: async () => true,
       getClientCapabilities: async () => ({ conditionalGet: true, conditionalCreate: true }),
@@ -68,11 +68,11 @@ export class Authenticator {
     if (!options.pubKeyCredParams?.some(({ alg }) => alg === -7)) throw new DOMException("", "NotSupportedError")
     const excluded = (options.excludeCredentials ?? []).map(({ id }) => textOf(id))
     if (this.passkeys.some(({ id }) => excluded.includes(id))) throw new DOMException("", "InvalidStateError")
-    if (!mediation) await this.dialog(request.signal)
+    if (!mediation) await this.openDialog(request.signal)
     const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" })
     const id = randomBytes(32)
     const { x = "", y = "" } = publicKey.export({ format: "jwk" })
-    const point = (text: string): Buffer => cbor(Buffer.from(text, "base64url"))
+    const point = (text: string): Buffer => toCbor(Buffer.from(text, "base64url"))
     // The members of a COSE key: kty EC2, alg ES256, crv P-256, x, y.
     const key = [
       Buffer.from("a5010203262001", "hex"),
@@ -84,12 +84,13 @@ export class Authenticator {
     const length = Buffer.from([0, id.length])
     const flags = mediation ? 0x58 : 0x5d // backed up, attested data; after a dialog also user present, verified
     const authData = Buffer.concat([authenticatorData(rpId, flags, 0), Buffer.alloc(16), length, id, ...key])
-    const attestation = [Buffer.from("a3", "hex"), cbor("fmt"), cbor("none"), cbor("attStmt"), Buffer.from("a0", "hex")]
+    const empty = Buffer.from("a0", "hex")
+    const attestation = [Buffer.from("a3", "hex"), toCbor("fmt"), toCbor("none"), toCbor("attStmt"), empty]
     const userHandle = bytesOf(options.user?.id)
     this.passkeys.push({ id: id.toString("base64url"), rpId, userHandle, key: privateKey, counter: 0 })
     return this.credential(id, {
       clientDataJSON: this.clientData("webauthn.create", options),
-      attestationObject: Buffer.concat([...attestation, cbor("authData"), cbor(authData)]),
+      attestationObject: Buffer.concat([...attestation, toCbor("authData"), toCbor(authData)]),
     })
   }
 
@@ -99,7 +100,7 @@ export class Authenticator {
     const rpId = this.checkedRPID(options.rpId)
     const allowed = options.allowCredentials?.map(({ id }) => textOf(id))
     const usable = this.passkeys.filter((one) => one.rpId === rpId && (!allowed?.length || allowed.includes(one.id)))
-    const chosen = mediation ? await this.suggestion(signal) : await this.dialog(signal)
+    const chosen = mediation ? await this.suggestion(signal) : await this.openDialog(signal)
     const passkey = chosen ?? usable.at(-1)
     if (!passkey) throw new DOMException("", "NotAllowedError")
     const authData = authenticatorData(rpId, 0x1d, ++passkey.counter)
@@ -116,8 +117,8 @@ export class Authenticator {
     return id ?? hostname
   }
 
-  /** Opens a dialog. As in Chromium, a second dialog is refused while the first one is open. */
-  private async dialog(signal: AbortSignal): Promise<undefined> {
+  /** As in Chromium, a second dialog is refused while the first one is open. */
+  private async openDialog(signal: AbortSignal): Promise<undefined> {
     if (this.open > 0) throw new DOMException("A request is already pending.", "OperationError")
     if (signal.aborted) throw signal.reason
     this.open++
@@ -182,8 +183,8 @@ function authenticatorData(rpId: string, flags: number, counter: number): Buffer
   return Buffer.concat([createHash("sha256").update(rpId).digest(), rest])
 }
 
-/** Encodes a text or bytes of less than 64 KB. */
-function cbor(value: string | Buffer): Buffer {
+/** Less than 64 KB. */
+function toCbor(value: string | Buffer): Buffer {
   const bytes = Buffer.from(value)
   const major = typeof value === "string" ? 0x60 : 0x40
   const { length } = bytes
@@ -200,8 +201,8 @@ function bytesOf(source: BufferSource | undefined): Buffer {
 
 const textOf = (source: BufferSource): string => bytesOf(source).toString("base64url")
 
-/** Simulates the browser's functions that parse options from JSON: they decode each member that has bytes. */
-function parsed(options: Record<string, unknown>): object {
+/** Decodes each member that has bytes, as the browser's functions do. */
+function parseOptions(options: Record<string, unknown>): object {
   const bytes = (text: unknown): ArrayBuffer => new Uint8Array(Buffer.from(text as string, "base64url")).buffer
   const ids = (list: unknown): object[] =>
     ((list ?? []) as { id: string }[]).map((one) => ({ ...one, id: bytes(one.id) }))

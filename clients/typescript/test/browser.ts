@@ -3,7 +3,6 @@
 import { onTestFinished, vi } from "vitest"
 import { createClient, type Client, type ClientOptions } from "../src/index.js"
 
-/** One browser. Each call of tab opens a tab. */
 export class Browser {
   cookie = ""
   /** Runs before the page gets the response of a request. */
@@ -28,12 +27,11 @@ export class Browser {
   }
 
   tab(baseUrl: string, options: Partial<ClientOptions> = {}): Client {
-    return opened(createClient({ baseUrl, fetch: this.fetch, ...options }))
+    return closeAfterTest(createClient({ baseUrl, fetch: this.fetch, ...options }))
   }
 }
 
-/** Closes the client after the test. */
-export function opened<M extends object>(client: Client<M>): Client<M> {
+export function closeAfterTest<M extends object>(client: Client<M>): Client<M> {
   onTestFinished(() => client.close())
   return client
 }
@@ -71,23 +69,22 @@ export function withLocks(): Locks {
   return locks
 }
 
-/** Returns a clock for the client. A test can set it ahead of the real time. */
-export function clock(): { advance(seconds: number): void } {
+/** The test can set the client's clock ahead of the real time. */
+export function settableClock(): { advance(seconds: number): void } {
   const real = performance.now.bind(performance)
   let ahead = 0
   vi.spyOn(performance, "now").mockImplementation(() => real() + ahead)
   return { advance: (seconds) => (ahead += seconds * 1000) }
 }
 
-/** A promise that the test settles. */
-export function gate(): { opened: Promise<void>; open(): void } {
+export function createGate(): { opened: Promise<void>; open(): void } {
   let open = (): void => {}
   const promise = new Promise<void>((resolve) => (open = resolve))
   return { opened: promise, open }
 }
 
-/** Waits until a condition holds, and fails after 3 s. */
-export const until = (holds: () => boolean): Promise<void> =>
+/** Fails after 3 s. */
+export const waitUntil = (holds: () => boolean): Promise<void> =>
   vi.waitFor(() => {
     if (!holds()) throw new Error(`timeout: ${String(holds)}`)
   }, { timeout: 3000, interval: 5 })

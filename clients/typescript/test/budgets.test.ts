@@ -9,8 +9,8 @@ const maxLineLength = 120
 const root = fileURLToPath(new URL("../../..", import.meta.url))
 
 /**
- * Returns the long functions and lines of a file. It relies on the indentation. A function ends at the first line
- * that begins with a brace, is indented like the function's first line, and does not continue the parameters.
+ * Relies on the indentation. A function ends at the first line that begins with a brace, is indented like the
+ * function's first line, and does not continue the parameters.
  */
 function faultsIn(name: string, source: string): string[] {
   const lines = source.split("\n")
@@ -38,7 +38,7 @@ function blockLength(lines: string[], start: number): number {
   return end - start + 1
 }
 
-/** Returns the source files in a folder of the repository, without dependencies and the output of builds. */
+/** Without dependencies and the output of builds. */
 function sourcesIn(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = `${folder}/${entry.name}`

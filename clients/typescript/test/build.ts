@@ -16,8 +16,7 @@ export default async function setup(): Promise<() => Promise<void>> {
   return () => rm(dir, { recursive: true, force: true })
 }
 
-/** Returns the path of the server's binary. */
-export async function binary(): Promise<string> {
+export async function serverBinary(): Promise<string> {
   const dir = process.env[variable]
   if (!dir) throw new Error(`${variable} is not set: vitest.config.ts names this file as globalSetup`)
   const built = join(dir, "watchword")

@@ -2,37 +2,37 @@
 import { beforeEach, expect, test, vi } from "vitest"
 import { createFactors, nextStep, type NextStep } from "../src/factors.js"
 import { WatchwordError, type WatchwordErrorCode } from "../src/index.js"
-import { until } from "./browser.js"
+import { waitUntil } from "./browser.js"
 import { creation, credentials, openPage, request, user, type PasskeyPage } from "./passkeypage.js"
 
 let page: PasskeyPage
 beforeEach(() => void (page = openPage()))
 
-const options = (path: string): number => page.asked.filter((one) => one === path).length
+const options = (path: string): number => page.requestedPaths.filter((one) => one === path).length
 
 test("a user who cancels gets an outcome and no error, and can try again", async () => {
-  const { client, passkeys, authenticator, asked } = page
-  await page.hasPasskey("cancels")
+  const { client, passkeys, authenticator, requestedPaths } = page
+  await page.addPasskey("cancels")
   expect(await passkeys.signIn()).toEqual({ cancelled: true })
-  expect(asked).not.toContain("passkey/login")
+  expect(requestedPaths).not.toContain("passkey/login")
   const challenge = { methods: ["passkey"], expiresIn: 600, passkey: { publicKey: request } }
   expect(await passkeys.completeSignIn(challenge)).toEqual({ cancelled: true })
   await client.login(credentials)
   expect(await passkeys.stepUp()).toEqual({ cancelled: true })
   expect(await passkeys.add()).toEqual({ cancelled: true })
-  expect(asked.slice(-2)).toEqual(["step-up/options", "factors/passkeys/options"])
+  expect(requestedPaths.slice(-2)).toEqual(["step-up/options", "factors/passkeys/options"])
   authenticator.user = "accepts"
   expect(await passkeys.completeSignIn(challenge)).toMatchObject({ cancelled: false, user: { id: "u" } })
 })
 
 test("a signal cancels a request, before and during the dialog", async () => {
   const { passkeys, authenticator } = page
-  await page.hasPasskey("waits")
+  await page.addPasskey("waits")
   expect(await passkeys.signIn({ signal: AbortSignal.abort() })).toEqual({ cancelled: true })
   expect(authenticator.open).toBe(0)
   const stop = new AbortController()
   const outcome = passkeys.signIn({ signal: stop.signal })
-  await until(() => authenticator.open === 1)
+  await waitUntil(() => authenticator.open === 1)
   stop.abort()
   expect(await outcome).toEqual({ cancelled: true })
   expect(authenticator.open).toBe(0)
@@ -40,9 +40,9 @@ test("a signal cancels a request, before and during the dialog", async () => {
 
 test("a second click replaces the dialog of the first", async () => {
   const { passkeys, authenticator } = page
-  await page.hasPasskey("waits")
+  await page.addPasskey("waits")
   const first = passkeys.signIn()
-  await until(() => authenticator.open === 1)
+  await waitUntil(() => authenticator.open === 1)
   authenticator.user = "accepts"
   expect(await passkeys.signIn()).toMatchObject({ cancelled: false })
   expect(await first).toEqual({ cancelled: true })
@@ -50,11 +50,11 @@ test("a second click replaces the dialog of the first", async () => {
 
 test("suggestions wait while a dialog is open, and return if it is cancelled", async () => {
   const { client, passkeys, authenticator } = page
-  await page.hasPasskey("cancels")
+  await page.addPasskey("cancels")
   const suggested = passkeys.autofill({ remember: false })
-  await until(() => authenticator.requests.at(-1) === "get conditional")
+  await waitUntil(() => authenticator.requests.at(-1) === "get conditional")
   expect(await passkeys.signIn()).toEqual({ cancelled: true })
-  await until(() => authenticator.requests.at(-1) === "get conditional")
+  await waitUntil(() => authenticator.requests.at(-1) === "get conditional")
   expect(authenticator.requests.slice(-3)).toEqual(["get conditional", "get", "get conditional"])
   authenticator.choose()
   expect(await suggested).toMatchObject({ cancelled: false, user: { id: "u" } })
@@ -63,25 +63,25 @@ test("suggestions wait while a dialog is open, and return if it is cancelled", a
 
 test("suggestions end when the user signs in another way, and when the page closes", async () => {
   const { client, passkeys, authenticator } = page
-  await page.hasPasskey()
+  await page.addPasskey()
   const byPassword = passkeys.autofill()
-  await until(() => authenticator.open === 1)
+  await waitUntil(() => authenticator.open === 1)
   await client.login(credentials)
   expect(await byPassword).toEqual({ cancelled: true })
   expect(await passkeys.autofill()).toEqual({ cancelled: true }) // the user is signed in
   await client.logout()
   const byButton = passkeys.autofill()
-  await until(() => authenticator.open === 1)
+  await waitUntil(() => authenticator.open === 1)
   expect(await passkeys.signIn()).toMatchObject({ cancelled: false })
   expect(await byButton).toEqual({ cancelled: true })
   await client.logout()
   const stop = new AbortController()
   const byClosing = passkeys.autofill({ signal: stop.signal })
-  await until(() => authenticator.open === 1)
+  await waitUntil(() => authenticator.open === 1)
   const again = passkeys.autofill() // React's strict mode calls it twice
   expect(await byClosing).toEqual({ cancelled: true })
   stop.abort()
-  await until(() => authenticator.open === 1)
+  await waitUntil(() => authenticator.open === 1)
   authenticator.choose()
   expect(await again).toMatchObject({ cancelled: false })
   expect(authenticator.open).toBe(0)
@@ -89,7 +89,7 @@ test("suggestions end when the user signs in another way, and when the page clos
 
 test("suggestions get new options before the old ones expire, if the page is visible", async () => {
   const { passkeys, authenticator } = page
-  await page.hasPasskey()
+  await page.addPasskey()
   const document = Object.assign(new EventTarget(), { visibilityState: "hidden" })
   vi.stubGlobal("document", document)
   vi.useFakeTimers()
@@ -115,7 +115,7 @@ test("suggestions get new options before the old ones expire, if the page is vis
 
 test("suggestions wait for a server that does not respond, and end without passkeys on the server", async () => {
   const { passkeys, authenticator, answers } = page
-  await page.hasPasskey()
+  await page.addPasskey()
   answers["passkey/options"] = [503, { code: "TRY_LATER" }]
   vi.useFakeTimers()
   try {
@@ -136,8 +136,8 @@ test("suggestions wait for a server that does not respond, and end without passk
 })
 
 test("a step-up in the middle of a creation does not end the creation", async () => {
-  const { client, passkeys, answers, asked } = page
-  await page.hasPasskey()
+  const { client, passkeys, answers, requestedPaths } = page
+  await page.addPasskey()
   await client.login(credentials)
   let proofs = 0
   client.onStepUp(async () => {
@@ -148,7 +148,7 @@ test("a step-up in the middle of a creation does not end the creation", async ()
   answers["factors/passkeys/options"] = [401, { code: "STEP_UP_REQUIRED" }]
   expect(await passkeys.add()).toMatchObject({ cancelled: false, factor: { id: "f" } })
   expect(proofs).toBe(1)
-  expect(asked.filter((path) => path === "step-up")).toHaveLength(1)
+  expect(requestedPaths.filter((path) => path === "step-up")).toHaveLength(1)
 })
 
 test("an upgrade asks for nothing", async () => {

@@ -3,11 +3,11 @@ import { createHmac } from "node:crypto"
 import { vi } from "vitest"
 import { createFactors } from "../src/factors.js"
 import { createClient, type Registration } from "../src/index.js"
-import { opened } from "./browser.js"
+import { closeAfterTest } from "./browser.js"
 import type { Watchword } from "./watchword.js"
 
-/** Returns the code of the app (RFC 6238), `ahead` time steps from now. */
-export function codeOf(secret: string, ahead = 0): string {
+/** RFC 6238; `ahead` time steps from now. */
+export function totpCode(secret: string, ahead = 0): string {
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
   const bits = [...secret].map((letter) => alphabet.indexOf(letter).toString(2).padStart(5, "0")).join("")
   const key = Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => parseInt(byte, 2)))
@@ -20,24 +20,21 @@ export function codeOf(secret: string, ahead = 0): string {
 
 export interface Enrolled {
   email: string
-  /** The secret of the authenticator app. */
   secret: string
-  /** The recovery codes. */
   codes: string[]
 }
 
-/** Signs up, confirms the address, and adds an authenticator app. */
-export async function enrolled(server: Watchword, body: Registration): Promise<Enrolled> {
+export async function signUpWithApp(server: Watchword, body: Registration): Promise<Enrolled> {
   let kept: string | undefined
   const storage = {
     get: () => kept,
     set: (token: string) => void (kept = token),
     remove: () => void (kept = undefined),
   }
-  const client = opened(createClient({ baseUrl: server.url, storage }))
+  const client = closeAfterTest(createClient({ baseUrl: server.url, storage }))
   await client.register(body)
   const token = await vi.waitFor(async () => {
-    const mail = (await server.mails()).find((text) => text.includes(body.email))
+    const mail = (await server.readMails()).find((text) => text.includes(body.email))
     const found = /#token=([\w-]+)/.exec(mail ?? "")?.[1]
     if (!found) throw new Error(`no mail came to ${body.email}`)
     return found
@@ -45,6 +42,6 @@ export async function enrolled(server: Watchword, body: Registration): Promise<E
   await client.verifyEmail({ token })
   const factors = createFactors(client)
   const { id, secret } = await factors.beginTOTP()
-  const { recoveryCodes = [] } = await factors.confirmTOTP(id, { code: codeOf(secret) })
+  const { recoveryCodes = [] } = await factors.confirmTOTP(id, { code: totpCode(secret) })
   return { email: body.email, secret, codes: recoveryCodes }
 }

@@ -3,7 +3,7 @@ import { createHmac } from "node:crypto"
 import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { createFactors, type Factors } from "../src/factors.js"
 import { createClient, WatchwordError, type Client } from "../src/index.js"
-import { opened } from "./browser.js"
+import { closeAfterTest } from "./browser.js"
 import { startWatchword, type Watchword } from "./watchword.js"
 
 let server: Watchword
@@ -16,8 +16,8 @@ afterAll(() => server.stop())
 
 const password = "seven purple otters"
 
-/** Returns the code of an authenticator app (RFC 6238), `ahead` time steps from now. */
-function codeOf(secret: string, ahead = 0): string {
+/** RFC 6238; `ahead` time steps from now. */
+function totpCode(secret: string, ahead = 0): string {
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
   const bits = [...secret].map((letter) => alphabet.indexOf(letter).toString(2).padStart(5, "0")).join("")
   const key = Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => parseInt(byte, 2)))
@@ -28,19 +28,19 @@ function codeOf(secret: string, ahead = 0): string {
   return String(number % 1_000_000).padStart(6, "0")
 }
 
-/** A client with a storage, which sends the handle of a sign-in in bodies. */
-function program(url = server.url): Client {
+/** Sends the handle of a sign-in in bodies. */
+function clientWithStorage(url = server.url): Client {
   const kept: { token?: string } = {}
   const storage = {
     get: () => kept.token,
     set: (token: string) => void (kept.token = token),
     remove: () => void delete kept.token,
   }
-  return opened(createClient({ baseUrl: url, storage }))
+  return closeAfterTest(createClient({ baseUrl: url, storage }))
 }
 
-/** A client of a page, with refresh token and handle in cookies, which Node.js does not store itself. */
-function page(url = server.url): { client: Client; cookies: Map<string, string> } {
+/** As in a page: the refresh token and the handle are in cookies, which Node.js does not store itself. */
+function clientWithCookies(url = server.url): { client: Client; cookies: Map<string, string> } {
   const cookies = new Map<string, string>()
   const keeping: typeof fetch = async (input, init) => {
     const headers = new Headers(init?.headers)
@@ -54,12 +54,12 @@ function page(url = server.url): { client: Client; cookies: Map<string, string> 
     }
     return response
   }
-  return { client: opened(createClient({ baseUrl: url, fetch: keeping })), cookies }
+  return { client: closeAfterTest(createClient({ baseUrl: url, fetch: keeping })), cookies }
 }
 
 async function mailedToken(from: Watchword, to: string): Promise<string> {
   const find = async (): Promise<string> => {
-    const mail = (await from.mails()).find((text) => text.includes(to))
+    const mail = (await from.readMails()).find((text) => text.includes(to))
     const token = /#token=([\w-]+)/.exec(mail ?? "")?.[1]
     if (!token) throw new Error(`no mail came to ${to}`)
     return token
@@ -67,9 +67,10 @@ async function mailedToken(from: Watchword, to: string): Promise<string> {
   return vi.waitFor(find, { timeout: 20_000, interval: 50 })
 }
 
-/** Signs up, and adds an authenticator app. */
-async function enrolled(email: string): Promise<{ client: Client; factors: Factors; secret: string; codes: string[] }> {
-  const client = program()
+async function signUpWithApp(
+  email: string,
+): Promise<{ client: Client; factors: Factors; secret: string; codes: string[] }> {
+  const client = clientWithStorage()
   await client.register({ email, password })
   const factors = createFactors(client)
   await expect(factors.beginTOTP()).rejects.toMatchObject({ code: "EMAIL_NOT_VERIFIED", status: 403 })
@@ -78,7 +79,7 @@ async function enrolled(email: string): Promise<{ client: Client; factors: Facto
   expect(qr).toMatch(/^<svg[ >]/)
   expect(uri).toMatch(/^otpauth:\/\/totp\//)
   await expect(factors.confirmTOTP(id, { code: "not it" })).rejects.toMatchObject({ code: "FACTOR_WRONG" })
-  const { factor, recoveryCodes = [] } = await factors.confirmTOTP(id, { code: codeOf(secret) })
+  const { factor, recoveryCodes = [] } = await factors.confirmTOTP(id, { code: totpCode(secret) })
   expect(factor).toMatchObject({ kind: "totp" })
   expect(recoveryCodes).toHaveLength(10)
   expect(acrOf(await client.getAccessToken())).toBe("aal2")
@@ -91,10 +92,10 @@ function acrOf(token: string): unknown {
 
 test("a sign-in with a factor needs loginFactor, in a program and in a page", async () => {
   const email = "ada@example.com"
-  const { client: first, factors, secret, codes } = await enrolled(email)
-  const pages = page()
+  const { client: first, factors, secret, codes } = await signUpWithApp(email)
+  const pages = clientWithCookies()
   for (const [client, proof] of [
-    [program(), { totp: codeOf(secret, 1) }],
+    [clientWithStorage(), { totp: totpCode(secret, 1) }],
     [pages.client, { recoveryCode: codes[0] ?? "" }],
   ] as const) {
     const error: unknown = await client.login({ email, password }).catch((e: unknown) => e)
@@ -113,7 +114,7 @@ test("a sign-in with a factor needs loginFactor, in a program and in a page", as
     await expect(client.loginFactor(proof)).rejects.toMatchObject({ code: "CHALLENGE_INVALID", status: 401 })
   }
   expect([...pages.cookies.keys()].filter((name) => name.includes("step"))).toEqual([])
-  await expect(program().loginFactor({ totp: "123456" })).rejects.toMatchObject({ code: "CHALLENGE_INVALID" })
+  await expect(clientWithStorage().loginFactor({ totp: "123456" })).rejects.toMatchObject({ code: "CHALLENGE_INVALID" })
 
   const list = await factors.list()
   expect(list).toMatchObject({ factors: [{ kind: "totp" }], recoveryCodes: { left: 9 }, required: false })
@@ -125,7 +126,7 @@ test("a sign-in with a factor needs loginFactor, in a program and in a page", as
 
 test("a stale session steps up once for all its requests, and removes its factor", async () => {
   const email = "grace@example.com"
-  const { client, factors, codes } = await enrolled(email)
+  const { client, factors, codes } = await signUpWithApp(email)
   await new Promise((resolve) => setTimeout(resolve, 10_500)) // step-up-age
   await expect(factors.newRecoveryCodes()).rejects.toMatchObject({ code: "STEP_UP_REQUIRED", status: 401 })
   await expect(client.stepUp({ password })).rejects.toMatchObject({ code: "STEP_UP_REQUIRED" })
@@ -139,18 +140,18 @@ test("a stale session steps up once for all its requests, and removes its factor
   await factors.remove(id)
   expect(acrOf(await client.getAccessToken())).toBe("aal1")
   expect(await factors.list()).toMatchObject({ factors: [] })
-  expect(await program().login({ email, password })).toMatchObject({ user: { email } })
+  expect(await clientWithStorage().login({ email, password })).toMatchObject({ user: { email } })
 }, 60_000)
 
 test("a gateway's challenge is met by a proof", async () => {
-  const { client, codes } = await enrolled("mary@example.com")
+  const { client, codes } = await signUpWithApp("mary@example.com")
   const asked = vi.fn(() => client.stepUp({ recoveryCode: codes[0] ?? "" }))
   client.onStepUp(asked)
   const gateway = `${server.url}/api/auth/forward?acr=aal2&max_age=2`
   await new Promise((resolve) => setTimeout(resolve, 2_100))
   expect((await client.fetch(gateway)).status).toBe(200)
   expect(asked.mock.calls).toEqual([[{ acrValues: ["aal2"], maxAge: 2 }]])
-  const plain = program()
+  const plain = clientWithStorage()
   await plain.register({ email: "tim@example.com", password })
   plain.onStepUp(() => plain.stepUp({ password }))
   expect((await plain.fetch(`${server.url}/api/auth/forward?max_age=300`)).status).toBe(200)
@@ -161,8 +162,8 @@ test("an account that must have a factor enrols before its first session", async
   const strict = await startWatchword("--second-factor", "required")
   try {
     for (const [client, email] of [
-      [program(strict.url), "rosa@example.com"],
-      [page(strict.url).client, "joan@example.com"],
+      [clientWithStorage(strict.url), "rosa@example.com"],
+      [clientWithCookies(strict.url).client, "joan@example.com"],
     ] as const) {
       expect(await client.register({ email, password })).toHaveProperty("message")
       const token = await mailedToken(strict, email)
@@ -172,7 +173,7 @@ test("an account that must have a factor enrols before its first session", async
       const factors = createFactors(client)
       const { id, secret } = await factors.beginTOTP()
       expect(client.getSnapshot().status).not.toBe("signedIn")
-      const done = await factors.confirmTOTP(id, { code: codeOf(secret) })
+      const done = await factors.confirmTOTP(id, { code: totpCode(secret) })
       expect(Object.keys(done).sort()).toEqual(["factor", "recoveryCodes"])
       expect(client.getSnapshot()).toMatchObject({ status: "signedIn", user: { email } })
       expect((await factors.list()).factors).toHaveLength(1)

@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest"
-import { ada, bob, Browser, clock, gate, until } from "./browser.js"
+import { ada, bob, Browser, settableClock, createGate, waitUntil } from "./browser.js"
 import { TestServer } from "./server.js"
 
 async function signedIn() {
@@ -20,7 +20,7 @@ test("a request has the access token, and the response is returned", async () =>
 })
 
 test("20 requests with an expired token cause one refresh", async () => {
-  const time = clock()
+  const time = settableClock()
   const { server, tab, things } = await signedIn()
   time.advance(901)
   const answers = await Promise.all(Array.from({ length: 20 }, () => tab.fetch(things)))
@@ -153,7 +153,7 @@ test("the token is sent to named origins only", async () => {
 test("a request without a response in time throws TIMEOUT", async () => {
   const { server, browser, things } = await signedIn()
   const tab = browser.tab(server.url, { fetchTimeout: 50 })
-  const never = gate()
+  const never = createGate()
   server.onThing = () => never.opened.then(() => undefined)
   await tab.restore()
   await expect(tab.fetch(things)).rejects.toMatchObject({ code: "TIMEOUT", status: 0 })
@@ -169,10 +169,10 @@ test("fetchTimeout may be Infinity", async () => {
 
 test("a slow request whose token was renewed meanwhile is sent again with the new token", async () => {
   const { server, tab, things } = await signedIn()
-  const answering = gate()
+  const answering = createGate()
   server.onThing = (count) => (count === 1 ? answering.opened.then(() => undefined) : undefined)
   const slow = tab.fetch(things)
-  await until(() => server.count("/things") === 1)
+  await waitUntil(() => server.count("/things") === 1)
   await tab.refresh()
   server.expireTokens()
   expect((await tab.fetch(things)).status).toBe(200)
@@ -187,11 +187,11 @@ test.each([
 ])("the caller's own signal aborts a request as with fetch (AbortSignal.any exists: %s)", async (modern) => {
   if (!modern) vi.stubGlobal("AbortSignal", { any: undefined })
   const { server, tab, things } = await signedIn()
-  const never = gate()
+  const never = createGate()
   server.onThing = () => never.opened.then(() => undefined)
   const stop = new AbortController()
   const answer = tab.fetch(things, { signal: stop.signal })
-  await until(() => server.count("/things") === 1)
+  await waitUntil(() => server.count("/things") === 1)
   stop.abort()
   await expect(answer).rejects.toMatchObject({ name: "AbortError" })
   never.open()
@@ -209,10 +209,10 @@ test("an ended session signs out with the reason", async () => {
 
 test("a request of one user is not repeated as another", async () => {
   const { server, tab, things } = await signedIn()
-  const answering = gate()
+  const answering = createGate()
   server.onThing = () => answering.opened.then(() => ({ status: 401, code: "TOKEN_EXPIRED" }))
   const began = tab.fetch(things, { method: "POST", body: "ada's" })
-  await until(() => server.count("/things") === 1)
+  await waitUntil(() => server.count("/things") === 1)
   await tab.login(bob)
   answering.open()
   await expect(began).rejects.toMatchObject({ code: "SESSION_ENDED" })

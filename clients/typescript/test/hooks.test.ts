@@ -3,7 +3,7 @@ import { beforeEach, expect, test, vi } from "vitest"
 import type { FactorsAnswer } from "../src/factors.js"
 import { useFactors, usePasskeySignIn, useStepUp } from "../src/react.js"
 import { credentials, openPage, type PasskeyPage } from "./passkeypage.js"
-import { until } from "./browser.js"
+import { waitUntil } from "./browser.js"
 
 vi.mock("react", () => ({
   useSyncExternalStore: (subscribe: (change: () => void) => () => void, get: () => unknown) => {
@@ -13,8 +13,8 @@ vi.mock("react", () => ({
 }))
 let mounted: (change: () => void) => () => void
 
-/** Mounts a component that uses a hook. `now` returns the hook's result of the last render. */
-function mount<T>(hook: () => T): { now(): T; renders: number; unmount(): void } {
+/** `now` returns the hook's result of the last render. */
+function mountHook<T>(hook: () => T): { now(): T; renders: number; unmount(): void } {
   let shown = hook()
   const component = { now: () => shown, renders: 0, unmount: () => {} }
   component.unmount = mounted(() => {
@@ -36,11 +36,11 @@ const listOf = (...names: string[]): [number, FactorsAnswer] => {
 test("useFactors loads the list, and again after each change", async () => {
   const { client, answers } = page
   answers.factors = listOf("laptop")
-  const component = mount(() => useFactors(client))
+  const component = mountHook(() => useFactors(client))
   const names = (): string[] | undefined => component.now().list?.factors.map((one) => one.name)
   expect(component.now()).toMatchObject({ list: undefined, busy: false, error: undefined })
   await client.login(credentials)
-  await until(() => component.now().list !== undefined)
+  await waitUntil(() => component.now().list !== undefined)
   expect(names()).toEqual(["laptop"])
   expect(component.now().capabilities).toEqual({ passkeys: true, autofill: true, upgrade: true })
 
@@ -48,14 +48,14 @@ test("useFactors loads the list, and again after each change", async () => {
   const added = component.now().addPasskey({ name: "phone" })
   expect(component.now().busy).toBe(true)
   expect(await added).toMatchObject({ cancelled: false, factor: { id: "f" } })
-  await until(() => names()?.length === 2)
+  await waitUntil(() => names()?.length === 2)
   expect(component.now().busy).toBe(false)
   answers["factors/laptop"] = [409, { code: "LAST_WAY_IN" }]
   await expect(component.now().remove("laptop")).rejects.toMatchObject({ code: "LAST_WAY_IN" })
   answers["factors/laptop"] = [200, { message: "" }]
   answers.factors = listOf("phone")
   await component.now().remove("laptop")
-  await until(() => names()?.length === 1)
+  await waitUntil(() => names()?.length === 1)
 
   answers.factors = [503, { code: "TRY_LATER" }]
   await component.now().reload()
@@ -72,9 +72,9 @@ test("useFactors drops the list of a user who has signed out", async () => {
   const { client, answers } = page
   let respond = (_: [number, object]): void => {}
   answers.factors = new Promise((resolve) => (respond = resolve))
-  const component = mount(() => useFactors(client))
+  const component = mountHook(() => useFactors(client))
   await client.login(credentials)
-  await until(() => page.asked.includes("factors"))
+  await waitUntil(() => page.requestedPaths.includes("factors"))
   await client.logout()
   respond(listOf("of the last user"))
   await new Promise((resolve) => setTimeout(resolve, 20))
@@ -83,39 +83,39 @@ test("useFactors drops the list of a user who has signed out", async () => {
 
 test("usePasskeySignIn suggests passkeys while it is mounted, and shows errors", async () => {
   const { client, answers, authenticator, bodies } = page
-  await page.hasPasskey()
+  await page.addPasskey()
   let remember = true
-  const component = mount(() => usePasskeySignIn(client, { remember }))
-  await until(() => authenticator.open === 1)
+  const component = mountHook(() => usePasskeySignIn(client, { remember }))
+  await waitUntil(() => authenticator.open === 1)
   answers["passkey/login"] = [401, { code: "INVALID_CREDENTIALS" }]
   authenticator.choose()
-  await until(() => component.now().error !== undefined)
+  await waitUntil(() => component.now().error !== undefined)
   expect(component.now().error).toMatchObject({ code: "INVALID_CREDENTIALS" })
-  await until(() => authenticator.open === 1) // the hook must suggest passkeys again
+  await waitUntil(() => authenticator.open === 1) // the hook must suggest passkeys again
 
   authenticator.user = "cancels"
   expect(await component.now().signIn()).toBe(false)
   expect(component.now()).toMatchObject({ error: undefined, busy: false })
-  await until(() => authenticator.open === 1)
+  await waitUntil(() => authenticator.open === 1)
   answers["passkey/login"] = page.signedIn
   remember = false // the user clears the check box while the browser suggests passkeys
-  mount(() => usePasskeySignIn(client, { remember })).unmount()
+  mountHook(() => usePasskeySignIn(client, { remember })).unmount()
   authenticator.choose()
-  await until(() => client.getSnapshot().status === "signedIn")
+  await waitUntil(() => client.getSnapshot().status === "signedIn")
   expect(bodies["passkey/login"]).toMatchObject({ remember: false })
 
   await client.logout()
   component.unmount()
-  const closed = mount(() => usePasskeySignIn(client))
-  await until(() => authenticator.open === 1)
+  const closed = mountHook(() => usePasskeySignIn(client))
+  await waitUntil(() => authenticator.open === 1)
   closed.unmount()
-  await until(() => authenticator.open === 0)
+  await waitUntil(() => authenticator.open === 0)
 })
 
 test("usePasskeySignIn completes a sign-in, and reports a browser without passkeys", async () => {
   const { client, answers } = page
-  await page.hasPasskey()
-  const component = mount(() => usePasskeySignIn(client))
+  await page.addPasskey()
+  const component = mountHook(() => usePasskeySignIn(client))
   answers.login = page.challenged
   const error = (await client.login(credentials).catch((e: unknown) => e)) as { challenge: never }
   expect(await component.now().completeSignIn(error.challenge, { rememberDevice: true })).toBe(true)
@@ -128,12 +128,12 @@ test("usePasskeySignIn completes a sign-in, and reports a browser without passke
 
 test("a dialog of useStepUp stays if the user cancels the passkey, and closes after one", async () => {
   const { client, passkeys, answers, authenticator } = page
-  await page.hasPasskey()
+  await page.addPasskey()
   await client.login(credentials)
-  const component = mount(() => useStepUp(client))
+  const component = mountHook(() => useStepUp(client))
   answers["email/change"] = [401, { code: "STEP_UP_REQUIRED" }]
   const changed = client.changeEmail({ newEmail: "eve@example.com", password: "x" })
-  await until(() => component.now().challenge !== undefined)
+  await waitUntil(() => component.now().challenge !== undefined)
   authenticator.user = "cancels"
   await component.now().prove(passkeys.stepUp)
   expect(component.now().challenge).toBeDefined()

@@ -49,8 +49,8 @@ beforeAll(async () => {
 
 afterAll(() => rm(app, { recursive: true, force: true }))
 
-/** Compiles the program as TypeScript of that module kind, and returns what it prints. */
-async function compiled(file: string): Promise<string> {
+/** Compiles the program as a module of that kind, and returns the output. */
+async function runCompiled(file: string): Promise<string> {
   const types = join(clients, "verify", "node_modules", "@types")
   const kind = { module: "nodenext", target: "es2022", strict: true }
   const options = { ...kind, skipLibCheck: true, types: ["node"], typeRoots: [types] }
@@ -67,7 +67,7 @@ async function compiled(file: string): Promise<string> {
 }
 
 test.each(["main.mts", "main.cts"])("TypeScript as %s compiles and runs", async (file) => {
-  expect(await compiled(file)).toBe("unknown true function object\n")
+  expect(await runCompiled(file)).toBe("unknown true function object\n")
 }, 60_000)
 
 test("a bundler makes one file that runs", async () => {

@@ -1,7 +1,7 @@
 // Early renewal in a page, with fake timers and a function as the server.
 import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { createClient, type Client } from "../src/index.js"
-import { ada, opened } from "./browser.js"
+import { ada, closeAfterTest } from "./browser.js"
 
 class Page extends EventTarget {
   visibilityState: "visible" | "hidden" = "visible"
@@ -63,7 +63,7 @@ beforeEach(() => {
 afterEach(() => vi.useRealTimers())
 
 function client(): Client {
-  return opened(
+  return closeAfterTest(
     createClient({
       baseUrl: "https://id.example.com",
       fetch: async (input) => {

@@ -2,7 +2,7 @@
 import { createPasskeys, type Passkeys } from "../src/factors.js"
 import { createClient, type Client } from "../src/index.js"
 import { Authenticator } from "./authenticator.js"
-import { opened } from "./browser.js"
+import { closeAfterTest } from "./browser.js"
 
 const origin = "https://id.example.com"
 export const user = {
@@ -25,19 +25,18 @@ export interface PasskeyPage {
   client: Client
   passkeys: Passkeys
   authenticator: Authenticator
-  /** The paths of all requests. */
-  asked: string[]
-  /** The last body of each path. */
+  requestedPaths: string[]
+  /** The last body, by path. */
   bodies: Record<string, unknown>
   answers: Record<string, Answer | Promise<Answer>>
   signedIn: Answer
   challenged: Answer
-  /** Gives the user a passkey. `then` is the user's action in later dialogs. */
-  hasPasskey(then?: Authenticator["user"]): Promise<void>
+  /** `then` is the user's action in later dialogs. */
+  addPasskey(then?: Authenticator["user"]): Promise<void>
 }
 
 export function openPage(): PasskeyPage {
-  const asked: string[] = []
+  const requestedPaths: string[] = []
   const bodies: PasskeyPage["bodies"] = {}
   const signedIn: Answer = [200, { user, accessToken: token, tokenType: "Bearer", expiresIn: 900 }]
   const challenge = { methods: ["passkey"], expiresIn: 600, passkey: { publicKey: request } }
@@ -56,19 +55,19 @@ export function openPage(): PasskeyPage {
   }
   const fetch = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
     const path = new URL(String(input)).pathname.replace("/api/auth/", "")
-    asked.push(path)
+    requestedPaths.push(path)
     if (typeof init?.body === "string") bodies[path] = JSON.parse(init.body)
     const [status, body] = (await answers[path]) ?? [500, {}]
     return new Response(JSON.stringify(body), { status })
   }
-  const client = opened(createClient({ baseUrl: origin, fetch: fetch as typeof globalThis.fetch }))
+  const client = closeAfterTest(createClient({ baseUrl: origin, fetch: fetch as typeof globalThis.fetch }))
   const passkeys = createPasskeys(client)
   const authenticator = new Authenticator(origin, true)
-  async function hasPasskey(then: Authenticator["user"] = "accepts"): Promise<void> {
+  async function addPasskey(then: Authenticator["user"] = "accepts"): Promise<void> {
     await client.login(credentials)
     await passkeys.add()
     await client.logout()
     authenticator.user = then
   }
-  return { client, passkeys, authenticator, asked, bodies, answers, signedIn, challenged, hasPasskey }
+  return { client, passkeys, authenticator, requestedPaths, bodies, answers, signedIn, challenged, addPasskey }
 }

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { createFactors, createPasskeys, type Factors, type Outcome, type Passkeys } from "../src/factors.js"
 import { createClient, WatchwordError, type Challenge, type Client } from "../src/index.js"
 import { Authenticator } from "./authenticator.js"
-import { opened } from "./browser.js"
+import { closeAfterTest } from "./browser.js"
 import { startWatchwordAt, type Watchword } from "./watchword.js"
 
 let server: Watchword
@@ -38,7 +38,7 @@ class Page {
   readonly authenticator: Authenticator
 
   constructor(native: boolean) {
-    this.client = opened(createClient({ baseUrl: server.url, fetch: this.fetch }))
+    this.client = closeAfterTest(createClient({ baseUrl: server.url, fetch: this.fetch }))
     this.factors = createFactors(this.client)
     this.passkeys = createPasskeys(this.client)
     this.authenticator = new Authenticator(server.url, native)
@@ -64,11 +64,11 @@ class Page {
     return response
   }
 
-  /** Signs up. The server requires a factor, so the sign-in waits for a passkey. */
-  async enrols(email: string): Promise<string[]> {
+  /** The server requires a factor. */
+  async signUpWaitingForPasskey(email: string): Promise<string[]> {
     await this.client.register({ email, password })
     const token = await vi.waitFor(async () => {
-      const mail = (await server.mails()).find((text) => text.includes(email))
+      const mail = (await server.readMails()).find((text) => text.includes(email))
       return /#token=([\w-]+)/.exec(mail ?? "")?.[1] ?? Promise.reject(new Error(`no mail came to ${email}`))
     }, { timeout: 20_000, interval: 50 })
     const error = await this.client.verifyEmail({ token, password }).catch((e: unknown) => e)
@@ -86,8 +86,7 @@ class Page {
     return (error as WatchwordError).challenge as Challenge
   }
 
-  /** Returns the last exchange with a path. */
-  last(path: string): Sent {
+  lastExchange(path: string): Sent {
     const found = this.sent.filter((one) => one.path === path).at(-1)
     if (!found) throw new Error(`nothing was sent to ${path}`)
     return found
@@ -101,11 +100,11 @@ function finished<T extends object>(outcome: Outcome<T>): T {
 
 type PublicKey = { challenge: string; userVerification?: string; authenticatorSelection?: { userVerification: string } }
 
-/** Verifies the new passkey that the page has sent with @simplewebauthn/server, and returns it. */
-async function registrationOf(page: Page): Promise<WebAuthnCredential> {
-  const { publicKey } = page.last("factors/passkeys/options").response as { publicKey: PublicKey }
+/** Uses @simplewebauthn/server. */
+async function verifyRegistration(page: Page): Promise<WebAuthnCredential> {
+  const { publicKey } = page.lastExchange("factors/passkeys/options").response as { publicKey: PublicKey }
   const { verified, registrationInfo } = await verifyRegistrationResponse({
-    response: page.last("factors/passkeys").body.credential as never,
+    response: page.lastExchange("factors/passkeys").body.credential as never,
     expectedChallenge: publicKey.challenge,
     expectedOrigin: server.url,
     expectedRPID: "localhost",
@@ -121,7 +120,7 @@ async function registrationOf(page: Page): Promise<WebAuthnCredential> {
   return registrationInfo?.credential as WebAuthnCredential
 }
 
-/** Verifies an assertion of the passkey, and that it is valid only for its own challenge. */
+/** The assertion must be valid only for its own challenge. */
 async function verifyUse(credential: WebAuthnCredential, publicKey: PublicKey, response: unknown): Promise<void> {
   const expected = {
     response: response as never,
@@ -147,26 +146,26 @@ test.each([
   const email = `${name}@example.com`
   const page = new Page(native)
   const { client, passkeys, authenticator } = page
-  await page.enrols(email)
-  const credential = await registrationOf(page)
+  await page.signUpWaitingForPasskey(email)
+  const credential = await verifyRegistration(page)
   expect(credential.id).toBe(authenticator.passkeys[0]?.id)
 
   await client.logout()
   expect(finished(await passkeys.signIn())).toMatchObject({ user: { email } })
   expect(client.getSnapshot()).toMatchObject({ status: "signedIn", user: { email } })
-  const alone = page.last("passkey/options").response.publicKey as PublicKey
+  const alone = page.lastExchange("passkey/options").response.publicKey as PublicKey
   expect(alone.userVerification).toBe("required")
-  await verifyUse(credential, alone, page.last("passkey/login").body.credential)
+  await verifyUse(credential, alone, page.lastExchange("passkey/login").body.credential)
 
   await client.logout()
   const challenge = await page.challenge(email)
   expect(challenge).toMatchObject({ methods: ["passkey", "recovery"], rememberFor: 2_592_000 })
   expect(finished(await passkeys.completeSignIn(challenge))).toMatchObject({ user: { email } })
-  await verifyUse(credential, challenge.passkey?.publicKey as PublicKey, page.last("login/factor").body.passkey)
+  await verifyUse(credential, challenge.passkey?.publicKey as PublicKey, page.lastExchange("login/factor").body.passkey)
 
   expect(await passkeys.stepUp()).toEqual({ cancelled: false })
-  const again = page.last("step-up/options").response.publicKey as PublicKey
-  await verifyUse(credential, again, page.last("step-up").body.passkey)
+  const again = page.lastExchange("step-up/options").response.publicKey as PublicKey
+  await verifyUse(credential, again, page.lastExchange("step-up").body.passkey)
   expect((await client.me()).user.email).toBe(email)
 }, 60_000)
 
@@ -174,7 +173,7 @@ test("passkeys are listed, renamed and removed, and the browser is told", async 
   const email = "list@example.com"
   const page = new Page(true)
   const { client, factors, passkeys, authenticator } = page
-  await page.enrols(email)
+  await page.signUpWaitingForPasskey(email)
   const listed = await factors.list()
   expect(listed).toMatchObject({
     required: true,
@@ -218,7 +217,7 @@ test("a page remembers the browser, and forgets it", async () => {
   const email = "browser@example.com"
   const page = new Page(true)
   const { client, factors, passkeys } = page
-  await page.enrols(email)
+  await page.signUpWaitingForPasskey(email)
   await client.logout()
   finished(await passkeys.completeSignIn(await page.challenge(email), { rememberDevice: true }))
   const { devices } = await factors.devices()
@@ -240,7 +239,7 @@ test("a suggestion of the browser signs in, and an upgrade is no proof", async (
   const email = "auto@example.com"
   const page = new Page(false)
   const { client, factors, passkeys, authenticator } = page
-  await page.enrols(email)
+  await page.signUpWaitingForPasskey(email)
   await client.logout()
   const suggested = passkeys.autofill()
   await vi.waitFor(() => expect(authenticator.requests.at(-1)).toBe("get conditional"))

@@ -10,8 +10,8 @@ import { Verifier } from "../../verify/src/index.js"
 import { createClient, type Client } from "../src/index.js"
 import { createProviders, type Providers } from "../src/providers.js"
 import { createServerAuth, WatchwordError, type RequestAuth, type TokenIdentity } from "../src/server.js"
-import { opened } from "./browser.js"
-import { codeOf, enrolled } from "./enrolled.js"
+import { closeAfterTest } from "./browser.js"
+import { totpCode, signUpWithApp } from "./enrolled.js"
 import { startWatchword, type Watchword } from "./watchword.js"
 
 const app = "http://localhost:5999"
@@ -20,7 +20,7 @@ let folder = ""
 let issuer = ""
 let provider: ChildProcess
 let server: Watchword
-let hasFocus = true // whether the page that opened a popup has the focus
+let hasFocus = true // the page that opened a popup
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "watchword-providers-"))
@@ -55,13 +55,11 @@ beforeEach(() => {
   for (const name of ["screenX", "screenY", "outerWidth", "outerHeight"]) vi.stubGlobal(name, 100)
 })
 
-/** Sets the user of the provider. */
-const atProvider = (user: object): Promise<Response> =>
+const setProviderUser = (user: object): Promise<Response> =>
   fetch(`${issuer}/test/user`, { method: "PUT", body: JSON.stringify(user) })
 
 const go = (href: string): void => void vi.stubGlobal("location", Object.assign(new URL(href), { assign: () => {} }))
 
-/** One browser with its cookies, and a page of the application. */
 class Browser {
   private readonly jars = new Map<string, Map<string, string>>() // by origin
 
@@ -81,8 +79,8 @@ class Browser {
     return response
   }
 
-  /** Follows redirects until the browser is back at the application, and returns that URL. */
-  async visit(url: string): Promise<string> {
+  /** Returns the first URL of the application. */
+  async follow(url: string): Promise<string> {
     for (let at = url, count = 0; count < 12; count++) {
       if (new URL(at).origin === app) return at
       const response = await this.fetch(at, { redirect: "manual" })
@@ -95,21 +93,21 @@ class Browser {
 
   page(href = `${app}/start`): { client: Client; providers: Providers } {
     go(href)
-    const client = opened(createClient({ baseUrl: server.url, fetch: this.fetch }))
+    const client = closeAfterTest(createClient({ baseUrl: server.url, fetch: this.fetch }))
     return { client, providers: createProviders(client) }
   }
 }
 
-/** Returns the URL that a call navigates the page to. The promise of the call stays pending. */
-function leaving(call: () => Promise<unknown>): Promise<string> {
+/** The promise of the call stays pending, because the call navigates the page. */
+function urlOfCall(call: () => Promise<unknown>): Promise<string> {
   return new Promise((assign, reject) => {
     vi.stubGlobal("location", Object.assign(new URL(location.href), { assign }))
     call().catch(reject)
   })
 }
 
-/** Simulates the windows that the page opens. In each window, the last page loads as it would in a popup. */
-function popups(browser: Browser, behaves: "well" | "is blocked" | "is closed" | "looks closed" = "well") {
+/** In each window, the last page loads as it would in a popup. */
+function simulatePopups(browser: Browser, behaves: "well" | "is blocked" | "is closed" | "looks closed" = "well") {
   const windows: { closed: boolean; visited: string }[] = []
   vi.stubGlobal("open", () => {
     if (behaves === "is blocked") return null
@@ -118,7 +116,7 @@ function popups(browser: Browser, behaves: "well" | "is blocked" | "is closed" |
       popup.closed = behaves !== "well"
       if (behaves === "is closed") return
       hasFocus = false // the popup has the focus
-      popup.visited = await browser.visit(url)
+      popup.visited = await browser.follow(url)
       const before = location.href
       vi.stubGlobal("close", popup.close)
       browser.page(popup.visited)
@@ -131,13 +129,13 @@ function popups(browser: Browser, behaves: "well" | "is blocked" | "is closed" |
 }
 
 test("a redirect to a provider signs in a new user", async () => {
-  await atProvider({ sub: "one", email: "one@example.com", email_verified: true, name: "One" })
+  await setProviderUser({ sub: "one", email: "one@example.com", email_verified: true, name: "One" })
   const browser = new Browser()
   const { client, providers } = browser.page(`${app}/start?a=1#/sign-in`)
   expect(await providers.list()).toEqual({
     providers: [{ id: "acme", name: "Acme", kind: "oidc", url: `${server.url}/sign-in/acme` }],
   })
-  const back = await browser.visit(await leaving(() => providers.signInWith("acme")))
+  const back = await browser.follow(await urlOfCall(() => providers.signInWith("acme")))
   expect(back).toBe(`${app}/start?a=1`)
   const again = browser.page(back)
   expect(again.providers.takeError()).toBeUndefined()
@@ -152,16 +150,16 @@ test("a redirect to a provider signs in a new user", async () => {
 })
 
 // PROVIDER_REFUSED also covers a missing address, and a tenant that is not allowed to sign in.
-const refusedThere = { code: "PROVIDER_REFUSED", message: expect.stringContaining("was not completed") as string }
+const providerRefusal = { code: "PROVIDER_REFUSED", message: expect.stringContaining("was not completed") as string }
 
 test("a redirect that failed says why, once", async () => {
-  await atProvider({ deny: true })
+  await setProviderUser({ deny: true })
   const browser = new Browser()
   const { providers } = browser.page()
-  const back = await browser.visit(await leaving(() => providers.signInWith("acme", { returnTo: "/other" })))
+  const back = await browser.follow(await urlOfCall(() => providers.signInWith("acme", { returnTo: "/other" })))
   expect(back).toBe(`${app}/other#error=PROVIDER_REFUSED`)
   const again = browser.page(back)
-  expect(again.providers.takeError()).toMatchObject(refusedThere)
+  expect(again.providers.takeError()).toMatchObject(providerRefusal)
   expect(location.href).toBe(`${app}/other`)
   expect(again.providers.takeError()).toBeUndefined()
   go(`${app}/#error=BUY_NOW`) // the link of a stranger can't show its own text
@@ -177,11 +175,11 @@ test.each([
 })
 
 test("a popup signs in, reports and closes", async () => {
-  await atProvider({ sub: "two", email: "two@example.com", email_verified: true, name: "Two" })
+  await setProviderUser({ sub: "two", email: "two@example.com", email_verified: true, name: "Two" })
   for (const behaves of ["well", "looks closed"] as const) {
     const browser = new Browser()
     const { client, providers } = browser.page()
-    const windows = popups(browser, behaves)
+    const windows = simulatePopups(browser, behaves)
     expect(await providers.signInWith("acme", { mode: "popup", returnTo: "/popup" })).toMatchObject({
       user: { name: "Two" },
     })
@@ -195,16 +193,16 @@ test("a popup signs in, reports and closes", async () => {
 test("a popup that is blocked, closed or refused is an outcome of its own", async () => {
   const browser = new Browser()
   const { client, providers } = browser.page()
-  popups(browser, "is blocked")
+  simulatePopups(browser, "is blocked")
   expect(await providers.signInWith("acme", { mode: "popup" })).toEqual({ cancelled: "blocked" })
-  popups(browser, "is closed")
+  simulatePopups(browser, "is closed")
   expect(await providers.signInWith("acme", { mode: "popup" })).toEqual({ cancelled: "closed" })
   expect(client.getSnapshot().status).toBe("signedOut")
 
   await client.register({ email: "three@example.com", password })
   await client.logout()
-  await atProvider({ sub: "three", email: "four@example.com", email_verified: false, name: "Three" })
-  popups(browser)
+  await setProviderUser({ sub: "three", email: "four@example.com", email_verified: false, name: "Three" })
+  simulatePopups(browser)
   const unverified = providers.signInWith("acme", { mode: "popup" })
   await expect(unverified).rejects.toMatchObject({ code: "EMAIL_NOT_VERIFIED" })
   const program = createClient({
@@ -219,8 +217,8 @@ test("a user connects and disconnects an account at a provider", async () => {
   const { client, providers } = browser.page()
   const email = "five@example.com"
   await client.register({ email, password })
-  await atProvider({ sub: "five", email: "other@example.com", email_verified: true, name: "Five" })
-  const windows = popups(browser)
+  await setProviderUser({ sub: "five", email: "other@example.com", email_verified: true, name: "Five" })
+  const windows = simulatePopups(browser)
   const link = (): Promise<unknown> => providers.link("acme", { mode: "popup" })
   await expect(link()).rejects.toMatchObject({ code: "EMAIL_NOT_VERIFIED", status: 403 })
   expect(windows[0]?.closed).toBe(true)
@@ -233,8 +231,7 @@ test("a user connects and disconnects an account at a provider", async () => {
   expect(await providers.identities()).toEqual({ identities: [] })
 })
 
-/** Signs up in a new browser, and proves the address. */
-async function proven(email: string): Promise<{ browser: Browser; client: Client; providers: Providers }> {
+async function signUpAndVerify(email: string): Promise<{ browser: Browser; client: Client; providers: Providers }> {
   const browser = new Browser()
   const { client, providers } = browser.page()
   await client.register({ email, password })
@@ -243,27 +240,27 @@ async function proven(email: string): Promise<{ browser: Browser; client: Client
 }
 
 test("a redirect connects a provider, and refuses an account of another user", async () => {
-  await atProvider({ sub: "six", email: "elsewhere@example.com", email_verified: true, name: "Six" })
-  const through = async ({ browser, providers }: Awaited<ReturnType<typeof proven>>) => {
-    const back = await browser.visit(await leaving(() => providers.link("acme", { returnTo: "/settings?tab=2" })))
+  await setProviderUser({ sub: "six", email: "elsewhere@example.com", email_verified: true, name: "Six" })
+  const through = async ({ browser, providers }: Awaited<ReturnType<typeof signUpAndVerify>>) => {
+    const back = await browser.follow(await urlOfCall(() => providers.link("acme", { returnTo: "/settings?tab=2" })))
     const page = browser.page(back)
     await page.client.restore()
     return { back, ...page }
   }
-  const own = await through(await proven("six@example.com"))
+  const own = await through(await signUpAndVerify("six@example.com"))
   expect(own.back).toBe(`${app}/settings?tab=2`)
   expect(own.providers.takeError()).toBeUndefined()
   const { identities } = await own.providers.identities()
   expect(identities).toMatchObject([{ provider: "acme", email: "elsewhere@example.com" }])
 
-  const stranger = await proven("seven@example.com")
+  const stranger = await signUpAndVerify("seven@example.com")
   const refused = await through(stranger)
   expect(refused.back).toBe(`${app}/settings?tab=2#error=IDENTITY_TAKEN`)
   const error = refused.providers.takeError()
   expect(error).toBeInstanceOf(WatchwordError)
   expect(error).toMatchObject({ code: "IDENTITY_TAKEN", message: expect.stringContaining("another account") as string })
   expect(location.href).toBe(`${app}/settings?tab=2`)
-  popups(stranger.browser)
+  simulatePopups(stranger.browser)
   const popup: unknown = await refused.providers.link("acme", { mode: "popup" }).catch((e: unknown) => e)
   expect(popup).toBeInstanceOf(WatchwordError)
   expect(popup).toMatchObject({ code: "IDENTITY_TAKEN" })
@@ -273,11 +270,11 @@ test("a redirect connects a provider, and refuses an account of another user", a
 
 test("a provider with the address of an account is connected by the next sign-in to it", async () => {
   const email = "eight@example.com"
-  await (await proven(email)).client.logout()
-  await atProvider({ sub: "eight", email, email_verified: true, name: "Eight" })
+  await (await signUpAndVerify(email)).client.logout()
+  await setProviderUser({ sub: "eight", email, email_verified: true, name: "Eight" })
   const browser = new Browser()
   const { providers } = browser.page()
-  const back = await browser.visit(await leaving(() => providers.signInWith("acme")))
+  const back = await browser.follow(await urlOfCall(() => providers.signInWith("acme")))
   expect(back).toBe(`${app}/start#error=LINK_REQUIRED`)
   const { client, providers: again } = browser.page(back)
   const error = again.takeError()
@@ -286,7 +283,7 @@ test("a provider with the address of an account is connected by the next sign-in
     code: "LINK_REQUIRED",
     message: expect.stringContaining("Sign in to it once") as string,
   })
-  popups(browser)
+  simulatePopups(browser)
   const popup: unknown = await again.signInWith("acme", { mode: "popup" }).catch((e: unknown) => e)
   expect(popup).toBeInstanceOf(WatchwordError)
   expect(popup).toMatchObject({ code: "LINK_REQUIRED" })
@@ -301,7 +298,7 @@ test("a provider with the address of an account is connected by the next sign-in
 
 async function mailedToken(to: string): Promise<string> {
   const find = async (): Promise<string> => {
-    const mail = (await server.mails()).find((text) => text.includes(to))
+    const mail = (await server.readMails()).find((text) => text.includes(to))
     const token = /#token=([\w-]+)/.exec(mail ?? "")?.[1]
     if (!token) throw new Error(`no mail came to ${to}`)
     return token
@@ -309,8 +306,8 @@ async function mailedToken(to: string): Promise<string> {
   return vi.waitFor(find, { timeout: 20_000, interval: 50 })
 }
 
-/** Simulates an application that renders on its server, and the cookies that it sets in a browser. */
-function rendering(baseUrl = server.url) {
+/** Sets its cookies in a browser. */
+function createRenderingApp(baseUrl = server.url) {
   const verifier = new Verifier(baseUrl)
   onTestFinished(() => verifier.close())
   const auth = createServerAuth({ baseUrl, origin: app, verifier })
@@ -325,8 +322,8 @@ function rendering(baseUrl = server.url) {
 }
 
 test("a server that renders exchanges the code of a provider once", async () => {
-  await atProvider({ sub: "ssr", email: "ssr@example.com", email_verified: true, name: "Ada" })
-  const { jar, request } = rendering()
+  await setProviderUser({ sub: "ssr", email: "ssr@example.com", email_verified: true, name: "Ada" })
+  const { jar, request } = createRenderingApp()
   const browser = new Browser()
   expect(await request().providers()).toMatchObject([{ id: "acme", name: "Acme", kind: "oidc" }])
   const [first, second] = [
@@ -336,7 +333,7 @@ test("a server that renders exchanges the code of a provider once", async () => 
   expect([...jar.keys()]).toEqual(["watchword-verifier-0", "watchword-verifier-1"])
   // The tabs finish in reverse order. The URL must have a code but no token.
   for (const [started, names] of [[second, ["watchword-verifier-0"]], [first, []]] as const) {
-    const back = await browser.visit(started)
+    const back = await browser.follow(started)
     expect([...new URL(back).searchParams.keys()].filter((name) => name !== "to").sort()).toEqual(["attempt", "code"])
     expect(await request().finishSignInWith(back)).toMatchObject({ user: { email: "ssr@example.com" } })
     expect([...jar.keys()].filter((name) => name.includes("verifier"))).toEqual(names)
@@ -348,11 +345,11 @@ test("a server that renders exchanges the code of a provider once", async () => 
 })
 
 test("a code of another browser is refused and destroyed", async () => {
-  await atProvider({ sub: "stolen", email: "stolen@example.com", email_verified: true, name: "Ada" })
-  const [thief, victim] = [rendering(), rendering()]
+  await setProviderUser({ sub: "stolen", email: "stolen@example.com", email_verified: true, name: "Ada" })
+  const [thief, victim] = [createRenderingApp(), createRenderingApp()]
   // The thief starts a sign-in, and the victim follows the link to the end. The victim's request has the code but not
   // the cookie, so it must fail.
-  const back = await new Browser().visit(await thief.request().signInWith("acme", "/back"))
+  const back = await new Browser().follow(await thief.request().signInWith("acme", "/back"))
   await expect(victim.request().finishSignInWith(back)).rejects.toMatchObject({ code: "CHALLENGE_INVALID" })
   expect([...victim.jar.keys()]).toEqual([])
   await expect(thief.request().finishSignInWith(back)).rejects.toMatchObject({ code: "CHALLENGE_INVALID" })
@@ -362,17 +359,17 @@ test("a code of another browser is refused and destroyed", async () => {
       code: "CHALLENGE_INVALID",
     })
   }
-  await atProvider({ deny: true })
-  const denied = await new Browser().visit(await victim.request().signInWith("acme", "/back"))
-  await expect(victim.request().finishSignInWith(denied)).rejects.toMatchObject(refusedThere)
+  await setProviderUser({ deny: true })
+  const denied = await new Browser().follow(await victim.request().signInWith("acme", "/back"))
+  await expect(victim.request().finishSignInWith(denied)).rejects.toMatchObject(providerRefusal)
 })
 
 test("a server that renders connects a provider after a sign-in, and asks for the second factor", async () => {
   const email = "own@example.com"
-  const { secret, codes } = await enrolled(server, { email, password })
-  await atProvider({ sub: "own", email, email_verified: true, name: "Ada" })
-  const { jar, request } = rendering()
-  const through = async (): Promise<string> => new Browser().visit(await request().signInWith("acme", "/back"))
+  const { secret, codes } = await signUpWithApp(server, { email, password })
+  await setProviderUser({ sub: "own", email, email_verified: true, name: "Ada" })
+  const { jar, request } = createRenderingApp()
+  const through = async (): Promise<string> => new Browser().follow(await request().signInWith("acme", "/back"))
   const error: unknown = await request().finishSignInWith(await through()).catch((e: unknown) => e)
   expect(error).toBeInstanceOf(WatchwordError)
   expect(error).toMatchObject({ code: "LINK_REQUIRED", message: expect.stringContaining("Sign in") as string })
@@ -385,7 +382,7 @@ test("a server that renders connects a provider after a sign-in, and asks for th
   // required.
   await expect(request().finishSignInWith(await through())).rejects.toMatchObject({ code: "SECOND_FACTOR_REQUIRED" })
   expect(await request().session()).toBeUndefined()
-  expect(await request().loginFactor({ totp: codeOf(secret, 1) })).toMatchObject({ user: { email } })
+  expect(await request().loginFactor({ totp: totpCode(secret, 1) })).toMatchObject({ user: { email } })
   expect(await request().session()).toBeDefined()
 })
 
@@ -399,13 +396,13 @@ test("a server that renders asks for the first factor after a provider", async (
     await strict.stop()
   })
   await leadTo(strict.url)
-  await atProvider({ sub: "strict", email: "strict@example.com", email_verified: true, name: "Ada" })
-  const { request } = rendering(strict.url)
-  const back = await new Browser().visit(await request().signInWith("acme", "/back"))
+  await setProviderUser({ sub: "strict", email: "strict@example.com", email_verified: true, name: "Ada" })
+  const { request } = createRenderingApp(strict.url)
+  const back = await new Browser().follow(await request().signInWith("acme", "/back"))
   await expect(request().finishSignInWith(back)).rejects.toMatchObject({ code: "ENROLMENT_REQUIRED" })
   expect(request().enrolment()).toMatchObject({ methods: ["totp"] })
   const { id, secret } = await request().beginTOTP()
-  const done = await request().confirmTOTP(id, { code: codeOf(secret) })
+  const done = await request().confirmTOTP(id, { code: totpCode(secret) })
   expect(done.user).toMatchObject({ email: "strict@example.com" })
   expect(await request().session()).toBeDefined()
 }, 60_000)

@@ -1,7 +1,7 @@
 // Tests with the real server, built from this repository.
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { createClient, type Client } from "../src/index.js"
-import { Browser, opened, withLocks } from "./browser.js"
+import { Browser, closeAfterTest, withLocks } from "./browser.js"
 import { startWatchword, type Watchword } from "./watchword.js"
 
 let server: Watchword
@@ -21,7 +21,7 @@ function program(): { client: Client; kept: { token?: string } } {
     set: (token: string) => void (kept.token = token),
     remove: () => void delete kept.token,
   }
-  return { client: opened(createClient({ baseUrl: url, storage })), kept }
+  return { client: closeAfterTest(createClient({ baseUrl: url, storage })), kept }
 }
 
 const password = "seven purple otters"
@@ -99,11 +99,11 @@ interface Plan {
 test("me returns the metadata of the account, with the application's type", async () => {
   let kept: string | undefined
   const storage = { get: () => kept, set: (token: string) => void (kept = token), remove: () => {} }
-  const client = opened(createClient<Plan>({ baseUrl: url, storage }))
+  const client = closeAfterTest(createClient<Plan>({ baseUrl: url, storage }))
   const email = "hedy@example.com"
   await client.register({ email, password })
   expect((await client.me()).metadata).toEqual({})
-  await server.run("users", "set", email, 'plan="pro"', "seats=5")
+  await server.runCommand("users", "set", email, 'plan="pro"', "seats=5")
   const { metadata } = await client.me()
   const plan: string | undefined = metadata.plan
   expect([plan, metadata.seats]).toEqual(["pro", 5])
@@ -112,10 +112,9 @@ test("me returns the metadata of the account, with the application's type", asyn
   expect(await client.updateMe({ name: "Hedy" })).toMatchObject({ user: { name: "Hedy" }, metadata: { plan: "pro" } })
 })
 
-/** Returns the token of the mail to an address. */
 async function tokenMailedTo(to: string): Promise<string> {
   for (const began = Date.now(); Date.now() - began < 20_000; ) {
-    const mail = (await server.mails()).find((text) => text.includes(to))
+    const mail = (await server.readMails()).find((text) => text.includes(to))
     const token = /#token=([\w-]+)/.exec(mail ?? "")?.[1]
     if (token) return token
     await new Promise((resolve) => setTimeout(resolve, 50))

@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest"
-import { ada, bob, Browser, clock, gate, until } from "./browser.js"
+import { ada, bob, Browser, settableClock, createGate, waitUntil } from "./browser.js"
 import { TestServer } from "./server.js"
 
 async function signedIn() {
@@ -46,7 +46,7 @@ test.each([
 })
 
 test("a lost response is requested again and does not sign out", async () => {
-  const time = clock()
+  const time = settableClock()
   const { server, tab, things } = await signedIn()
   server.onRefresh = (count) => (count === 1 ? "cutAfterwards" : undefined)
   time.advance(901)
@@ -56,7 +56,7 @@ test("a lost response is requested again and does not sign out", async () => {
 })
 
 test("a network failure does not sign out, and refreshes back off", async () => {
-  const time = clock()
+  const time = settableClock()
   const { server, tab, things } = await signedIn()
   server.onRefresh = () => "cut"
   time.advance(901)
@@ -75,7 +75,7 @@ test("a network failure does not sign out, and refreshes back off", async () => 
 })
 
 test("20 requests whose refresh fails cause one refresh and one retry", async () => {
-  const time = clock()
+  const time = settableClock()
   const { server, tab, things } = await signedIn()
   server.onRefresh = () => "cut"
   time.advance(901)
@@ -88,7 +88,7 @@ test.each([
   [503, "TRY_LATER"],
   [429, "RATE_LIMITED"],
 ])("%i delays refreshes by Retry-After and does not sign out", async (status, code) => {
-  const time = clock()
+  const time = settableClock()
   const { server, tab, things } = await signedIn()
   server.onRefresh = () => ({ status, code, retryAfter: 30 })
   time.advance(901)
@@ -106,7 +106,7 @@ test.each([
 })
 
 test("a stale token is used until it expires while refreshes fail", async () => {
-  const time = clock()
+  const time = settableClock()
   const { server, tab, things } = await signedIn()
   server.onRefresh = () => ({ status: 503, code: "TRY_LATER", retryAfter: 30 })
   time.advance(895)
@@ -124,16 +124,16 @@ test("a 401 of a proxy does not sign out", async () => {
 })
 
 test("a sign-out during a refresh wins", async () => {
-  const time = clock()
+  const time = settableClock()
   const { server, browser, tab, things } = await signedIn()
-  const answering = gate()
+  const answering = createGate()
   server.onRefresh = () => answering.opened.then(() => undefined)
   const answers: string[] = []
   browser.onAnswer = (url) => void answers.push(url)
   time.advance(901)
   const request = tab.fetch(things)
   const refused = expect(request).rejects.toMatchObject({ code: "TOKEN_MISSING" })
-  await until(() => server.refreshes === 1)
+  await waitUntil(() => server.refreshes === 1)
   const out = tab.logout()
   expect(tab.getSnapshot()).toEqual({ status: "signedOut", user: undefined })
   answering.open()
@@ -147,7 +147,7 @@ test("a sign-out during a refresh wins", async () => {
 
 test("a sign-out wins over a refresh whose response has arrived", async () => {
   const { server, browser, tab } = await signedIn()
-  const answered = gate()
+  const answered = createGate()
   let arrived = false
   browser.onAnswer = (url) => {
     if (!url.includes("/refresh")) return
@@ -155,7 +155,7 @@ test("a sign-out wins over a refresh whose response has arrived", async () => {
     return answered.opened
   }
   const refreshing = tab.refresh()
-  await until(() => arrived)
+  await waitUntil(() => arrived)
   await tab.logout()
   answered.open()
   expect(await refreshing).toEqual({ status: "signedOut", user: undefined })
@@ -166,7 +166,7 @@ test("a sign-in during a refresh wins", async () => {
   const { server, browser, tab, things } = await signedIn()
   const hasty = browser.tab(server.url, { lockTimeout: 50 })
   await hasty.restore()
-  const answered = gate()
+  const answered = createGate()
   let arrived = 0
   browser.onAnswer = (url) => {
     if (!url.includes("/refresh")) return
@@ -174,7 +174,7 @@ test("a sign-in during a refresh wins", async () => {
     return answered.opened
   }
   const refreshing = hasty.refresh()
-  await until(() => arrived === 1)
+  await waitUntil(() => arrived === 1)
   await hasty.login(bob)
   answered.open()
   expect(await refreshing).toMatchObject({ status: "signedIn", user: { email: bob.email } })
@@ -184,12 +184,12 @@ test("a sign-in during a refresh wins", async () => {
 
 test("a sign-in waits for a running refresh, so that the cookie of the sign-in is kept", async () => {
   const { server, browser, tab } = await signedIn()
-  const answering = gate()
+  const answering = createGate()
   server.onRefresh = () => answering.opened.then(() => undefined)
   const answers: string[] = []
   browser.onAnswer = (url) => void answers.push(url.slice(`${server.url}/api/auth/`.length))
   const refreshing = tab.refresh()
-  await until(() => server.refreshes === 1)
+  await waitUntil(() => server.refreshes === 1)
   const signingIn = tab.login(bob)
   setTimeout(answering.open, 50) // a sign-in that does not wait would finish before this
   await Promise.all([refreshing, signingIn])
@@ -232,7 +232,7 @@ test.each(["2001-01-01", "2051-01-01"])("a clock set to %s changes nothing", asy
 })
 
 test("a token's lifetime is counted from the request", async () => {
-  const time = clock()
+  const time = settableClock()
   const { server, tab, things } = await signedIn()
   server.onRefresh = () => void time.advance(1000)
   await tab.refresh()
@@ -251,7 +251,7 @@ test("the last token of a session is used although it lives for seconds", async 
 test("a refresh times out in browsers without AbortSignal.any", async () => {
   vi.stubGlobal("AbortSignal", { any: undefined })
   const server = await TestServer.start()
-  const never = gate()
+  const never = createGate()
   server.onRefresh = () => never.opened.then(() => undefined)
   await expect(new Browser().tab(server.url, { timeout: 50 }).restore()).rejects.toMatchObject({ code: "TIMEOUT" })
   never.open()

@@ -26,7 +26,7 @@ export interface Asked {
 /** A request whose body was read, and the ways to respond to it. */
 interface Exchange extends Asked {
   json: Record<string, string>
-  /** The refresh token of the cookie. */
+  /** the refresh token */
   cookie: string | undefined
   accessToken: string
   respond: (status: number, answer: object, more?: Record<string, string>) => void
@@ -65,7 +65,7 @@ export class TestServer {
     return server
   }
 
-  /** Makes the server reject all access tokens issued so far as expired. */
+  /** Rejects all access tokens issued so far. */
   expireTokens(): void {
     for (const token of this.tokens.values()) token.expired = true
   }

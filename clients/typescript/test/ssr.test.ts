@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net"
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest"
 import { TokenError, Verifier } from "../../verify/src/index.js"
 import { createServerAuth, WatchwordError, type CookieOptions, type ServerAuthOptions } from "../src/server.js"
-import { codeOf, enrolled } from "./enrolled.js"
+import { totpCode, signUpWithApp } from "./enrolled.js"
 import { startWatchword, type Watchword } from "./watchword.js"
 
 let server: Watchword
@@ -15,7 +15,6 @@ afterAll(() => server.stop())
 const password = "seven purple otters"
 const person = (): { email: string; password: string } => ({ email: `u${crypto.randomUUID()}@example.com`, password })
 
-/** A browser's cookies, and its requests to the application. */
 class Browser {
   readonly jar = new Map<string, string>()
   readonly options = new Map<string, CookieOptions>()
@@ -54,8 +53,8 @@ function application(options: Partial<ServerAuthOptions<Awaited<ReturnType<Verif
   return { auth, network }
 }
 
-/** Deletes the access token, as the browser does when it expires. */
-const expire = (browser: Browser): void => void browser.jar.delete("watchword-access")
+/** As the browser does when it expires. */
+const deleteAccessToken = (browser: Browser): void => void browser.jar.delete("watchword-access")
 
 test("a sign-in sets HttpOnly cookies, and later pages need no request to Watchword", async () => {
   const { auth, network } = application()
@@ -88,7 +87,7 @@ test("a stale token is refreshed only where cookies can be set", async () => {
   const { auth, network } = application()
   const browser = new Browser()
   await auth(browser.request()).register(person())
-  expire(browser)
+  deleteAccessToken(browser)
   network.sent.length = 0
   const component = auth(browser.request({ canSet: false }))
   expect(await component.session()).toBeUndefined()
@@ -103,7 +102,7 @@ test("twenty requests of a render share one refresh", async () => {
   const { auth, network } = application()
   const browser = new Browser()
   await auth(browser.request()).register(person())
-  expire(browser)
+  deleteAccessToken(browser)
   network.sent.length = 0
   const requests = Array.from({ length: 20 }, () => browser.request())
   const found = await Promise.all(requests.map((request) => auth(request).session()))
@@ -115,7 +114,7 @@ test("a network failure keeps the cookies and is an error, not a sign-out", asyn
   const { auth, network } = application()
   const browser = new Browser()
   await auth(browser.request()).register(person())
-  expire(browser)
+  deleteAccessToken(browser)
   network.down = true
   await expect(auth(browser.request()).session()).rejects.toMatchObject({ code: "NETWORK" })
   expect(browser.jar.has("watchword-session")).toBe(true)
@@ -123,12 +122,11 @@ test("a network failure keeps the cookies and is an error, not a sign-out", asyn
   expect(await auth(browser.request()).session()).toBeDefined()
 })
 
-/** Loses the response of a refresh, and returns whether the browser is still signed in later. */
 async function survivesALostResponse(browser: Browser): Promise<boolean> {
   // Each call of application simulates another process, which does not know the refreshes of the other processes.
-  expire(browser)
+  deleteAccessToken(browser)
   expect(await application().auth(browser.request()).session()).toBeDefined()
-  expire(browser)
+  deleteAccessToken(browser)
   expect(
     await application()
       .auth(browser.request({ isLost: true }))
@@ -161,7 +159,7 @@ test("a session that ended elsewhere clears the cookies", async () => {
   await auth(other.request()).logout({ everywhere: true })
   expect([...other.jar.keys()]).toEqual(["watchword-device"])
   expect(other.options.get("watchword-session")).toMatchObject({ maxAge: 0, expires: new Date(0) })
-  expire(browser)
+  deleteAccessToken(browser)
   expect(await auth(browser.request()).session()).toBeUndefined()
   expect([...browser.jar.keys()]).toEqual(["watchword-device"])
 })
@@ -171,7 +169,7 @@ test("a session that ended after a shared refresh is not restored by its outcome
   const [browser, other, body] = [new Browser(), new Browser(), person()]
   await auth(browser.request()).register(body)
   await auth(other.request()).login(body)
-  expire(browser)
+  deleteAccessToken(browser)
   const late = browser.request() // a request whose refresh token another request rotates first
   expect(await auth(browser.request()).session()).toBeDefined()
   const current = auth(browser.request({ canSet: false }))
@@ -192,12 +190,12 @@ test("signing out ends the session, and works without an access token and twice"
   await auth(browser.request()).register(body)
   const stolen = new Browser()
   for (const [name, value] of browser.jar) stolen.jar.set(name, value)
-  expire(browser)
+  deleteAccessToken(browser)
   const request = auth(browser.request())
   await request.logout()
   expect(await request.session()).toBeUndefined()
   await auth(browser.request()).logout()
-  expire(stolen)
+  deleteAccessToken(stolen)
   expect(await auth(stolen.request()).session()).toBeUndefined()
 })
 
@@ -207,7 +205,7 @@ test("without remember, the cookies end with the browser, also after a refresh",
   await auth(browser.request()).register(body)
   await auth(browser.request()).login({ ...body, remember: false })
   expect(browser.options.get("watchword-session")?.maxAge).toBeUndefined()
-  expire(browser)
+  deleteAccessToken(browser)
   expect(await auth(browser.request()).session()).toBeDefined()
   expect(browser.options.get("watchword-session")?.maxAge).toBeUndefined()
 })
@@ -218,7 +216,7 @@ test("the server's settings decide how long a session lasts, not a cookie of the
   await auth(browser.request()).register(person())
   expect(browser.options.get("watchword-session")?.maxAge).toBe(longest)
   browser.options.clear()
-  expire(browser)
+  deleteAccessToken(browser)
   expect(await auth(browser.request()).session()).toBeDefined()
   expect(browser.options.get("watchword-session")?.maxAge).toBe(longest)
 })
@@ -231,7 +229,7 @@ test("with a rewrite or cookie-domain, the refresh cookie is Watchword's own", a
   expect(browser.options.get("watchword")).toMatchObject({ httpOnly: true, sameSite: "lax" })
   expect(browser.jar.has("watchword-session")).toBe(false)
   const before = browser.jar.get("watchword")
-  expire(browser)
+  deleteAccessToken(browser)
   expect(await auth(browser.request()).session()).toBeDefined()
   expect(browser.jar.get("watchword")).not.toBe(before)
   await auth(browser.request()).logout()
@@ -285,7 +283,7 @@ test.each([
   }
   expect(await auth(browser.request()).session()).toBeDefined()
   expect(warnings).toEqual([])
-  expire(browser)
+  deleteAccessToken(browser)
   for (let i = 0; i < 2; i++) await expect(calls[path]?.()).rejects.toMatchObject({ code: "RATE_LIMITED" })
   expect(warnings).toEqual([expect.stringContaining("trusted-proxies")])
 })
@@ -342,7 +340,7 @@ const layouts = [
 
 test.each(layouts)("a second factor completes a sign-in over several requests, with $name", async (layout) => {
   const { auth } = application({ refreshCookie: layout.refreshCookie })
-  const { email, codes, secret } = await enrolled(server, person())
+  const { email, codes, secret } = await signUpWithApp(server, person())
   const browser = new Browser()
   const error: unknown = await auth(browser.request())
     .login({ email, password, remember: false })
@@ -366,12 +364,12 @@ test.each(layouts)("a second factor completes a sign-in over several requests, w
 
   const request = auth(browser.request())
   const before = new Map(browser.jar)
-  expect(await request.loginFactor({ totp: codeOf(secret, 1) })).toMatchObject({ user: { email } })
+  expect(await request.loginFactor({ totp: totpCode(secret, 1) })).toMatchObject({ user: { email } })
   expect((await request.session())?.subject).toBeTypeOf("string")
   expect(request.challenge()).toBeUndefined()
   expect([...browser.jar.keys()].filter((name) => /step|challenge|remembered/.test(name))).toEqual([])
   expect(browser.options.get(layout.session)?.maxAge).toBeUndefined() // remember: false
-  expire(browser)
+  deleteAccessToken(browser)
   expect(await auth(browser.request()).session()).toBeDefined()
 
   const copy = new Browser() // for a second use of the challenge
@@ -383,7 +381,7 @@ test.each(layouts)("a second factor completes a sign-in over several requests, w
 
 test.each(layouts)("a remembered browser signs in without the factor, with $name", async (layout) => {
   const { auth } = application({ refreshCookie: layout.refreshCookie })
-  const { email, codes } = await enrolled(server, person())
+  const { email, codes } = await signUpWithApp(server, person())
   const [browser, other] = [new Browser(), new Browser()]
   const refused = { code: "SECOND_FACTOR_REQUIRED" }
   await expect(auth(browser.request()).login({ email, password })).rejects.toMatchObject(refused)
@@ -403,7 +401,7 @@ test.each(layouts)("a remembered browser signs in without the factor, with $name
 // RT-16
 test.each(layouts)("a sign-in ends the session that it replaces in the browser, with $name", async (layout) => {
   const { auth, network } = application({ refreshCookie: layout.refreshCookie })
-  const { email, codes } = await enrolled(server, person())
+  const { email, codes } = await signUpWithApp(server, person())
   const [browser, other, body] = [new Browser(), new Browser(), person()]
   const live = async (): Promise<number> => {
     const response = await auth(browser.request()).fetch(`${server.url}/api/auth/sessions`)
@@ -412,7 +410,7 @@ test.each(layouts)("a sign-in ends the session that it replaces in the browser, 
   await auth(browser.request()).register(body)
   await auth(browser.request()).login(body)
   await auth(other.request()).login(body)
-  expect(await live()).toBe(2) // one session for each browser
+  expect(await live()).toBe(2)
   await expect(auth(browser.request()).login({ email, password: "another" })).rejects.toThrow()
   await expect(auth(browser.request()).login({ email, password })).rejects.toMatchObject({
     code: "SECOND_FACTOR_REQUIRED",
@@ -421,7 +419,7 @@ test.each(layouts)("a sign-in ends the session that it replaces in the browser, 
   const before = new Browser()
   for (const [name, value] of browser.jar) before.jar.set(name, value)
   await auth(browser.request()).loginFactor({ recoveryCode: codes[1] ?? "" })
-  expire(before)
+  deleteAccessToken(before)
   expect(await application({ refreshCookie: layout.refreshCookie }).auth(before.request()).session()).toBeUndefined()
   network.sent.length = 0
   await auth(other.request()).logout()
@@ -466,7 +464,7 @@ test.each(layouts)("a sign-in waits for the first factor over several requests, 
   const { auth, network } = application({ baseUrl: strict.url, origin: strict.url, verifier, refreshCookie })
   const [browser, body] = [new Browser(), person()]
   expect(await auth(browser.request()).register(body)).toHaveProperty("message")
-  await strict.run("users", "verify", body.email)
+  await strict.runCommand("users", "verify", body.email)
   const error: unknown = await auth(browser.request()).login({ ...body, remember: false }).catch((e: unknown) => e)
   expect(error).toBeInstanceOf(WatchwordError)
   expect(error).toMatchObject({ code: "ENROLMENT_REQUIRED", status: 403, challenge: { methods: ["totp"] } })
@@ -483,12 +481,12 @@ test.each(layouts)("a sign-in waits for the first factor over several requests, 
   const confirm = (one: Browser, code: string) => auth(one.request()).confirmTOTP(id, { code })
   await expect(confirm(browser, "abc")).rejects.toMatchObject({ code: "FACTOR_WRONG" })
   network.sent.length = 0
-  await expect(confirm(new Browser(), codeOf(secret))).rejects.toMatchObject({ code: "CHALLENGE_INVALID" })
+  await expect(confirm(new Browser(), totpCode(secret))).rejects.toMatchObject({ code: "CHALLENGE_INVALID" })
   expect(network.sent).toEqual([])
 
   const request = auth(browser.request())
   const before = new Map(browser.jar)
-  const done = await request.confirmTOTP(id, { code: codeOf(secret) })
+  const done = await request.confirmTOTP(id, { code: totpCode(secret) })
   expect(done).toMatchObject({ user: { email: body.email }, factor: { kind: "totp" } })
   expect(done.recoveryCodes).toHaveLength(10)
   expect(Object.keys(done).sort()).toEqual(["factor", "recoveryCodes", "user"])

@@ -3,7 +3,7 @@ import { expect, test, vi } from "vitest"
 import { WatchwordError, type StepUpChallenge } from "../src/index.js"
 import { createFactors } from "../src/factors.js"
 import { useStepUp, type StepUpPrompt } from "../src/react.js"
-import { ada, Browser, clock, gate, until, withLocks } from "./browser.js"
+import { ada, Browser, settableClock, createGate, waitUntil, withLocks } from "./browser.js"
 import { TestServer } from "./server.js"
 
 let unmount: () => void
@@ -59,11 +59,11 @@ test("a request that was sent before the proof and refused after it is repeated 
   const { server, browser, tab, sensitive } = await signedIn()
   const handler = vi.fn(() => tab.stepUp(right))
   tab.onStepUp(handler)
-  const late = gate()
+  const late = createGate()
   let held = 0
   browser.onAnswer = (url) => (url === sensitive && ++held === 1 ? late.opened : undefined)
   const first = tab.fetch(sensitive)
-  await until(() => held === 1)
+  await waitUntil(() => held === 1)
   expect((await tab.fetch(sensitive)).status).toBe(200)
   late.open()
   expect((await first).status).toBe(200)
@@ -112,7 +112,7 @@ test("an error of the handler is the error of the request", async () => {
 
 test("the signal of a request also ends the wait for the user", async () => {
   const { tab, sensitive } = await signedIn()
-  const open = gate()
+  const open = createGate()
   tab.onStepUp(() => open.opened)
   const controller = new AbortController()
   const waiting = tab.fetch(new Request(sensitive, { signal: controller.signal }))
@@ -160,7 +160,7 @@ test("a stream is not sent again, but the user is asked for the next request", a
 
 test("a proof during a refresh wins over the token of the refresh", async () => {
   const { server, browser, tab, sensitive } = await signedIn()
-  const slow = gate()
+  const slow = createGate()
   let refreshed = false
   browser.onAnswer = async (url) => {
     if (!url.endsWith("/refresh?optional=true") && !url.endsWith("/refresh")) return
@@ -168,9 +168,9 @@ test("a proof during a refresh wins over the token of the refresh", async () => 
     await slow.opened
   }
   const refresh = tab.refresh()
-  await until(() => refreshed) // the refresh got its token before the proof
+  await waitUntil(() => refreshed) // the refresh got its token before the proof
   const proven = tab.stepUp(right)
-  await until(() => server.count("/api/auth/step-up") === 1)
+  await waitUntil(() => server.count("/api/auth/step-up") === 1)
   slow.open()
   await Promise.all([refresh, proven])
   expect((await tab.fetch(sensitive)).status).toBe(200)
@@ -188,10 +188,10 @@ test("the other tabs get the token of a step-up", async () => {
 
 test("a step-up after a sign-out starts no session", async () => {
   const { server, tab } = await signedIn()
-  const slow = gate()
+  const slow = createGate()
   server.onStepUp = () => slow.opened.then(() => undefined)
   const proven = tab.stepUp(right)
-  await until(() => server.count("/api/auth/step-up") === 1)
+  await waitUntil(() => server.count("/api/auth/step-up") === 1)
   const signedOut = tab.logout()
   slow.open()
   await Promise.all([proven, signedOut])
@@ -236,31 +236,30 @@ test("the React hook shows the challenge, proves, and cancels", async () => {
   expect(idle.challenge).toBe(undefined)
   expect(hook()).toBe(idle)
   unmount()
-  const stop = unmountOf(hook)
+  const stop = mountHook(hook)
   const cancelled = tab.fetch(sensitive)
-  await vi.waitFor(() => expect(current(hook).challenge).toEqual({ acrValues: ["aal2", "phr"], maxAge: 300 }))
-  current(hook).cancel()
+  await vi.waitFor(() => expect(currentPrompt(hook).challenge).toEqual({ acrValues: ["aal2", "phr"], maxAge: 300 }))
+  currentPrompt(hook).cancel()
   expect((await cancelled).status).toBe(401)
-  expect(current(hook).challenge).toBe(undefined)
+  expect(currentPrompt(hook).challenge).toBe(undefined)
 
   const proven = tab.fetch(sensitive)
-  await vi.waitFor(() => expect(current(hook).challenge).toBeDefined())
-  await expect(current(hook).prove({ totp: "000000" })).rejects.toMatchObject({ code: "FACTOR_WRONG" })
-  expect(current(hook).challenge).toBeDefined()
-  await current(hook).prove(right)
+  await vi.waitFor(() => expect(currentPrompt(hook).challenge).toBeDefined())
+  await expect(currentPrompt(hook).prove({ totp: "000000" })).rejects.toMatchObject({ code: "FACTOR_WRONG" })
+  expect(currentPrompt(hook).challenge).toBeDefined()
+  await currentPrompt(hook).prove(right)
   expect((await proven).status).toBe(200)
-  expect(current(hook).challenge).toBe(undefined)
+  expect(currentPrompt(hook).challenge).toBe(undefined)
   stop()
 })
 
-/** Mounts the hook, and returns the function that unmounts it. */
-function unmountOf(hook: () => StepUpPrompt): () => void {
+/** Returns the function that unmounts the hook. */
+function mountHook(hook: () => StepUpPrompt): () => void {
   hook()
   return unmount
 }
 
-/** Returns the prompt that a component would show now. */
-function current(hook: () => StepUpPrompt): StepUpPrompt {
+function currentPrompt(hook: () => StepUpPrompt): StepUpPrompt {
   const now = hook()
   unmount()
   return now
@@ -268,11 +267,11 @@ function current(hook: () => StepUpPrompt): StepUpPrompt {
 
 test("a component that unmounts ends the wait", async () => {
   const { server, tab, sensitive } = await signedIn()
-  const time = clock()
-  const stop = unmountOf(() => useStepUp(tab))
+  const time = settableClock()
+  const stop = mountHook(() => useStepUp(tab))
   const waiting = tab.fetch(sensitive)
-  await until(() => server.count("/sensitive") === 1)
-  await vi.waitFor(() => expect(current(() => useStepUp(tab)).challenge).toBeDefined())
+  await waitUntil(() => server.count("/sensitive") === 1)
+  await vi.waitFor(() => expect(currentPrompt(() => useStepUp(tab)).challenge).toBeDefined())
   stop()
   expect((await waiting).status).toBe(401)
   time.advance(1)

@@ -1,15 +1,13 @@
 import { expect, test, vi } from "vitest"
-import { ada, bob, Browser, clock, gate, until, withLocks } from "./browser.js"
+import { ada, bob, Browser, settableClock, createGate, waitUntil, withLocks } from "./browser.js"
 import { TestServer } from "./server.js"
 
-/** Several tabs of one signed-in browser. */
-async function signedIn(tabs: number, options: { lockTimeout?: number } = {}) {
+async function openSignedInTabs(tabs: number, options: { lockTimeout?: number } = {}) {
   const server = await TestServer.start()
   const browser = new Browser()
   const all = Array.from({ length: tabs }, () => browser.tab(server.url, options))
   await all[0]?.login(ada)
   await Promise.all(all.map((tab) => tab.restore()))
-  // Waits until all tabs have the token of the last refresh.
   await vi.waitFor(
     async () => expect(new Set(await Promise.all(all.map((tab) => tab.getAccessToken()))).size).toBe(1),
     { interval: 5 },
@@ -30,9 +28,9 @@ test("five tabs that load at once cause one refresh", async () => {
 })
 
 test("five tabs whose token expires cause one refresh", async () => {
-  const time = clock()
+  const time = settableClock()
   withLocks()
-  const { server, tabs, things } = await signedIn(5)
+  const { server, tabs, things } = await openSignedInTabs(5)
   time.advance(901)
   const answers = await Promise.all(tabs.map((tab) => tab.fetch(things)))
   expect(answers.map((one) => one.status)).toEqual(Array(5).fill(200))
@@ -41,7 +39,7 @@ test("five tabs whose token expires cause one refresh", async () => {
 
 test("five tabs whose token is refused cause one refresh", async () => {
   withLocks()
-  const { server, tabs, things } = await signedIn(5)
+  const { server, tabs, things } = await openSignedInTabs(5)
   server.expireTokens()
   const answers = await Promise.all(tabs.map((tab) => tab.fetch(things)))
   expect(answers.map((one) => one.status)).toEqual(Array(5).fill(200))
@@ -49,9 +47,9 @@ test("five tabs whose token is refused cause one refresh", async () => {
 })
 
 test("a tab that never releases the lock does not block other tabs", async () => {
-  const time = clock()
+  const time = settableClock()
   const locks = withLocks()
-  const { server, tabs, things } = await signedIn(2, { lockTimeout: 100 })
+  const { server, tabs, things } = await openSignedInTabs(2, { lockTimeout: 100 })
   void locks.request(`watchword:${server.url}`, {}, () => new Promise(() => {}))
   time.advance(901)
   const answers = await Promise.all(tabs.map((tab) => tab.fetch(things)))
@@ -73,8 +71,8 @@ test.each<[string, unknown]>([
   ["do not exist", undefined],
 ])("the client works where locks %s", async (_, locks) => {
   vi.stubGlobal("navigator", { locks })
-  const time = clock()
-  const { server, tabs, things } = await signedIn(2)
+  const time = settableClock()
+  const { server, tabs, things } = await openSignedInTabs(2)
   time.advance(901)
   expect((await Promise.all(tabs.map((tab) => tab.fetch(things)))).map((one) => one.status)).toEqual([200, 200])
   expect(server.refreshes).toBeLessThanOrEqual(2)
@@ -95,27 +93,27 @@ test.each<[string, unknown]>([
 })
 
 test("a sign-in and a sign-out apply to all tabs", async () => {
-  const { server, browser, tabs } = await signedIn(3)
+  const { server, browser, tabs } = await openSignedInTabs(3)
   await tabs[0]?.login(bob)
-  await until(() => tabs.every((tab) => tab.getSnapshot().user?.email === bob.email))
+  await waitUntil(() => tabs.every((tab) => tab.getSnapshot().user?.email === bob.email))
   await tabs[2]?.logout()
-  await until(() => tabs.every((tab) => tab.getSnapshot().status === "signedOut"))
+  await waitUntil(() => tabs.every((tab) => tab.getSnapshot().status === "signedOut"))
   await tabs[1]?.login(ada)
-  await until(() => tabs.every((tab) => tab.getSnapshot().user?.email === ada.email))
+  await waitUntil(() => tabs.every((tab) => tab.getSnapshot().user?.email === ada.email))
   expect(server.refreshes).toBe(0)
   expect(browser.cookie).not.toBe("")
 })
 
 test("a sign-out in one tab wins over the refresh of another", async () => {
   withLocks()
-  const { server, tabs } = await signedIn(2)
+  const { server, tabs } = await openSignedInTabs(2)
   const [one, other] = tabs
-  const answering = gate()
+  const answering = createGate()
   server.onRefresh = () => answering.opened.then(() => undefined)
   const refreshing = one?.refresh()
-  await until(() => server.refreshes === 1)
+  await waitUntil(() => server.refreshes === 1)
   const out = other?.logout()
-  await until(() => one?.getSnapshot().status === "signedOut")
+  await waitUntil(() => one?.getSnapshot().status === "signedOut")
   answering.open()
   await out
   await refreshing
@@ -123,13 +121,13 @@ test("a sign-out in one tab wins over the refresh of another", async () => {
 })
 
 test("a token sent by another tab before it received the sign-out is ignored", async () => {
-  const { server, tabs } = await signedIn(1)
+  const { server, tabs } = await openSignedInTabs(1)
   const [tab] = tabs
   const messages: unknown[] = []
   const channel = new BroadcastChannel(`watchword:${server.url}`)
   channel.onmessage = ({ data }: MessageEvent) => void messages.push(data)
   await tab?.refresh()
-  await until(() => messages.length === 1)
+  await waitUntil(() => messages.length === 1)
   await tab?.logout()
   channel.postMessage(messages[0])
   // Messages arrive in order. The test waits for the effect of a later message, because the token has been processed
@@ -137,13 +135,13 @@ test("a token sent by another tab before it received the sign-out is ignored", a
   const seen = vi.fn()
   tab?.onChange(seen)
   channel.postMessage({ kind: "token", accessToken: "another", left: 900_000, user: { id: "x" } })
-  await until(() => tab?.getSnapshot().status === "signedIn")
+  await waitUntil(() => tab?.getSnapshot().status === "signedIn")
   expect(seen.mock.calls).toEqual([[{ status: "signedIn", user: { id: "x" } }]])
   channel.close()
 })
 
 test("late and malformed messages of other tabs are ignored", async () => {
-  const { server, tabs } = await signedIn(1)
+  const { server, tabs } = await openSignedInTabs(1)
   const channel = new BroadcastChannel(`watchword:${server.url}`)
   channel.postMessage({ kind: "signedOut", sid: "an old one", reason: "SESSION_ENDED" })
   channel.postMessage({ kind: "nonsense" })
@@ -153,13 +151,13 @@ test("late and malformed messages of other tabs are ignored", async () => {
   channel.postMessage({ kind: "token", accessToken: "another", left: 900_000, user: { id: "x" } })
   const seen = vi.fn()
   tabs[0]?.onChange(seen)
-  await until(() => seen.mock.calls.length > 0)
+  await waitUntil(() => seen.mock.calls.length > 0)
   expect(seen.mock.calls).toEqual([[{ status: "signedIn", user: { id: "x" } }]])
   channel.close()
 })
 
 test("clients of different servers share nothing", async () => {
-  const { tabs } = await signedIn(1)
+  const { tabs } = await openSignedInTabs(1)
   const elsewhere = await TestServer.start()
   const other = new Browser().tab(elsewhere.url)
   await other.login(bob)
@@ -169,16 +167,16 @@ test("clients of different servers share nothing", async () => {
 
 test("an ended session signs out all tabs with the reason", async () => {
   withLocks()
-  const { server, tabs } = await signedIn(3)
+  const { server, tabs } = await openSignedInTabs(3)
   server.endSessions()
   await tabs[0]?.refresh()
-  await until(() => tabs.every((tab) => tab.getSnapshot().status === "signedOut"))
+  await waitUntil(() => tabs.every((tab) => tab.getSnapshot().status === "signedOut"))
   expect(tabs[2]?.getSnapshot()).toMatchObject({ reason: "SESSION_ENDED" })
   expect(server.refreshes).toBe(1)
 })
 
 test("a closed client neither receives nor sends messages", async () => {
-  const { tabs } = await signedIn(2)
+  const { tabs } = await openSignedInTabs(2)
   tabs[1]?.close()
   await tabs[0]?.login(bob)
   await tabs[1]?.me()

@@ -5,23 +5,20 @@ import { createServer, type AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
-import { binary } from "./build.js"
+import { serverBinary } from "./build.js"
 
 export interface Watchword {
   url: string
-  /** Runs the command line on the server's data. */
-  run(...command: string[]): Promise<unknown>
-  /** Returns the text of each mail. */
-  mails(): Promise<string[]>
+  runCommand(...command: string[]): Promise<unknown>
+  readMails(): Promise<string[]>
   stop(): Promise<void>
 }
 
-/** Starts the server, with further flags. */
 export function startWatchword(...flags: string[]): Promise<Watchword> {
   return startWatchwordAt("127.0.0.1", ...flags)
 }
 
-/** Starts the server under a host name, because passkeys need one. */
+/** Passkeys need a host name. */
 export async function startWatchwordAt(host: string, ...flags: string[]): Promise<Watchword> {
   const dir = await mkdtemp(join(tmpdir(), "watchword-client-"))
   const mailbox = join(dir, "data", "mail")
@@ -39,7 +36,7 @@ export async function startWatchwordAt(host: string, ...flags: string[]): Promis
     join(dir, "data"),
     ...flags,
   ]
-  const server = spawn(await binary(), ["serve", ...all], {
+  const server = spawn(await serverBinary(), ["serve", ...all], {
     cwd: dir,
     env: { HOME: dir, PATH: process.env.PATH },
     stdio: ["ignore", "ignore", "pipe"],
@@ -56,11 +53,11 @@ export async function startWatchwordAt(host: string, ...flags: string[]): Promis
   }
   return {
     url,
-    async run(...command) {
+    async runCommand(...command) {
       const env = { HOME: dir, PATH: process.env.PATH }
-      return promisify(execFile)(await binary(), [...command, "--data-dir", join(dir, "data")], { cwd: dir, env })
+      return promisify(execFile)(await serverBinary(), [...command, "--data-dir", join(dir, "data")], { cwd: dir, env })
     },
-    async mails() {
+    async readMails() {
       const names = await readdir(mailbox).catch(() => [])
       const written = names.filter((name) => !name.startsWith(".")) // the others are still being written
       return Promise.all(written.map((name) => readFile(join(mailbox, name), "utf8")))

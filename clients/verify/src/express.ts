@@ -17,7 +17,7 @@ export type Middleware = (request: IncomingMessage, response: ServerResponse, ne
  */
 export function protect(verifier: Verifier): Guards<Middleware> {
   return guards((rule) => (request, response, next) => {
-    authorize(verifier, rule, authorizationOf(request)).then(({ identity, refusal }) => {
+    authorize(verifier, rule, authorizationHeaders(request)).then(({ identity, refusal }) => {
       if (refusal) return respond(response, refusal)
       stripHeaders(request)
       if (identity) (request as WithIdentity).identity = identity
@@ -33,8 +33,8 @@ export function identityOf(request: object): Identity {
   return identity
 }
 
-/** Returns all Authorization headers. The property `headers` of Node.js has only the first one. */
-export function authorizationOf(request: IncomingMessage): readonly string[] {
+/** The property `headers` of Node.js has only the first header of a name. */
+export function authorizationHeaders(request: IncomingMessage): readonly string[] {
   return request.headersDistinct.authorization ?? []
 }
 

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http"
-import { authorizationOf, identityOf, stripHeaders, type WithIdentity } from "./express.js"
+import { authorizationHeaders, identityOf, stripHeaders, type WithIdentity } from "./express.js"
 import { authorize, guards, type Guards } from "./guard.js"
 import type { Verifier } from "./verifier.js"
 
@@ -26,7 +26,7 @@ export type Hook = (request: Request, reply: Reply) => Promise<unknown>
  */
 export function protect(verifier: Verifier): Guards<Hook> {
   return guards((rule) => async (request, reply) => {
-    const { identity, refusal } = await authorize(verifier, rule, authorizationOf(request.raw))
+    const { identity, refusal } = await authorize(verifier, rule, authorizationHeaders(request.raw))
     if (refusal) return reply.code(refusal.status).headers(refusal.headers).send(refusal.body)
     stripHeaders(request.raw)
     if (identity) (request as WithIdentity<Request>).identity = identity

@@ -4,13 +4,13 @@
 // the feed is up to date.
 import { eventType, readEvent, type FeedEvent } from "./event.js"
 import { parseObject, StatusError, type Issuer, type Metadata } from "./issuer.js"
-import { hasValidSignature, parse } from "./jws.js"
+import { hasValidSignature, parseJws } from "./jws.js"
 import type { Keys } from "./keys.js"
 import type { Revocations } from "./revocations.js"
 import { monotonic, sleep } from "./sleep.js"
 
-const streamSilence = 7_000 // ms without a heartbeat or a new event; three heartbeats are then missing
-const streamTries = 3 // consecutive failures after which the feed is polled for streamRest
+const maxStreamSilence = 7_000 // ms without a heartbeat or a new event; three heartbeats are then missing
+const maxSilentStreams = 3 // streams in a row without a heartbeat; then the feed is polled
 const streamRest = 30_000
 const pollEvery = 2_000
 const firstPause = 100
@@ -32,16 +32,16 @@ export interface FeedOptions {
 
 export class Feed {
   // Events may arrive in any order, so the largest number does not prove that all smaller numbers have arrived. A
-  // heartbeat proves that. Therefore cursor becomes largest only after a heartbeat.
-  private largest = 0 // the largest number received
+  // heartbeat proves that, and sets cursor to largestNumber.
+  private largestNumber = 0 // of all events received
   private cursor = 0 // all events up to it were received; reading resumes after it
   private lastCleanup = monotonic()
-  private signer = "" // the `iss` that events must carry: the issuer in the metadata
+  private eventIssuer = "" // the issuer in the metadata
 
-  private failed = 0 // failed rounds in a row
-  private cut = 0 // streams in a row that were cut early
-  private silent = 0 // streams in a row without a heartbeat
-  private streamAt = -Infinity // the earliest time of the next stream
+  private failedRounds = 0 // in a row
+  private cutStreams = 0 // in a row
+  private silentStreams = 0 // in a row, without a heartbeat
+  private nextStreamAt = -Infinity
 
   constructor(private readonly options: FeedOptions) {}
 
@@ -55,35 +55,35 @@ export class Feed {
       let about: Metadata | undefined
       try {
         about = await this.options.issuer.metadata()
-        this.signer = about.issuer
+        this.eventIssuer = about.issuer
       } catch (error) {
         errors.push(error)
       }
-      if (about && (await this.tryStream(about, errors))) await this.pause(Math.min(this.cut, 3))
+      if (about && (await this.tryStream(about, errors))) await this.pauseAfterFailures(Math.min(this.cutStreams, 3))
       else if (about && (await this.tryPoll(about, errors))) await sleep(pollEvery, this.options.closed)
       else await this.fail(errors)
     }
   }
 
   private async tryStream({ stream }: Metadata, errors: unknown[]): Promise<boolean> {
-    if (!stream || monotonic() < this.streamAt) return false
+    if (!stream || monotonic() < this.nextStreamAt) return false
     const began = monotonic()
-    const { current, error } = await this.stream(stream)
-    if (!current) {
+    const { hadHeartbeat, error } = await this.readStream(stream)
+    if (!hadHeartbeat) {
       if (error) errors.push(error)
-      if (++this.silent >= streamTries) this.streamAt = monotonic() + streamRest
+      if (++this.silentStreams >= maxSilentStreams) this.nextStreamAt = monotonic() + streamRest
       return false
     }
-    this.cut = monotonic() - began > streamSilence ? 0 : this.cut + 1
-    this.failed = this.silent = 0
+    this.cutStreams = monotonic() - began > maxStreamSilence ? 0 : this.cutStreams + 1
+    this.failedRounds = this.silentStreams = 0
     return true
   }
 
   private async tryPoll({ feed }: Metadata, errors: unknown[]): Promise<boolean> {
     if (!feed) return false
     try {
-      await this.poll(feed)
-      this.failed = 0
+      await this.pollAllPages(feed)
+      this.failedRounds = 0
       return true
     } catch (error) {
       errors.push(error)
@@ -94,78 +94,75 @@ export class Feed {
   private async fail(errors: unknown[]): Promise<void> {
     const { issuer, closed, warn } = this.options
     if (errors.length > 0)
-      issuer.invalidate() // the endpoints may have moved
+      issuer.invalidateMetadata() // the endpoints may have moved
     else errors.push(new Error("the issuer's metadata names no revocation feed"))
-    if (this.failed === 0 && !closed.aborted) warn("can't read the revocation feed", errors.at(-1))
-    this.streamAt = -Infinity // polling failed too, so the next round tries the stream again
-    this.silent = 0
-    await this.pause(++this.failed)
+    if (this.failedRounds === 0 && !closed.aborted) warn("can't read the revocation feed", errors.at(-1))
+    this.nextStreamAt = -Infinity // polling failed too, so the next round tries the stream again
+    this.silentStreams = 0
+    await this.pauseAfterFailures(++this.failedRounds)
   }
 
-  /** Waits longer with each failure. The random part spreads verifiers that were disconnected together. */
-  private pause(times: number): Promise<void> {
-    const longest = Math.min(firstPause * 2 ** times, lastPause)
+  /** The wait grows with each failure. The random part spreads verifiers that were disconnected together. */
+  private pauseAfterFailures(failures: number): Promise<void> {
+    const longest = Math.min(firstPause * 2 ** failures, lastPause)
     return sleep(longest * (0.5 + Math.random() / 2), this.options.closed)
   }
 
-  /** Reads the stream until it ends. The result `current` reports whether a heartbeat arrived. */
-  private async stream(address: string): Promise<{ current: boolean; error?: unknown }> {
+  private async readStream(address: string): Promise<{ hadHeartbeat: boolean; error?: unknown }> {
     const silence = new AbortController()
     const end = (): void => silence.abort(new Error("the stream is silent"))
-    const restart = (): NodeJS.Timeout => setTimeout(end, streamSilence)
+    const restart = (): NodeJS.Timeout => setTimeout(end, maxStreamSilence)
     let timer = restart()
-    let newest = 0 // the largest number in this stream
-    let current = false
+    let newestNumber = 0
+    let hadHeartbeat = false
     try {
       const signal = AbortSignal.any([this.options.closed, silence.signal])
       const headers = { Accept: "text/event-stream", "Last-Event-ID": String(this.cursor) }
-      const response = await this.options.issuer.open(address, headers, signal)
+      const response = await this.options.issuer.fetchResponse(address, headers, signal)
       if (!/^text\/event-stream\b/i.test(response.headers.get("content-type") ?? "")) {
         await response.body?.cancel()
         throw new StatusError(`${address} responds without a stream`)
       }
       for await (const line of linesOf(response)) {
         if (!line.startsWith("data:")) continue // the other lines only repeat what the token contains
-        const event = await this.verify(line.slice("data:".length).trim())
-        this.take(event)
-        // A heartbeat restarts the timer, because the method take has checked that it is recent. Any other event may
-        // be replayed, so it restarts the timer only if its number is higher. If many sessions end at once, many such
+        const event = await this.verifyEvent(line.slice("data:".length).trim())
+        this.processEvent(event)
+        // A heartbeat restarts the timer, because processEvent has checked that it is recent. Any other event may be
+        // replayed, so it restarts the timer only if its number is higher. If many sessions end at once, many such
         // events precede the heartbeat, and the stream is not silent.
-        if (event.kind === "heartbeat") current = true
-        else if (event.number > newest) newest = event.number
+        if (event.kind === "heartbeat") hadHeartbeat = true
+        else if (event.number > newestNumber) newestNumber = event.number
         else continue
         clearTimeout(timer)
         timer = restart()
       }
-      return { current }
+      return { hadHeartbeat }
     } catch (error) {
-      return { current, error }
+      return { hadHeartbeat, error }
     } finally {
       clearTimeout(timer)
       silence.abort() // closes the connection after an event that can't be verified
     }
   }
 
-  /** Reads the feed page by page to its end. */
-  private async poll(feed: string): Promise<void> {
+  private async pollAllPages(feed: string): Promise<void> {
     const address = new URL(feed)
     for (let after: number | undefined = this.cursor; after !== undefined;) {
       address.searchParams.set("after", String(after))
-      const { body } = await this.options.issuer.get(address.href, maxPage)
-      const next = await this.takePage(parseObject(body, feed))
+      const { body } = await this.options.issuer.fetchDocument(address.href, maxPage)
+      const next = await this.processPage(parseObject(body, feed))
       if (next === after) throw new Error("the revocation feed names the same page as the next")
       after = next
     }
   }
 
   /**
-   * Processes the events of a page, and its heartbeat last. It returns the cursor of the next page, or undefined
-   * after the last page.
+   * The heartbeat comes last. Returns the cursor of the next page, or undefined after the last page.
    */
-  private async takePage(page: Record<string, unknown>): Promise<number | undefined> {
+  private async processPage(page: Record<string, unknown>): Promise<number | undefined> {
     let heartbeat: FeedEvent | undefined
     for (const token of Object.values((page.sets ?? {}) as object)) {
-      const event = await this.verify(String(token))
+      const event = await this.verifyEvent(String(token))
       if (event.kind === "heartbeat") heartbeat = event
       else this.record(event)
     }
@@ -174,18 +171,18 @@ export class Feed {
       throw new Error("the revocation feed does not name its next page")
     }
     if (!heartbeat) throw new Error("the revocation feed ends without a heartbeat")
-    this.take(heartbeat)
+    this.processEvent(heartbeat)
     return undefined
   }
 
-  /** Returns the event in a token. It reads the JWKS again if the token's key is unknown. */
-  private async verify(token: string): Promise<FeedEvent> {
+  /** Reads the JWKS again if the token's key is unknown. */
+  private async verifyEvent(token: string): Promise<FeedEvent> {
     const { keys, audience } = this.options
-    const parsed = parse(token, eventType)
+    const parsed = parseJws(token, eventType)
     if (parsed) {
-      const key = (await keys.current()).get(parsed.kid) ?? (await keys.reread()).get(parsed.kid)
+      const key = (await keys.currentKeys()).get(parsed.kid) ?? (await keys.rereadUnlessRecent()).get(parsed.kid)
       const isValid = key !== undefined && (await hasValidSignature(parsed, key))
-      const event = isValid ? readEvent(parsed.payload, this.signer, audience) : undefined
+      const event = isValid ? readEvent(parsed.payload, this.eventIssuer, audience) : undefined
       if (event) return event
     }
     throw new Error("the revocation feed has an event that is not valid")
@@ -193,22 +190,22 @@ export class Feed {
 
   private record(event: Exclude<FeedEvent, { kind: "heartbeat" }>): void {
     const { revocations } = this.options
-    this.largest = Math.max(this.largest, event.number)
+    this.largestNumber = Math.max(this.largestNumber, event.number)
     if (event.kind === "ended") revocations.endSession(event.session, monotonic())
-    if (event.kind === "changed") revocations.changeClaims(event.user, event.before, monotonic())
+    if (event.kind === "changed") revocations.recordRoleChange(event.user, event.before, monotonic())
   }
 
-  private take(event: FeedEvent): void {
+  private processEvent(event: FeedEvent): void {
     if (event.kind !== "heartbeat") return this.record(event)
     const { leeway, now, revocations } = this.options
     const late = now() / 1000 - event.issuedAt - leeway - 1 // in seconds; 1 less, because `iat` has no fractions
-    if (late * 1000 > streamSilence || -late > 2 * leeway + 1) {
+    if (late * 1000 > maxStreamSilence || -late > 2 * leeway + 1) {
       const time = new Date(event.issuedAt * 1000).toISOString()
       throw new Error(`the heartbeat of ${time} is replayed, or a clock is wrong`)
     }
-    if (event.head < this.cursor) this.largest = event.head // the store was restored from a backup: the feed restarted
-    this.cursor = this.largest
-    revocations.markCurrent(monotonic() - Math.max(late, 0) * 1000)
+    if (event.head < this.cursor) this.largestNumber = event.head // the store was restored from a backup
+    this.cursor = this.largestNumber
+    revocations.markComplete(monotonic() - Math.max(late, 0) * 1000)
     this.cleanUp()
   }
 
@@ -220,13 +217,13 @@ export class Feed {
     this.lastCleanup = now
     revocations.deleteExpired(now)
     if (revocations.takeOverflow()) {
-      this.largest = this.cursor = 0
+      this.largestNumber = this.cursor = 0
       throw new Error("more revocations than fit into memory: the feed is read from its beginning")
     }
   }
 }
 
-/** Yields the lines of a response. A line that is longer than any event ends the stream with an error. */
+/** A line that is longer than any event ends the stream with an error. */
 async function* linesOf(response: Response): AsyncGenerator<string> {
   const decoder = new TextDecoder()
   let rest = ""

@@ -27,15 +27,15 @@ export function protect(verifier: Verifier): Guards<Wrapper> {
   const wrap =
     <Rest extends unknown[]>(rule: Rule, handler: Handler<Rest>): Wrapped<Rest> =>
     async (request, ...rest) => {
-      const { identity, refusal } = await authorize(verifier, rule, authorizationOf(request))
+      const { identity, refusal } = await authorize(verifier, rule, authorizationHeaders(request))
       if (refusal) return responseOf(refusal)
       return handler(withoutIdentityHeaders(request), identity as Identity, ...rest)
     }
   return guards<Wrapper>((rule) => (handler) => wrap(rule, handler))
 }
 
-/** Returns the Authorization header. Two headers are joined by a comma, which is not valid in a token. */
-export function authorizationOf(request: Request): string[] {
+/** Two headers are joined by a comma, which is not valid in a token. */
+export function authorizationHeaders(request: Request): string[] {
   const value = request.headers.get("authorization")
   return value === null ? [] : value.split(",")
 }

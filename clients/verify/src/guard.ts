@@ -69,7 +69,9 @@ function refusalOf(verifier: Verifier, rule: Rule, identity: Identity): Refusal 
     return refuse(verifier, 403, "INSUFFICIENT_SCOPE", detail, 'error="insufficient_scope"')
   }
   const parameters: string[] = []
-  if (rule.acr && !reaches(identity.acr, rule.acr)) parameters.push(`acr_values="${quotable(rule.acr.join(" "))}"`)
+  if (rule.acr && !reachesLevel(identity.acr, rule.acr)) {
+    parameters.push(`acr_values="${dropUnquotable(rule.acr.join(" "))}"`)
+  }
   if (verifier.age(identity.authTime) > (rule.maxAge ?? Infinity)) parameters.push(`max_age="${rule.maxAge}"`)
   if (parameters.length === 0) return undefined
   const challenge = ['error="insufficient_user_authentication"', ...parameters].join(", ")
@@ -82,13 +84,13 @@ function refusalOf(verifier: Verifier, rule: Rule, identity: Identity): Refusal 
   )
 }
 
-/** The levels, lowest first: one proof, two proofs, a passkey that verified the user. */
-const ascending = ["aal1", "aal2", "phr"]
+/** One proof, two proofs, a passkey that verified the user. */
+const levelsAscending = ["aal1", "aal2", "phr"]
 
-/** Reports whether acr is one of the accepted levels, or a higher level than one of them. */
-function reaches(acr: string, accepted: readonly string[]): boolean {
-  const level = ascending.indexOf(acr)
-  return accepted.some((one) => one === acr || (ascending.includes(one) && level > ascending.indexOf(one)))
+/** Also accepts a higher level than one of the accepted ones. */
+function reachesLevel(acr: string, accepted: readonly string[]): boolean {
+  const level = levelsAscending.indexOf(acr)
+  return accepted.some((one) => one === acr || (levelsAscending.includes(one) && level > levelsAscending.indexOf(one)))
 }
 
 const titles: Record<number, string> = {
@@ -112,8 +114,8 @@ function refuse(verifier: Verifier, status: number, code: string, detail: string
   }
 }
 
-/** Removes the characters that a quoted header parameter can't contain. */
-function quotable(value: string): string {
+/** A quoted header parameter can't contain these characters. */
+function dropUnquotable(value: string): string {
   return value.replace(/[^ -~]|["\\]/g, "")
 }
 

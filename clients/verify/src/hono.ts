@@ -1,4 +1,4 @@
-import { authorizationOf, responseOf, withoutIdentityHeaders } from "./fetch.js"
+import { authorizationHeaders, responseOf, withoutIdentityHeaders } from "./fetch.js"
 import { authorize, guards, type Guards } from "./guard.js"
 import type { Identity } from "./identity.js"
 import type { Verifier } from "./verifier.js"
@@ -25,7 +25,7 @@ export type Middleware = (context: Context, next: () => Promise<void>) => Promis
  */
 export function protect(verifier: Verifier): Guards<Middleware> {
   return guards((rule) => async (context, next) => {
-    const { identity, refusal } = await authorize(verifier, rule, authorizationOf(context.req.raw))
+    const { identity, refusal } = await authorize(verifier, rule, authorizationHeaders(context.req.raw))
     if (refusal) return responseOf(refusal)
     context.req.raw = withoutIdentityHeaders(context.req.raw)
     if (identity) context.set("identity", identity)

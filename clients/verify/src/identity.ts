@@ -1,6 +1,6 @@
-import { members, seconds, text, texts } from "./json.js"
+import { parseMembers, parseSeconds, parseString, parseStrings } from "./json.js"
 
-const maxLife = 60 * 60 // seconds: the longest lifetime under any setting of the server
+const maxLifetime = 60 * 60 // seconds: no setting of the server allows more
 
 /** The user and session that a verified token names. It is immutable: requests with one token share it. */
 export class Identity {
@@ -60,26 +60,26 @@ export function isTimely(claims: Readonly<Record<string, unknown>>, now: number,
 
 /** Returns the identity in a signed payload, or undefined if a claim is missing or wrong. */
 export function readIdentity(payload: string, expected: Expected, now: number): Identity | undefined {
-  const raw = members(payload)
+  const raw = parseMembers(payload)
   if (!raw || !hasTypes(raw)) return undefined
   const claims = JSON.parse(payload) as Record<string, unknown>
   const audience = [claims.aud].flat()
   const life = (claims.exp as number) - (claims.iat as number)
-  const fits = claims.iss === expected.issuer && audience.includes(expected.audience) && life > 0 && life <= maxLife
+  const fits = claims.iss === expected.issuer && audience.includes(expected.audience) && life > 0 && life <= maxLifetime
   return fits && isTimely(claims, now, expected.leeway) ? new Identity(claims) : undefined
 }
 
 /** Reports whether all claims have the right types. Only `nbf` is optional (RFC 9068, section 2.2). */
 function hasTypes(raw: Map<string, string>): boolean {
-  const filled = (name: string): boolean => !!text(raw.get(name))
-  const dated = (name: string): boolean => seconds(raw.get(name)) !== undefined
+  const filled = (name: string): boolean => !!parseString(raw.get(name))
+  const dated = (name: string): boolean => parseSeconds(raw.get(name)) !== undefined
   return (
     ["iss", "sub", "sid", "jti"].every(filled) &&
     ["iat", "exp", "auth_time"].every(dated) &&
     (!raw.has("nbf") || dated("nbf")) &&
-    (text(raw.get("aud")) ?? texts(raw.get("aud"))) !== undefined &&
-    texts(raw.get("roles")) !== undefined &&
-    texts(raw.get("amr")) !== undefined &&
-    text(raw.get("acr")) !== undefined
+    (parseString(raw.get("aud")) ?? parseStrings(raw.get("aud"))) !== undefined &&
+    parseStrings(raw.get("roles")) !== undefined &&
+    parseStrings(raw.get("amr")) !== undefined &&
+    parseString(raw.get("acr")) !== undefined
   )
 }

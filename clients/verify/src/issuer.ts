@@ -41,7 +41,7 @@ export class Issuer {
     let failure: unknown
     for (const address of metadataUrls(this.isNamed && this.from ? this.from : this.name)) {
       try {
-        const metadata = await this.readMetadata(this.locate(address))
+        const metadata = await this.readMetadata(this.fetchUrl(address))
         this.cached = { metadata, at: monotonic() }
         return metadata
       } catch (error) {
@@ -52,13 +52,13 @@ export class Issuer {
     throw failure
   }
 
-  /** Discards the metadata after one of its endpoints failed, because the endpoint may have moved. */
-  invalidate(): void {
+  /** Callers use it after an endpoint failed, because the endpoint may have moved. */
+  invalidateMetadata(): void {
     this.cached = undefined
   }
 
   private async readMetadata(address: string): Promise<Metadata> {
-    const { body } = await this.get(address, maxMetadata)
+    const { body } = await this.fetchDocument(address, maxMetadata)
     const found = parseObject(body, address)
     const { issuer } = found
     if (typeof issuer !== "string" || (issuer !== this.name && !this.isNamed))
@@ -66,7 +66,8 @@ export class Issuer {
     checkIssuer(issuer)
     const endpoint = (name: string): string | undefined => {
       const value = found[name]
-      return typeof value === "string" && value !== "" ? this.locate(checked(value, issuer, address)) : undefined
+      if (typeof value !== "string" || value === "") return undefined
+      return this.fetchUrl(checkedEndpoint(value, issuer, address))
     }
     const jwks = endpoint("jwks_uri")
     if (!jwks) throw new Error(`${address} names no jwks_uri`)
@@ -74,15 +75,15 @@ export class Issuer {
     return { issuer, jwks, feed, stream }
   }
 
-  /** Returns the URL to fetch for an address. If `fetchFrom` is set, it replaces the scheme and host of the address. */
-  private locate(address: string): string {
+  /** If `fetchFrom` is set, it replaces the scheme and host of the address. */
+  private fetchUrl(address: string): string {
     if (!this.from) return address
     const { pathname, search } = new URL(address)
     return this.from + pathname + search
   }
 
-  /** Sends a GET without redirects. Aborting the signal ends the response. */
-  async open(address: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+  /** Follows no redirects. Aborting the signal ends the response. */
+  async fetchResponse(address: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
     const response = await this.send(address, { headers, redirect: "manual", signal })
     if (response.status === 200) return response
     await response.body?.cancel()
@@ -90,12 +91,12 @@ export class Issuer {
   }
 
   /** Fetches a document of at most limit bytes within 5 s. It fails for any status but 200. */
-  async get(address: string, limit: number): Promise<{ body: string; headers: Headers }> {
+  async fetchDocument(address: string, limit: number): Promise<{ body: string; headers: Headers }> {
     const timeout = new AbortController()
     const timer = setTimeout(() => timeout.abort(new Error(`${address} did not respond within 5 s`)), fetchTimeout)
     try {
       const signal = AbortSignal.any([this.closed, timeout.signal])
-      const response = await this.open(address, { Accept: "application/json" }, signal)
+      const response = await this.fetchResponse(address, { Accept: "application/json" }, signal)
       return { body: await readText(response, limit, address), headers: response.headers }
     } finally {
       clearTimeout(timer)
@@ -104,7 +105,7 @@ export class Issuer {
 }
 
 /** Rejects an endpoint whose responses could be forged on the network. */
-function checked(endpoint: string, issuer: string, address: string): string {
+function checkedEndpoint(endpoint: string, issuer: string, address: string): string {
   const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined
   const isLocal = url?.protocol === "http:" && isLoopback(url.hostname) && issuer.startsWith("http:")
   if (!url || url.username !== "" || (url.protocol !== "https:" && !isLocal)) {
@@ -124,7 +125,6 @@ async function readText(response: Response, limit: number, address: string): Pro
   return Buffer.concat(chunks).toString("utf8")
 }
 
-/** Returns the JSON object in a response. */
 export function parseObject(body: string, address: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(body)
@@ -163,8 +163,7 @@ export function isIssuerName(name: string): boolean {
   return /^[ -~]{1,128}$/.test(name) && name.trim() === name && !/["\\]/.test(name)
 }
 
-/** Reports whether address has only a scheme and a host. */
-export function isOrigin(address: string): boolean {
+export function hasOnlySchemeAndHost(address: string): boolean {
   return /^https?:\/\//.test(address) && URL.canParse(address) && new URL(address).origin === address
 }
 

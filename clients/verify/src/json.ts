@@ -3,20 +3,20 @@
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
-/** Returns the members of a JSON object with their raw values, or undefined. Duplicate names are rejected. */
-export function members(json: string): Map<string, string> | undefined {
+/** Returns the raw values, or undefined. Rejects duplicate names. */
+export function parseMembers(json: string): Map<string, string> | undefined {
   if (!isObject(json)) return undefined
   const found = new Map<string, string>()
-  let i = blanks(json, blanks(json, 0) + 1)
+  let i = skipBlanks(json, skipBlanks(json, 0) + 1)
   while (json[i] !== "}") {
     const nameEnd = valueEnd(json, i)
     const name = JSON.parse(json.slice(i, nameEnd)) as string
     if (found.has(name)) return undefined
-    const start = blanks(json, blanks(json, nameEnd) + 1) // after the colon
+    const start = skipBlanks(json, skipBlanks(json, nameEnd) + 1)
     const end = valueEnd(json, start)
     found.set(name, json.slice(start, end))
-    i = blanks(json, end)
-    if (json[i] === ",") i = blanks(json, i + 1)
+    i = skipBlanks(json, end)
+    if (json[i] === ",") i = skipBlanks(json, i + 1)
   }
   return found
 }
@@ -34,7 +34,7 @@ function isObject(json: string): boolean {
   }
 }
 
-function blanks(json: string, i: number): number {
+function skipBlanks(json: string, i: number): number {
   while (" \t\n\r".includes(json[i] ?? "x")) i++
   return i
 }
@@ -61,26 +61,26 @@ function stringEnd(json: string, i: number): number {
   return i
 }
 
-/** Returns a JSON string, or undefined for any other value. */
-export function text(raw: string | undefined): string | undefined {
+/** Returns undefined for any other value. */
+export function parseString(raw: string | undefined): string | undefined {
   return raw?.startsWith('"') ? (JSON.parse(raw) as string) : undefined
 }
 
-/** Returns an array of strings, or undefined for any other value. */
-export function texts(raw: string | undefined): string[] | undefined {
+/** Returns undefined for any other value. */
+export function parseStrings(raw: string | undefined): string[] | undefined {
   if (!raw?.startsWith("[")) return undefined
   const values = JSON.parse(raw) as unknown[]
   return values.every((value) => typeof value === "string") ? values : undefined
 }
 
 /** Returns a whole number of seconds above zero with at most 12 digits, or undefined. */
-export function seconds(raw: string | undefined): number | undefined {
+export function parseSeconds(raw: string | undefined): number | undefined {
   return raw !== undefined && /^[1-9][0-9]{0,11}$/.test(raw) ? Number(raw) : undefined
 }
 
 /** Decodes base64url. It accepts only the canonical encoding of valid UTF-8. */
 export function decodeText(segment: string): string | undefined {
-  const bytes = decode(segment)
+  const bytes = decodeBase64url(segment)
   try {
     return bytes && utf8.decode(bytes)
   } catch {
@@ -88,8 +88,8 @@ export function decodeText(segment: string): string | undefined {
   }
 }
 
-/** Decodes canonical, unpadded base64url (RFC 7515, section 2). Returns undefined for empty text. */
-export function decode(segment: string): Buffer | undefined {
+/** Accepts only the canonical, unpadded form (RFC 7515, section 2). Returns undefined for empty text. */
+export function decodeBase64url(segment: string): Buffer | undefined {
   const bytes = Buffer.from(segment, "base64url")
   return bytes.length > 0 && bytes.toString("base64url") === segment ? bytes : undefined
 }

@@ -1,11 +1,11 @@
 import { compactVerify } from "jose"
-import { decode, decodeText, members, text } from "./json.js"
+import { decodeBase64url, decodeText, parseMembers, parseString } from "./json.js"
 import type { Key } from "./keys.js"
 
 const maxToken = 8192 // bytes
 
 /** A compact JWS (RFC 7515, section 7.1) whose signature is not verified yet. */
-export interface Parsed {
+export interface ParsedJws {
   token: string
   kid: string
   alg: string
@@ -13,23 +13,23 @@ export interface Parsed {
 }
 
 /**
- * Parses a token. The header must have exactly `alg`, `kid` and `typ`, so tokens with `crit`,
- * `jwk`, `jku` or `x5u` are rejected. Returns undefined if the format is wrong.
+ * The header must have exactly `alg`, `kid` and `typ`, so tokens with `crit`, `jwk`, `jku` or `x5u` are rejected.
+ * Returns undefined if the format is wrong.
  */
-export function parse(token: string, typ: string): Parsed | undefined {
+export function parseJws(token: string, typ: string): ParsedJws | undefined {
   const parts = token.split(".")
   if (token.length > maxToken || parts.length !== 3) return undefined
   const [head = "", body = "", signature = ""] = parts
-  const header = members(decodeText(head) ?? "")
+  const header = parseMembers(decodeText(head) ?? "")
   const payload = decodeText(body)
-  if (!header || payload === undefined || !decode(signature) || header.size !== 3) return undefined
-  const [alg, kid, type] = [text(header.get("alg")), text(header.get("kid")), text(header.get("typ"))]
+  if (!header || payload === undefined || !decodeBase64url(signature) || header.size !== 3) return undefined
+  const [alg, kid, type] = ["alg", "kid", "typ"].map((name) => parseString(header.get(name)))
   if (!alg || !kid || type?.toLowerCase().replace(/^application\//, "") !== typ) return undefined
   return { token, kid, alg, payload }
 }
 
-/** Reports whether the signature is valid. The key determines the algorithm, never the token. */
-export async function hasValidSignature(parsed: Parsed, key: Key): Promise<boolean> {
+/** The key determines the algorithm, never the token. */
+export async function hasValidSignature(parsed: ParsedJws, key: Key): Promise<boolean> {
   if (parsed.alg !== key.alg) return false
   try {
     await compactVerify(parsed.token, key.key, { algorithms: [key.alg] })

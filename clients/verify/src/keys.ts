@@ -41,7 +41,7 @@ export class Keys {
 
   private reading: Promise<void> | undefined
   private failure: unknown
-  private allowedAt = -Infinity // the earliest time of the next read
+  private nextReadAllowedAt = -Infinity
   private backoff = 0
   private lastSuccess = monotonic()
   private timer: NodeJS.Timeout | undefined
@@ -60,20 +60,20 @@ export class Keys {
     closed.addEventListener("abort", () => clearTimeout(this.timer))
   }
 
-  /** Returns the keys. It waits only until the first JWKS has been read. */
-  current(): KeySet | Promise<KeySet> {
-    return this.set ?? this.reread()
+  /** Waits only until the first JWKS has been read. */
+  currentKeys(): KeySet | Promise<KeySet> {
+    return this.set ?? this.rereadUnlessRecent()
   }
 
-  /** Reads the keys again, unless the last read is recent, and returns them. It throws if the last read failed. */
-  async reread(): Promise<KeySet> {
-    if (!this.shared && monotonic() >= this.allowedAt) await this.read()
+  /** Throws if the last read failed. */
+  async rereadUnlessRecent(): Promise<KeySet> {
+    if (!this.shared && monotonic() >= this.nextReadAllowedAt) await this.readShared()
     if (this.failure !== undefined || !this.set) throw unavailable(this.failure)
     return this.set
   }
 
-  /** Reads the JWKS once for all callers, and schedules the next read. It never rejects. */
-  private read(): Promise<void> {
+  /** Concurrent callers share one read, which schedules the next one. It never rejects. */
+  private readShared(): Promise<void> {
     clearTimeout(this.timer)
     this.reading ??= this.readOnce().finally(() => (this.reading = undefined))
     return this.reading
@@ -83,28 +83,28 @@ export class Keys {
     const began = monotonic()
     let next: number
     try {
-      const freshness = await this.fetch()
+      const freshness = await this.fetchKeys()
       ;[this.failure, this.backoff, this.lastSuccess] = [undefined, 0, monotonic()]
-      this.allowedAt = began + rereadInterval
+      this.nextReadAllowedAt = began + rereadInterval
       next = began + (freshness * 3) / 4
     } catch (error) {
       this.failure = error
       if (monotonic() - this.lastSuccess > maxOutage) this.set = undefined
       this.backoff = Math.min(Math.max(2 * this.backoff, firstBackoff), lastBackoff)
-      next = this.allowedAt = monotonic() + this.backoff
+      next = this.nextReadAllowedAt = monotonic() + this.backoff
       const message = "can't read the issuer's keys; the last keys stay in use for up to 24 h"
       if (!this.closed.aborted) this.warn(message, error)
     }
     if (this.closed.aborted) return
-    this.timer = setTimeout(() => void this.read(), next - monotonic())
+    this.timer = setTimeout(() => void this.readShared(), next - monotonic())
     this.timer.unref()
   }
 
-  /** Fetches the JWKS and replaces the keys. A key that is missing from a valid JWKS was retired. */
-  private async fetch(): Promise<number> {
+  /** A key that is missing from a valid JWKS was retired. */
+  private async fetchKeys(): Promise<number> {
     const { jwks } = await this.issuer.metadata()
-    const { body, headers } = await this.issuer.get(jwks, maxJwks).catch((error: unknown) => {
-      this.issuer.invalidate()
+    const { body, headers } = await this.issuer.fetchDocument(jwks, maxJwks).catch((error: unknown) => {
+      this.issuer.invalidateMetadata()
       throw error
     })
     if (!this.set || body !== this.document) {
@@ -112,7 +112,7 @@ export class Keys {
       if (found.size === 0) throw new Error(`${jwks} has no usable key; for an issuer with HS256, set signingSecret`)
       ;[this.set, this.document] = [found, body]
     }
-    return freshness(headers.get("cache-control") ?? "")
+    return cacheLifetime(headers.get("cache-control") ?? "")
   }
 }
 
@@ -151,8 +151,8 @@ function algorithmOf({ kty, crv, alg, d, n }: JWK): string | undefined {
   return d === undefined && alg === found ? found : undefined
 }
 
-/** Returns how long a response may be used (RFC 9111, section 5.2.2.1), in ms. */
-function freshness(cacheControl: string): number {
+/** In ms, from Cache-Control (RFC 9111, section 5.2.2.1). */
+function cacheLifetime(cacheControl: string): number {
   if (/\bno-(store|cache)\b/i.test(cacheControl)) return minFreshness
   const seconds = /\bmax-age="?(\d{1,9})\b/i.exec(cacheControl)?.[1]
   const fresh = seconds === undefined ? defaultFreshness : Number(seconds) * 1000

@@ -12,36 +12,39 @@ const maxRevocations = 500_000
 
 /** The contents of the feed: ended sessions, and users whose older tokens are out of date. */
 export class Revocations {
-  private readonly sessions = new Map<string, number>() // sid → when the event arrived
-  private readonly users = new Map<string, { before: number; received: number }>() // by sub
+  private readonly endedSessions = new Map<string, number>() // by sid: when the event arrived
+  private readonly roleChanges = new Map<string, { before: number; received: number }>() // by sub
   private currentAt = -Infinity
   private overflow = false
 
   constructor(private readonly limit = maxRevocations) {}
 
   endSession(session: string, now: number): void {
-    if (!this.sessions.has(session) && this.hasRoom()) this.sessions.set(session, now)
+    if (!this.endedSessions.has(session) && this.hasRoom()) this.endedSessions.set(session, now)
   }
 
   /** Marks the user's tokens that were issued before a Unix time in seconds as out of date. */
-  changeClaims(user: string, before: number, now: number): void {
-    const known = this.users.get(user)
-    if (before > (known?.before ?? 0) && (known || this.hasRoom())) this.users.set(user, { before, received: now })
+  recordRoleChange(user: string, before: number, now: number): void {
+    const known = this.roleChanges.get(user)
+    if (before > (known?.before ?? 0) && (known || this.hasRoom())) {
+      this.roleChanges.set(user, { before, received: now })
+    }
   }
 
   private hasRoom(): boolean {
-    if (this.sessions.size + this.users.size < this.limit) return true
+    if (this.endedSessions.size + this.roleChanges.size < this.limit) return true
     this.overflow = true
     return false
   }
 
   deleteExpired(now: number): void {
-    for (const [session, received] of this.sessions) if (now - received > retention) this.sessions.delete(session)
-    for (const [user, { received }] of this.users) if (now - received > retention) this.users.delete(user)
+    for (const [session, received] of this.endedSessions) {
+      if (now - received > retention) this.endedSessions.delete(session)
+    }
+    for (const [user, { received }] of this.roleChanges) if (now - received > retention) this.roleChanges.delete(user)
   }
 
-  /** Records that all revocations up to now have been received. */
-  markCurrent(now: number): void {
+  markComplete(now: number): void {
     if (!this.overflow) this.currentAt = Math.max(this.currentAt, now)
   }
 
@@ -50,18 +53,17 @@ export class Revocations {
    * room. It reports true once per overflow.
    */
   takeOverflow(): boolean {
-    if (!this.overflow || this.sessions.size + this.users.size >= this.limit) return false
+    if (!this.overflow || this.endedSessions.size + this.roleChanges.size >= this.limit) return false
     this.overflow = false
     return true
   }
 
-  /** Returns for how many ms the revocations may have been incomplete. */
-  age(now: number): number {
+  timeSinceComplete(now: number): number {
     return now - this.currentAt
   }
 
   check(identity: Identity): void {
-    if (this.sessions.has(identity.sessionId)) throw new TokenError("SESSION_ENDED")
-    if (identity.issuedAt < (this.users.get(identity.subject)?.before ?? 0)) throw new TokenError("TOKEN_EXPIRED")
+    if (this.endedSessions.has(identity.sessionId)) throw new TokenError("SESSION_ENDED")
+    if (identity.issuedAt < (this.roleChanges.get(identity.subject)?.before ?? 0)) throw new TokenError("TOKEN_EXPIRED")
   }
 }

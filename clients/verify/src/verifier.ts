@@ -1,8 +1,8 @@
 import { TokenError, unavailable } from "./error.js"
 import { Feed } from "./feed.js"
 import { isTimely, readIdentity, type Expected, type Identity } from "./identity.js"
-import { checkIssuer, isIssuerName, isOrigin, Issuer } from "./issuer.js"
-import { hasValidSignature, parse } from "./jws.js"
+import { checkIssuer, isIssuerName, hasOnlySchemeAndHost, Issuer } from "./issuer.js"
+import { hasValidSignature, parseJws } from "./jws.js"
 import { Keys, type KeySet } from "./keys.js"
 import { Revocations } from "./revocations.js"
 import { monotonic, sleep } from "./sleep.js"
@@ -88,9 +88,9 @@ export class Verifier {
    */
   async verify(token: string): Promise<Identity> {
     this.start()
-    const current = this.keys.current()
+    const current = this.keys.currentKeys()
     const set = current instanceof Promise ? await current : current
-    const identity = this.cached(token, set) ?? (await this.check(token, set))
+    const identity = this.cachedIdentity(token, set) ?? (await this.verifyUncached(token, set))
     // A session can end at any time, so this check also runs for cached tokens.
     if (this.isStale()) throw new TokenError("TRY_LATER", new Error("the revocation feed is silent"))
     this.revocations.check(identity)
@@ -106,7 +106,7 @@ export class Verifier {
     this.start()
     const end = monotonic() + timeout
     for (;;) {
-      const failure = await Promise.resolve(this.keys.current()).then(
+      const failure = await Promise.resolve(this.keys.currentKeys()).then(
         () => undefined,
         (error: unknown) => error,
       )
@@ -136,37 +136,36 @@ export class Verifier {
 
   private isStale(): boolean {
     const { onStale = "open", staleAfter = 10 } = this.options
-    return onStale === "closed" && this.revocations.age(monotonic()) > staleAfter * 1000
+    return onStale === "closed" && this.revocations.timeSinceComplete(monotonic()) > staleAfter * 1000
   }
 
-  /** Returns the identity of a token that was verified with these keys, if its times still allow its use. */
-  private cached(token: string, set: KeySet): Identity | undefined {
+  /** Returns undefined if the token was verified with other keys, or its times no longer allow its use. */
+  private cachedIdentity(token: string, set: KeySet): Identity | undefined {
     const entry = this.cache.get(token)
     const now = this.now() / 1000
     const isValid = entry?.set === set && entry.identity.expiresAt > now
     return isValid && isTimely(entry.identity.claims, now, this.expected.leeway) ? entry.identity : undefined
   }
 
-  /** Verifies a token that is not in the cache: format, key, signature, claims. */
-  private async check(token: string, set: KeySet): Promise<Identity> {
-    const parsed = parse(token, tokenType)
+  /** Checks format, key, signature and claims. */
+  private async verifyUncached(token: string, set: KeySet): Promise<Identity> {
+    const parsed = parseJws(token, tokenType)
     if (!parsed) throw new TokenError("TOKEN_INVALID")
-    if (!set.has(parsed.kid)) set = await this.keys.reread()
+    if (!set.has(parsed.kid)) set = await this.keys.rereadUnlessRecent()
     const key = set.get(parsed.kid)
     if (!key || !(await hasValidSignature(parsed, key))) throw new TokenError("TOKEN_INVALID")
     const now = this.now() / 1000
     const identity = readIdentity(parsed.payload, this.expected, now)
     if (!identity) throw new TokenError("TOKEN_INVALID")
     if (identity.expiresAt <= now) throw new TokenError("TOKEN_EXPIRED")
-    this.store(token, set, identity)
+    this.cacheIdentity(token, set, identity)
     return identity
   }
 
   /**
-   * Caches a valid token. In a full cache, it replaces the oldest token. Forged tokens are not cached, so they can't
-   * evict valid ones.
+   * In a full cache, the oldest token is replaced. Forged tokens are not cached, so they can't evict valid ones.
    */
-  private store(token: string, set: KeySet, identity: Identity): void {
+  private cacheIdentity(token: string, set: KeySet, identity: Identity): void {
     const { cacheSize = 8192 } = this.options
     this.cache.delete(token)
     if (this.cache.size >= cacheSize) this.cache.delete(this.cache.keys().next().value ?? "")
@@ -187,7 +186,7 @@ function checkOptions({ leeway = 5, onStale = "open", staleAfter = 10, ...option
   if (!(Number.isInteger(cacheSize) && cacheSize >= 0 && cacheSize <= 1 << 20)) {
     throw new RangeError(`cacheSize is ${cacheSize}: write 0 to ${1 << 20}`)
   }
-  if (fetchFrom !== undefined && !isOrigin(fetchFrom)) {
+  if (fetchFrom !== undefined && !hasOnlySchemeAndHost(fetchFrom)) {
     throw new TypeError("fetchFrom is not an origin: write scheme and host, such as http://watchword:8080")
   }
   if (/[^ -~]|["\\]/.test(realm)) throw new TypeError("realm: write printable ASCII without quotes and backslashes")

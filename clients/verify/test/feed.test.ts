@@ -2,7 +2,7 @@
 import { expect, test } from "vitest"
 import { Revocations } from "../src/revocations.js"
 import { Identity, type VerifierOptions } from "../src/index.js"
-import { advance, codeOf, FakeIssuer, newKey, nowSeconds, settle, signText, useFakeClock } from "./issuer.js"
+import { advance, rejection, FakeIssuer, newKey, nowSeconds, settle, signText, useFakeClock } from "./issuer.js"
 
 const key = await newKey()
 
@@ -10,8 +10,8 @@ async function followed(options: VerifierOptions = {}) {
   useFakeClock()
   const issuer = new FakeIssuer(key)
   const verifier = issuer.verifier(options)
-  await codeOf(verifier, await issuer.token({ sid: "first" }))
-  return { issuer, verifier, code: async (sid: string) => codeOf(verifier, await issuer.token({ sid })) }
+  await rejection(verifier, await issuer.token({ sid: "first" }))
+  return { issuer, verifier, code: async (sid: string) => rejection(verifier, await issuer.token({ sid })) }
 }
 
 test("repeated and reordered events are processed, and only a heartbeat moves the cursor", async () => {
@@ -44,9 +44,9 @@ test("a role change rejects older tokens only", async () => {
   await advance(1_000)
   ;(await issuer.stream(1)).send(await issuer.claimsChange(1, "ada"))
   await settle()
-  expect(await codeOf(verifier, old)).toBe("TOKEN_EXPIRED")
-  expect(await codeOf(verifier, await issuer.token())).toBe("")
-  expect(await codeOf(verifier, await issuer.token({ sub: "bob", iat: nowSeconds() - 1 }))).toBe("")
+  expect(await rejection(verifier, old)).toBe("TOKEN_EXPIRED")
+  expect(await rejection(verifier, await issuer.token())).toBe("")
+  expect(await rejection(verifier, await issuer.token({ sub: "bob", iat: nowSeconds() - 1 }))).toBe("")
 })
 
 test("an event of an unknown kind is skipped", async () => {
@@ -90,9 +90,9 @@ test.each<[string, (issuer: FakeIssuer) => Promise<string> | string]>([
 
 test("an event is rejected as an access token", async () => {
   const { issuer, verifier } = await followed()
-  expect(await codeOf(verifier, await issuer.sessionEnd(1, "s1"))).toBe("TOKEN_INVALID")
+  expect(await rejection(verifier, await issuer.sessionEnd(1, "s1"))).toBe("TOKEN_INVALID")
   const renamed = await signText(key, { typ: "secevent+jwt" }, JSON.stringify(issuer.claims()))
-  expect(await codeOf(verifier, renamed)).toBe("TOKEN_INVALID")
+  expect(await rejection(verifier, renamed)).toBe("TOKEN_INVALID")
 })
 
 test("with onStale closed, tokens are rejected until a heartbeat arrives and after the feed falls silent", async () => {
@@ -175,10 +175,10 @@ test("while there is no stream, the feed is polled page by page", async () => {
   issuer.page = (after) => ({ sets: ready[after] ?? [], more: after === "0", next: 1 })
   ready = { "0": await pages["0"]!(), "1": await pages["1"]!() }
   const verifier = issuer.verifier({ onStale: "closed" })
-  await codeOf(verifier, await issuer.token())
+  await rejection(verifier, await issuer.token())
   await advance(500)
   expect(issuer.polls.slice(0, 2)).toEqual(["0", "1"])
-  const code = async (sid: string): Promise<string> => codeOf(verifier, await issuer.token({ sid }))
+  const code = async (sid: string): Promise<string> => rejection(verifier, await issuer.token({ sid }))
   expect([await code("s1"), await code("s2"), await code("s3")]).toEqual(["SESSION_ENDED", "SESSION_ENDED", ""])
   ready = { "2": [await issuer.sessionEnd(3, "s3"), await issuer.heartbeat(3)] }
   await advance(2_500)
@@ -194,7 +194,7 @@ test("a page without a heartbeat, or that names itself as the next, is an error"
     issuer.page = () => page
     const warnings: string[] = []
     const verifier = issuer.verifier({ onStale: "closed", warn: (_, error) => void warnings.push(String(error)) })
-    await codeOf(verifier, await issuer.token())
+    await rejection(verifier, await issuer.token())
     await advance(500)
     expect(warnings.join()).toMatch(/heartbeat|next page|same page/)
   }
@@ -215,10 +215,10 @@ test("revocations are bounded, and an overflow makes the feed count as silent", 
   const ofSession = (sid: string): Identity => new Identity({ sid, sub: "ada", iat: 1 })
   revocations.endSession("a", 0)
   revocations.endSession("b", 0)
-  revocations.markCurrent(1)
+  revocations.markComplete(1)
   revocations.endSession("c", 2)
-  revocations.markCurrent(3)
-  expect(revocations.age(4)).toBe(3) // the revocations were complete only at time 1
+  revocations.markComplete(3)
+  expect(revocations.timeSinceComplete(4)).toBe(3) // the revocations were complete only at time 1
   expect(() => revocations.check(ofSession("a"))).toThrow("ended")
   expect(revocations.takeOverflow()).toBe(false)
   revocations.deleteExpired(65 * 60_000 + 1)

@@ -27,7 +27,7 @@ export function signText(key: SigningKey, header: Json, payload: string): Promis
     .sign(key.privateKey)
 }
 
-/** One open response to a request for the stream. */
+/** A response that stays open. */
 export class Stream {
   private controller!: ReadableStreamDefaultController<Uint8Array>
   readonly body = new ReadableStream<Uint8Array>({ start: (controller) => void (this.controller = controller) })
@@ -170,7 +170,7 @@ export class FakeIssuer {
     return this.event("ssf/event-type/verification", { state: String(head) }, { sub_id: subject })
   }
 
-  /** Waits for the stream that the verifier opens as its n-th (from 1). */
+  /** `n` counts the streams that the verifier opens, from 1. */
   async stream(n: number): Promise<Stream> {
     for (let waited = 0; waited < 60_000; waited += 50) {
       await settle()
@@ -218,8 +218,8 @@ export async function advance(ms: number, step = 250): Promise<void> {
   }
 }
 
-/** Returns the code with which a verifier rejects a token, or "". */
-export async function codeOf(verifier: Verifier, token: string): Promise<string> {
+/** The error code, or "". */
+export async function rejection(verifier: Verifier, token: string): Promise<string> {
   try {
     await verifier.verify(token)
     return ""

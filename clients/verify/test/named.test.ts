@@ -1,7 +1,7 @@
 // A server with HS256 whose access tokens have an `iss` that is not its URL (its setting issuer).
 import { expect, test } from "vitest"
 import { Verifier, type VerifierOptions } from "../src/index.js"
-import { codeOf, FakeIssuer, settle, useFakeClock, type SigningKey } from "./issuer.js"
+import { rejection, FakeIssuer, settle, useFakeClock, type SigningKey } from "./issuer.js"
 
 const secret = "a secret that resource servers share"
 const key: SigningKey = { alg: "HS256", kid: "shared", privateKey: Buffer.from(secret), jwk: {} }
@@ -14,9 +14,9 @@ test("a named issuer's tokens are verified, and its feed is that of the metadata
   const options = { signingSecret: secret, fetchFrom: from, audience: issuer.url }
   const verifier = issuer.verifierOf("your-app", options)
   expect(verifier.realm).toBe("your-app")
-  const code = async (sid: string) => codeOf(verifier, await issuer.token({ iss: "your-app", sid }))
+  const code = async (sid: string) => rejection(verifier, await issuer.token({ iss: "your-app", sid }))
   expect(await code("s1")).toBe("")
-  expect(await codeOf(verifier, await issuer.token())).toBe("TOKEN_INVALID") // its `iss` is the URL instead of the name
+  expect(await rejection(verifier, await issuer.token())).toBe("TOKEN_INVALID") // its `iss` is the URL
   const stream = await issuer.stream(1)
   stream.send(
     await issuer.sessionEnd(1, "s1"),
@@ -47,5 +47,5 @@ test.each<[string, VerifierOptions, boolean]>([
 test("an issuer with public keys must be the issuer of its metadata", async () => {
   const issuer = new FakeIssuer(key)
   const verifier = issuer.verifierOf("https://other.example.com", { fetchFrom: from, audience: issuer.url })
-  expect(await codeOf(verifier, await issuer.token())).toBe("TRY_LATER")
+  expect(await rejection(verifier, await issuer.token())).toBe("TRY_LATER")
 })

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest"
 import { Verifier } from "../src/index.js"
-import { codeOf } from "./issuer.js"
+import { rejection } from "./issuer.js"
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL("../../..", import.meta.url))
@@ -91,7 +91,7 @@ test("a token of the server is verified, and a session that ends is rejected", a
   const identity = await verifier.verify(token)
   expect(identity).toMatchObject({ roles: [], acr: "aal1", amr: ["pwd"] })
   await post("/api/auth/logout", {}, token)
-  await expect.poll(() => codeOf(verifier, token), { interval: 5, timeout: 5_000 }).toBe("SESSION_ENDED")
+  await expect.poll(() => rejection(verifier, token), { interval: 5, timeout: 5_000 }).toBe("SESSION_ENDED")
 }, 30_000)
 
 test("a role that an operator sets makes older tokens expire", async () => {
@@ -104,7 +104,7 @@ test("a role that an operator sets makes older tokens expire", async () => {
     cwd: dir,
     env: { HOME: dir },
   })
-  await expect.poll(() => codeOf(verifier, token), { interval: 20, timeout: 5_000 }).toBe("TOKEN_EXPIRED")
+  await expect.poll(() => rejection(verifier, token), { interval: 20, timeout: 5_000 }).toBe("TOKEN_EXPIRED")
 }, 30_000)
 
 // SOAK_ROUNDS=1000 npx vitest run test/real.test.ts prints the figure of docs/revocation.md.
@@ -117,7 +117,7 @@ test("every ended session is rejected, and the delay is printed", async () => {
     await verifier.verify(token)
     await post("/api/auth/logout", {}, token)
     const ended = performance.now()
-    while ((await codeOf(verifier, token)) === "") await new Promise((resolve) => setImmediate(resolve))
+    while ((await rejection(verifier, token)) === "") await new Promise((resolve) => setImmediate(resolve))
     delays.push(performance.now() - ended)
   }
   delays.sort((a, b) => a - b)
