@@ -54,9 +54,8 @@ type Accounts struct {
 
 // Open opens the store, applies migrations, starts the engine's background tasks and returns the handler.
 //
-// The argument place is a directory, which contains a SQLite database, or a URL
-// postgres://user:password@host/database. With a URL, the options must contain the master key and the mailer, because
-// no directory exists for them.
+// place is a directory, which contains a SQLite database, or a URL postgres://user:password@host/database. With a
+// URL, the options must contain the master key and the mailer, because no directory exists for them.
 //
 // The background tasks (mail, sweeping, keys, the revocation feed) end with ctx or with Close. Open returns an error
 // if an option is missing or unusable, or if the store is unavailable.
