@@ -103,9 +103,9 @@ func optionSettings(t *testing.T) map[string]string {
 	for _, decl := range parseFile(t, "cmd/watchword/wire.go").Decls {
 		if fn, ok := decl.(*ast.FuncDecl); ok {
 			switch fn.Name.Name {
-			case "engine":
+			case "engineOptions":
 				visit("", fn.Body)
-			case "limits":
+			case "engineLimits":
 				visit(".Limits", fn.Body)
 			}
 		}

@@ -19,21 +19,20 @@ import (
 
 var pathID = regexp.MustCompile(`\{\w+\}`)
 
-// calledOperations forwards requests and records their operations.
-type calledOperations struct {
+type operationRecorder struct {
 	mu  sync.Mutex
 	all []string
 }
 
-func (c *calledOperations) RoundTrip(r *http.Request) (*http.Response, error) {
+func (c *operationRecorder) RoundTrip(r *http.Request) (*http.Response, error) {
 	c.mu.Lock()
 	c.all = append(c.all, r.Method+" "+r.URL.Path)
 	c.mu.Unlock()
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// The test calls the built program on both stores with the Go client. The calls must cover every operation of the
-// OpenAPI document. The test therefore fails if a new route has no method in the client.
+// The calls must cover every operation of the OpenAPI document. The test therefore fails if a new route has no method
+// in the Go client.
 func TestAdminClientCallsEveryOperation(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {
@@ -42,7 +41,7 @@ func TestAdminClientCallsEveryOperation(t *testing.T) {
 		if err := s.start(dir, []string{"HOME=" + dir}, append(arguments, "--limits=off")); err != nil {
 			t.Fatal(err)
 		}
-		called := &calledOperations{}
+		called := &operationRecorder{}
 		admin, err := client.New(client.Options{URL: s.url(), Key: signInAdmin(t, s, dir, arguments),
 			HTTP: &http.Client{Transport: called}})
 		if err != nil {
@@ -52,7 +51,7 @@ func TestAdminClientCallsEveryOperation(t *testing.T) {
 		callSessions(t, admin, s)
 		callServiceKeys(t, admin, s)
 		callOperations(t, admin)
-		for _, o := range readAPIDocument(t, s).operations() {
+		for _, o := range readAPIDocument(t, s).adminOperations() {
 			shape := regexp.MustCompile("^" + o.method + " " + pathID.ReplaceAllString(o.path, "[^/]+") + "$")
 			if !slices.ContainsFunc(called.all, shape.MatchString) {
 				t.Errorf("no method of the client calls %s %s", o.method, o.path)
@@ -63,11 +62,11 @@ func TestAdminClientCallsEveryOperation(t *testing.T) {
 
 func signInAdmin(t *testing.T, s *server, dir string, arguments []string) string {
 	t.Helper()
-	return signInAdminAs(t, s, "root@example.com", dir, arguments)
+	return createAdminAndSignIn(t, s, "root@example.com", dir, arguments)
 }
 
-// signInAdminAs creates an administrator and returns an access token of a session with two factors.
-func signInAdminAs(t *testing.T, s *server, root, dir string, arguments []string) string {
+// createAdminAndSignIn returns an access token of a session with two factors.
+func createAdminAndSignIn(t *testing.T, s *server, root, dir string, arguments []string) string {
 	t.Helper()
 	for _, args := range [][]string{
 		{"users", "create", root, "--role", "admin", "--password-stdin"}, {"users", "verify", root},
@@ -77,7 +76,7 @@ func signInAdminAs(t *testing.T, s *server, root, dir string, arguments []string
 		}
 	}
 	token := newDevice(t, s.address).post(t, "/login", body{"email": root, "password": firstSecret}, 200).AccessToken
-	begun := postAs(t, s, token, "/factors/totp", body{})
+	begun := postWithToken(t, s, token, "/factors/totp", body{})
 	secret, _, err := totp.Parse(begun.Secret)
 	if err != nil {
 		t.Fatal(err)
@@ -86,12 +85,12 @@ func signInAdminAs(t *testing.T, s *server, root, dir string, arguments []string
 	if err != nil {
 		t.Fatal(err)
 	}
-	postAs(t, s, token, "/factors/totp/"+begun.ID+"/confirm", body{"code": code})
+	postWithToken(t, s, token, "/factors/totp/"+begun.ID+"/confirm", body{"code": code})
 	return token // the old token has two factors too: the server reads the level from the session
 }
 
-// postAs sends a POST request with an access token to the API for signed-in users (/api/auth).
-func postAs(t *testing.T, s *server, token, path string, b body) (begun struct{ ID, Secret string }) {
+// The path is below /api/auth, the API for signed-in users.
+func postWithToken(t *testing.T, s *server, token, path string, b body) (begun struct{ ID, Secret string }) {
 	t.Helper()
 	raw, err := json.Marshal(b)
 	if err != nil {
@@ -117,7 +116,7 @@ func postAs(t *testing.T, s *server, token, path string, b body) (begun struct{ 
 	return begun
 }
 
-// wantCode fails unless err has the wanted code; "" means no error.
+// want is "" if err must be nil.
 func wantCode(t *testing.T, err error, want client.Code) {
 	t.Helper()
 	if client.CodeOf(err) != want || (err == nil) != (want == "") {
@@ -253,13 +252,13 @@ func callOperations(t *testing.T, admin *client.Client) {
 	}
 }
 
-// losing forwards requests. If the field next is true, it drops the response to the next request.
-type losing struct{ next bool }
+// If dropNext is true, responseDropper forwards the next request and drops its response.
+type responseDropper struct{ dropNext bool }
 
-func (l *losing) RoundTrip(r *http.Request) (*http.Response, error) {
+func (l *responseDropper) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := http.DefaultTransport.RoundTrip(r)
-	if err == nil && l.next {
-		l.next = false
+	if err == nil && l.dropNext {
+		l.dropNext = false
 		return nil, errors.Join(io.ErrUnexpectedEOF, response.Body.Close())
 	}
 	return response, err
@@ -269,19 +268,19 @@ func TestAdminClientMakesAChangeOnceIfTheResponseIsLost(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, freeAddress(t))
 	dir := startServer(t, s, "--limits=off")
-	network := &losing{}
+	network := &responseDropper{}
 	admin, err := client.New(client.Options{URL: s.url(), Key: signInAdmin(t, s, dir, nil),
 		HTTP: &http.Client{Transport: network}})
 	wantCode(t, err, "")
-	network.next = true
+	network.dropNext = true
 	made, err := admin.Users.Invite(t.Context(), "once@example.com")
 	wantCode(t, err, "")
 	found, err := admin.Users.Page(t.Context(), client.AdminUsersQuery{Email: "once@"})
 	wantCode(t, err, "")
-	if network.next || len(found.Items) != 1 || found.Items[0].ID != made.User.ID {
+	if network.dropNext || len(found.Items) != 1 || found.Items[0].ID != made.User.ID {
 		t.Errorf("made %+v, found %+v", made, found)
 	}
-	network.next = true
+	network.dropNext = true
 	lost, err := admin.ServiceKeys.Create(t.Context(), client.CreateServiceKey{Name: "lost", Scopes: []string{"mail"}})
 	if wantCode(t, err, ""); lost.ID == "" || lost.Key != "" {
 		t.Error("the key is shown twice")

@@ -16,8 +16,7 @@ import (
 	main "github.com/watchword-auth/watchword/cmd/watchword"
 )
 
-// twoAddresses returns two addresses on which no server listens.
-func twoAddresses(t *testing.T) (one, other string) {
+func twoFreeAddresses(t *testing.T) (one, other string) {
 	t.Helper()
 	return freeAddress(t), freeAddress(t)
 }
@@ -30,10 +29,10 @@ func TestAdministrationMovesToTheAdminListener(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {
 		const root, user = "u0@example.com", "u1@example.com"
-		public, there := twoAddresses(t)
+		public, there := twoFreeAddresses(t)
 		s := newServer(t, public)
 		dir := startServer(t, s, append(arguments, "--admin-on=admin", "--admin-listen="+there, "--limits=off")...)
-		withApps(t, dir, 2, arguments...)
+		importAccountsWithApps(t, dir, 2, arguments...)
 		watchword := func(args ...string) string {
 			got := run(t, call{dir: dir, args: append(args, arguments...)})
 			if got.code != 0 {
@@ -43,17 +42,17 @@ func TestAdministrationMovesToTheAdminListener(t *testing.T) {
 		}
 		watchword("users", "set-roles", root, "admin")
 		at := newPageReader(t, "http://"+there)
-		// The test follows the redirects as a browser does: from the administration page to the sign-in, and back.
-		at.want(t, "GET", "/admin/users", nil, 303, "/login?return_to=")
+		at.wantResponse(t, "GET", "/admin/users", nil, 303, "/login?return_to=")
 		login := "/login?" + url.Values{"return_to": {at.url + "/admin/users"}}.Encode()
 		form := url.Values{"email": {root}, "password": {firstSecret}}
-		at.want(t, "POST", login, form, 303, "/login/factor?return_to=")
+		at.wantResponse(t, "POST", login, form, 303, "/login/factor?return_to=")
 		step := strings.Replace(login, "/login", "/login/factor", 1)
-		at.want(t, "POST", step, url.Values{"totp": {codeOf(t, factorSecret, stepOf())}}, 303, at.url+"/admin/users")
-		page := at.want(t, "GET", "/admin/users?q="+user, nil, 200, user)
+		at.wantResponse(t, "POST", step, url.Values{"totp": {totpCode(t, factorSecret, currentTimeStep())}}, 303,
+			at.url+"/admin/users")
+		page := at.wantResponse(t, "GET", "/admin/users?q="+user, nil, 200, user)
 		path := regexp.MustCompile(`/admin/users/[0-9a-f-]{36}`).FindString(page)
-		at.want(t, "GET", path+"/disable", nil, 200, user)
-		at.want(t, "POST", path+"/disable", nil, 303, path)
+		at.wantResponse(t, "GET", path+"/disable", nil, 200, user)
+		at.wantResponse(t, "POST", path+"/disable", nil, 303, path)
 		if shown := watchword("users", "show", user, "--json"); !strings.Contains(shown, "disabledAt") {
 			t.Error(shown)
 		}
@@ -64,11 +63,11 @@ func TestAdministrationMovesToTheAdminListener(t *testing.T) {
 		here.client.Jar = at.client.Jar
 		for _, method := range []string{"GET", "POST"} {
 			for _, path := range []string{"/admin", path, path + "/disable", "/api/admin/users", "/api/admin/stats"} {
-				here.want(t, method, path, nil, 404, "")
+				here.wantResponse(t, method, path, nil, 404, "")
 			}
 		}
-		here.want(t, "GET", "/account", nil, 303, "/login")
-		token := adminToken(t, s, root)
+		here.wantResponse(t, "GET", "/account", nil, 303, "/login")
+		token := signInAdminAtAPI(t, s, root)
 		for address, status := range map[string]int{s.url(): 404, at.url: 200} {
 			r, err := http.NewRequestWithContext(t.Context(), "GET", address+"/api/admin/users", nil)
 			if err != nil {
@@ -87,12 +86,13 @@ func TestAdministrationMovesToTheAdminListener(t *testing.T) {
 	})
 }
 
-// adminToken signs in at the API with two factors and returns the access token. It uses the TOTP code of the next
-// time step, because the sign-in at the pages has used the current code.
-func adminToken(t *testing.T, s *server, email string) string {
+// signInAdminAtAPI uses the TOTP code of the next time step, because the sign-in at the pages has used the current
+// code.
+func signInAdminAtAPI(t *testing.T, s *server, email string) string {
 	t.Helper()
 	d := newDevice(t, s.address)
-	got := d.factor(t, d.challenged(t, email), codeOf(t, factorSecret, stepOf()+1)).want(t, 200)
+	got := d.sendTOTPCode(t, d.startSecondFactor(t, email), totpCode(t, factorSecret,
+		currentTimeStep()+1)).wantStatus(t, 200)
 	return got.AccessToken
 }
 
@@ -112,9 +112,9 @@ func newPageReader(t *testing.T, address string) *pageReader {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
-// The method want sends a request. It checks that the status is right, and that the page or the redirect contains a
-// word.
-func (p *pageReader) want(t *testing.T, method, path string, form url.Values, status int, word string) (page string) {
+// The page or the redirect must contain word.
+func (p *pageReader) wantResponse(t *testing.T, method, path string, form url.Values, status int,
+	word string) (page string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, p.url+path, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -173,8 +173,8 @@ func TestDoctorWantsAnAppForTheAdminListener(t *testing.T) {
 			t.Fatal(got.errors)
 		}
 	}
-	change(t, dir, strings.Replace(lostFactors[1], "'',", "x'',", 1))
-	change(t, dir, `UPDATE users SET factors = 1`)
+	executeSQL(t, dir, strings.Replace(lostFactors[1], "'',", "x'',", 1))
+	executeSQL(t, dir, `UPDATE users SET factors = 1`)
 	for _, c := range []struct {
 		name, result string
 		args         []string
@@ -183,8 +183,7 @@ func TestDoctorWantsAnAppForTheAdminListener(t *testing.T) {
 		{"admin", "warn", []string{"--admin-on=admin"}},
 		{"admin, without pages", "ok", []string{"--admin-on=admin", "--admin-pages=off"}},
 	} {
-		// No server runs at these addresses.
-		public, there := twoAddresses(t)
+		public, there := twoFreeAddresses(t)
 		args := []string{"doctor", "--json", "--listen=" + public, "--public-url=http://" + public,
 			"--admin-listen=" + there}
 		got := run(t, call{dir: dir, args: append(args, c.args...)})
@@ -229,7 +228,7 @@ func TestAdminURLFollowsTheListener(t *testing.T) {
 // otherwise miss a second request in it.
 func TestAdminListenerRejectsAmbiguousLengths(t *testing.T) {
 	t.Parallel()
-	public, there := twoAddresses(t)
+	public, there := twoFreeAddresses(t)
 	startServer(t, newServer(t, public), "--admin-on=admin", "--admin-listen="+there)
 	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", there)
 	if err != nil {

@@ -15,31 +15,30 @@ import (
 	"github.com/google/uuid"
 )
 
-// A pair is two processes of the built program on one store, and clients of their administration.
-type pair struct {
-	t       *testing.T
-	origin  string
-	clients [2]*http.Client // one for each process
-	servers []*fleetServer
-	where   []string // flags that name the store, for commands
+// A serverPair is two processes of the built program on one store.
+type serverPair struct {
+	t          *testing.T
+	origin     string
+	clients    [2]*http.Client // for the administration; one for each process
+	servers    []*fleetServer
+	storeFlags []string
 }
 
-// onPairs runs a test with two servers on SQLite and on PostgreSQL.
-func onPairs(t *testing.T, test func(t *testing.T, p *pair)) {
+// onServerPairs runs a test on SQLite and on PostgreSQL.
+func onServerPairs(t *testing.T, test func(t *testing.T, p *serverPair)) {
 	onEachStore(t, func(t *testing.T, where []string) {
 		if where == nil {
 			where = []string{"--data-dir=" + t.TempDir()}
 		}
-		p := &pair{t: t, where: where, servers: startFleet(t, 2, where)}
+		p := &serverPair{t: t, storeFlags: where, servers: startFleet(t, 2, where)}
 		p.origin = p.servers[0].url()
 		for i, s := range p.servers {
-			p.clients[i] = through(t, s.address)
+			p.clients[i] = httpClientTo(t, s.address)
 		}
 		test(t, p)
 	})
 }
 
-// A reply is the status of a response, and its body as text.
 type reply struct {
 	status int
 	body   string
@@ -47,8 +46,7 @@ type reply struct {
 
 func (r reply) has(code string) bool { return strings.Contains(r.body, `"`+code+`"`) }
 
-// user returns the id of the account in the response.
-func (r reply) user(t *testing.T) string {
+func (r reply) accountID(t *testing.T) string {
 	t.Helper()
 	var b struct{ User struct{ ID string } }
 	if err := json.Unmarshal([]byte(r.body), &b); err != nil || b.User.ID == "" {
@@ -57,9 +55,9 @@ func (r reply) user(t *testing.T) string {
 	return b.User.ID
 }
 
-// ask sends a request to one of the processes, with a new idempotency key if key is empty. If a slow machine causes a
-// 503 TRY_LATER, ask sends the request again, which is safe because of the idempotency key.
-func (p *pair) ask(process int, token, method, path, body, key string) reply {
+// If key is empty, request sends a new idempotency key. A slow machine can cause a 503 TRY_LATER. The request is then
+// repeated, which is safe because of the key.
+func (p *serverPair) request(process int, token, method, path, body, key string) reply {
 	if key == "" {
 		key = uuid.NewString()
 	}
@@ -88,8 +86,8 @@ func (p *pair) ask(process int, token, method, path, body, key string) reply {
 	}
 }
 
-// The function both returns the responses to two concurrent requests, one to each process.
-func both(request func(process int) reply) (all [2]reply) {
+// requestBoth sends both requests at the same time.
+func requestBoth(request func(process int) reply) (all [2]reply) {
 	var running sync.WaitGroup
 	for i := range all {
 		running.Go(func() { all[i] = request(i) })
@@ -98,47 +96,46 @@ func both(request func(process int) reply) (all [2]reply) {
 	return all
 }
 
-// command runs the program on the store of the pair and returns its output.
-func (p *pair) command(input string, args ...string) string {
+// runCommand fails the test if the command fails.
+func (p *serverPair) runCommand(input string, args ...string) string {
 	p.t.Helper()
-	got := run(p.t, call{dir: p.servers[0].dir, input: input, args: append(args, p.where...)})
+	got := run(p.t, call{dir: p.servers[0].dir, input: input, args: append(args, p.storeFlags...)})
 	if got.code != 0 {
 		p.t.Fatalf("%v: %s", args, got.errors)
 	}
 	return strings.TrimSpace(got.out)
 }
 
-// serviceKey creates a key with these scopes.
-func (p *pair) serviceKey(scopes string) string {
+func (p *serverPair) createServiceKey(scopes string) string {
 	p.t.Helper()
-	return p.command("", "service-keys", "create", "pair", "--scope", scopes)
+	return p.runCommand("", "service-keys", "create", "pair", "--scope", scopes)
 }
 
-// wantOneRefused fails unless one response is 200 and the other response is a refusal with one of these codes. It
-// returns the number of the process that responded with 200.
-func wantOneRefused(t *testing.T, all [2]reply, codes ...string) (made int) {
+// One response must be 200, and the other a refusal with one of the codes. accepted is the process that responded
+// with 200.
+func wantOneRefused(t *testing.T, all [2]reply, codes ...string) (accepted int) {
 	t.Helper()
 	if all[0].status != 200 {
-		made = 1
+		accepted = 1
 	}
-	if all[made].status != 200 || !slices.ContainsFunc(codes, all[1-made].has) {
+	if all[accepted].status != 200 || !slices.ContainsFunc(codes, all[1-accepted].has) {
 		t.Fatalf("got %+v", all)
 	}
-	return made
+	return accepted
 }
 
 // At least one administrator must remain. Two processes remove the last two administrators at the same time, and
 // neither process sees the other removal. The database must therefore refuse one of them.
 func TestTwoServersLeaveAnAdministrator(t *testing.T) {
 	t.Parallel()
-	onPairs(t, func(t *testing.T, p *pair) {
+	onServerPairs(t, func(t *testing.T, p *serverPair) {
 		var tokens, users [2]string
 		for i, email := range []string{"ada@example.com", "grace@example.com"} {
-			tokens[i] = signInAdminAs(t, p.servers[0].server, email, p.servers[0].dir, p.where)
+			tokens[i] = createAdminAndSignIn(t, p.servers[0].server, email, p.servers[0].dir, p.storeFlags)
 		}
-		key := p.serviceKey("users:read,users:write")
+		key := p.createServiceKey("users:read,users:write")
 		for i, email := range []string{"ada@example.com", "grace@example.com"} {
-			found := p.ask(0, key, "GET", "/users?email="+url.QueryEscape(email), "", "")
+			found := p.request(0, key, "GET", "/users?email="+url.QueryEscape(email), "", "")
 			var list struct{ Items []struct{ ID string } }
 			if err := json.Unmarshal([]byte(found.body), &list); err != nil || len(list.Items) != 1 {
 				t.Fatalf("%v: %+v", err, found)
@@ -147,22 +144,26 @@ func TestTwoServersLeaveAnAdministrator(t *testing.T) {
 		}
 		// The two administrators demote each other at the same time, through different processes. The server refuses
 		// the slower request with LAST_ADMIN, or with another code if its sender has already lost access.
-		made := wantOneRefused(t, both(func(i int) reply {
-			return p.ask(i, tokens[i], "PATCH", "/users/"+users[1-i], `{"name":"Demoted","roles":[]}`, "")
+		made := wantOneRefused(t, requestBoth(func(i int) reply {
+			return p.request(i, tokens[i], "PATCH", "/users/"+users[1-i], `{"name":"Demoted","roles":[]}`, "")
 		}), "LAST_ADMIN", "TOKEN_EXPIRED", "INSUFFICIENT_SCOPE")
-		if kept := p.ask(0, key, "GET", "/users/"+users[made], "", ""); kept.has("Demoted") {
+		if kept := p.request(0, key, "GET", "/users/"+users[made], "", ""); kept.has("Demoted") {
 			t.Errorf("a refused change has left a name: %s", kept.body)
 		}
-		p.command("", "users", "set-roles", []string{"ada@example.com", "grace@example.com"}[1-made], "admin")
+		p.runCommand("", "users", "set-roles", []string{"ada@example.com", "grace@example.com"}[1-made], "admin")
 		for range 8 {
-			made := wantOneRefused(t, both(func(i int) reply {
-				return p.ask(i, key, "PATCH", "/users/"+users[i], `{"disabled":true}`, "")
+			made := wantOneRefused(t, requestBoth(func(i int) reply {
+				return p.request(i, key, "PATCH", "/users/"+users[i], `{"disabled":true}`, "")
 			}), "LAST_ADMIN")
-			if got := p.ask(1-made, key, "PATCH", "/users/"+users[made], `{"disabled":false}`, ""); got.status != 200 {
+			if got := p.request(1-made, key, "PATCH", "/users/"+users[made], `{"disabled":false}`,
+				""); got.status != 200 {
 				t.Fatalf("got %+v", got)
 			}
 		}
-		wantOneRefused(t, both(func(i int) reply { return p.ask(i, key, "DELETE", "/users/"+users[i], "", "") }),
+		wantOneRefused(t, requestBoth(func(i int) reply {
+			return p.request(i, key, "DELETE", "/users/"+users[i], "",
+				"")
+		}),
 			"LAST_ADMIN")
 	})
 }
@@ -170,26 +171,25 @@ func TestTwoServersLeaveAnAdministrator(t *testing.T) {
 // Two processes get requests with the same idempotency key at the same time. The request runs once.
 func TestTwoServersRunOneIdempotencyKeyOnce(t *testing.T) {
 	t.Parallel()
-	onPairs(t, func(t *testing.T, p *pair) {
-		key := p.serviceKey("users:read,users:write")
+	onServerPairs(t, func(t *testing.T, p *serverPair) {
+		key := p.createServiceKey("users:read,users:write")
 		for round := range 5 {
 			once, body := uuid.NewString(), fmt.Sprintf(`{"email":"user%d@example.com","invite":true}`, round)
-			all := both(func(i int) reply { return p.ask(i, key, "POST", "/users", body, once) })
+			all := requestBoth(func(i int) reply { return p.request(i, key, "POST", "/users", body, once) })
 			if all[0] != all[1] || all[0].status != 201 {
 				t.Fatalf("got %+v", all)
 			}
 			// Without the key, two requests for a link would cause two mails and two events.
-			user, again := "/users/"+all[0].user(t), uuid.NewString()
-			sent := both(func(i int) reply { return p.ask(i, key, "POST", user+"/invite", "", again) })
+			user, again := "/users/"+all[0].accountID(t), uuid.NewString()
+			sent := requestBoth(func(i int) reply { return p.request(i, key, "POST", user+"/invite", "", again) })
 			if sent[0] != sent[1] || sent[0].status != 202 {
 				t.Fatalf("got %+v", sent)
 			}
-			one := p.ask(0, key, "GET", user, "", "")
+			one := p.request(0, key, "GET", user, "", "")
 			if n := strings.Count(one.body, `"link_requested"`); n != 1 {
 				t.Errorf("%d invitations: %s", n, one.body)
 			}
-			// Both processes refuse a different request with the same key.
-			other := both(func(i int) reply { return p.ask(i, key, "DELETE", user, "", once) })
+			other := requestBoth(func(i int) reply { return p.request(i, key, "DELETE", user, "", once) })
 			for _, got := range other {
 				if got.status != 422 {
 					t.Errorf("got %+v", got)

@@ -19,23 +19,23 @@ func goSchema(t *testing.T, d *apiDocument) string {
 	text.WriteString(generatedFrom)
 	line("\npackage client\n\nimport (\n\"encoding/json\"\n\"net/url\"\n\"time\"\n)")
 	line("\n// The operations of the document.\nvar (")
-	for _, o := range d.operations() {
+	for _, o := range d.adminOperations() {
 		line("%s = operation{%q, %q} // %s", operationName(o), o.method, o.path, o.Summary)
 	}
 	line(")")
-	for _, o := range d.operations() {
-		if o.queryOf() != "" {
-			goQuery(line, o)
+	for _, o := range d.adminOperations() {
+		if o.queryTypeName() != "" {
+			writeGoQuery(line, o)
 		}
 	}
-	used := d.used()
+	used := d.neededSchemas()
 	for _, name := range slices.Sorted(maps.Keys(used)) {
 		s := d.Components.Schemas[name]
 		line("\n// %[1]s is the schema of that name in the OpenAPI document.\ntype %[1]s struct {", goName(name))
-		for _, member := range s.members() {
+		for _, member := range s.memberNames() {
 			property := s.Properties[member]
 			if property.Description != "" {
-				line("// %s", sentence(property.Description))
+				line("// %s", withFullStop(property.Description))
 			}
 			isOptional := !slices.Contains(s.Required, member)
 			kind, tag := goType(property), member
@@ -50,7 +50,7 @@ func goSchema(t *testing.T, d *apiDocument) string {
 		line("}")
 	}
 	line("\n// Refusals of the administration API.\nconst (")
-	for _, code := range d.codes() {
+	for _, code := range d.refusalCodes() {
 		line("Code%s Code = %q", goName(strings.ToLower(code)), code)
 	}
 	line(")")
@@ -61,10 +61,10 @@ func goSchema(t *testing.T, d *apiDocument) string {
 	return string(formatted)
 }
 
-// goQuery writes the struct for the query of an operation. Requests omit the parameters whose field is zero.
-func goQuery(line func(string, ...any), o *apiOperation) {
+// Requests omit the parameters whose field is zero.
+func writeGoQuery(line func(string, ...any), o *apiOperation) {
 	line("\n// %s has the parameters of: %s. Zero values are left out.\ntype %s struct {",
-		o.queryOf(), o.Summary, o.queryOf())
+		o.queryTypeName(), o.Summary, o.queryTypeName())
 	var names []string
 	for _, p := range o.Parameters {
 		if p.In != "query" {
@@ -72,15 +72,15 @@ func goQuery(line func(string, ...any), o *apiOperation) {
 		}
 		about := p.Description
 		if len(p.Schema.Enum) > 0 {
-			about = strings.TrimSpace(fmt.Sprintf("%s One of: %s", sentence(about), oneOf(p.Schema.Enum)))
+			about = strings.TrimSpace(fmt.Sprintf("%s One of: %s", withFullStop(about), oneOf(p.Schema.Enum)))
 		}
 		if about != "" {
-			line("// %s", sentence(about))
+			line("// %s", withFullStop(about))
 		}
 		line("%s %s", goName(p.Name), goType(&p.Schema))
 		names = append(names, p.Name)
 	}
-	line("}\n\nfunc (q %s) values() url.Values {\nv := url.Values{}", o.queryOf())
+	line("}\n\nfunc (q %s) values() url.Values {\nv := url.Values{}", o.queryTypeName())
 	for _, name := range names {
 		line("setQuery(v, %q, q.%s)", name, goName(name))
 	}
@@ -114,14 +114,14 @@ func goType(s *apiSchema) string {
 	case "array":
 		return "[]" + goType(s.Items)
 	}
-	if values := s.values(); values != nil {
+	if values := s.mapValueSchema(); values != nil {
 		return "map[string]" + goType(values)
 	}
 	return "json.RawMessage"
 }
 
 func operationName(o *apiOperation) string {
-	name := goName(pascal(o.OperationID))
+	name := goName(pascalCase(o.OperationID))
 	return strings.ToLower(name[:1]) + name[1:]
 }
 
@@ -130,7 +130,7 @@ var capitalWord = regexp.MustCompile(`[A-Z][a-z0-9]*`)
 // goName turns requestId into RequestID, and last_admin into LastAdmin.
 func goName(member string) string {
 	capitals := map[string]string{"Id": "ID", "Ids": "IDs", "Url": "URL", "Sid": "SID"}
-	return capitalWord.ReplaceAllStringFunc(pascal(member), func(word string) string {
+	return capitalWord.ReplaceAllStringFunc(pascalCase(member), func(word string) string {
 		return cmp.Or(capitals[word], word)
 	})
 }

@@ -29,8 +29,8 @@ func TestAdminClientsKnowTheOpenAPIDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := readAPIDocument(t, s)
-	if len(d.operations()) < 10 || len(d.used()) < 10 {
-		t.Fatalf("the document has only the operations %v", d.operations())
+	if len(d.adminOperations()) < 10 || len(d.neededSchemas()) < 10 {
+		t.Fatalf("the document has only the operations %v", d.adminOperations())
 	}
 	for name, want := range map[string]string{
 		"../../admin/client/schema.go":      goSchema(t, d),
@@ -52,7 +52,6 @@ func TestAdminClientsKnowTheOpenAPIDocument(t *testing.T) {
 	}
 }
 
-// An apiDocument has the parts of an OpenAPI document that the clients need.
 type apiDocument struct {
 	Paths      map[string]map[string]*apiOperation
 	Components struct{ Schemas map[string]*apiSchema }
@@ -104,8 +103,8 @@ func readAPIDocument(t *testing.T, s *server) (d *apiDocument) {
 	return d
 }
 
-// operations returns the operations with the tag administration, in the order of their ids.
-func (d *apiDocument) operations() (all []*apiOperation) {
+// adminOperations returns the operations with the tag administration, in the order of their ids.
+func (d *apiDocument) adminOperations() (all []*apiOperation) {
 	for path, methods := range d.Paths {
 		for method, o := range methods {
 			if slices.Contains(o.Tags, "administration") {
@@ -118,9 +117,9 @@ func (d *apiDocument) operations() (all []*apiOperation) {
 	return all
 }
 
-// used returns the names of the schemas that the clients need: those in request bodies and successful responses, and
-// FieldError. The value is true for the body of a PATCH, where an absent member differs from an empty one.
-func (d *apiDocument) used() map[string]bool {
+// neededSchemas returns the names of FieldError and of the schemas in request bodies and successful responses. The
+// value is true for the body of a PATCH, where an absent member differs from an empty one.
+func (d *apiDocument) neededSchemas() map[string]bool {
 	found := map[string]bool{}
 	var add func(s *apiSchema, patch bool)
 	add = func(s *apiSchema, patch bool) {
@@ -139,7 +138,7 @@ func (d *apiDocument) used() map[string]bool {
 			add(member, patch)
 		}
 	}
-	for _, o := range d.operations() {
+	for _, o := range d.adminOperations() {
 		for status, response := range o.Responses {
 			if strings.HasPrefix(status, "2") {
 				for _, content := range response.Content {
@@ -157,10 +156,10 @@ func (d *apiDocument) used() map[string]bool {
 	return found
 }
 
-// codes returns the codes of all refusals. The description of a response lists them.
-func (d *apiDocument) codes() []string {
+// refusalCodes reads the codes from the descriptions of the responses.
+func (d *apiDocument) refusalCodes() []string {
 	found := map[string]bool{}
-	for _, o := range d.operations() {
+	for _, o := range d.adminOperations() {
 		for status, response := range o.Responses {
 			if !strings.HasPrefix(status, "2") {
 				for code := range strings.SplitSeq(response.Description, ", ") {
@@ -186,9 +185,8 @@ func (s *apiSchema) kind() string {
 	return text
 }
 
-// members returns the member names of an object: the required ones in the order of the server's type,
-// then the others in alphabetical order.
-func (s *apiSchema) members() []string {
+// memberNames returns the required members in the order of the server's type, then the others in alphabetical order.
+func (s *apiSchema) memberNames() []string {
 	var others []string
 	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
 		if !slices.Contains(s.Required, name) {
@@ -198,20 +196,20 @@ func (s *apiSchema) members() []string {
 	return slices.Concat(s.Required, others)
 }
 
-// values returns the schema of the values of a map, or nil for any other object.
-func (s *apiSchema) values() (all *apiSchema) {
+// mapValueSchema returns nil if the object is not a map.
+func (s *apiSchema) mapValueSchema() (all *apiSchema) {
 	if strings.HasPrefix(string(s.AdditionalProperties), "{") {
 		_ = json.Unmarshal(s.AdditionalProperties, &all)
 	}
 	return all
 }
 
-// queryOf returns the type name of an operation's query, or "" if the operation has no query.
-func (o *apiOperation) queryOf() string {
+// queryTypeName returns "" if the operation has no query.
+func (o *apiOperation) queryTypeName() string {
 	for _, p := range o.Parameters {
 		if p.In == "query" {
 			id := strings.TrimPrefix(o.OperationID, "get-")
-			return pascal(strings.ReplaceAll(id, "-by-id", "")) + "Query"
+			return pascalCase(strings.ReplaceAll(id, "-by-id", "")) + "Query"
 		}
 	}
 	return ""
@@ -219,15 +217,14 @@ func (o *apiOperation) queryOf() string {
 
 var wordStart = regexp.MustCompile(`(^|[-_])[a-z0-9]`)
 
-// pascal turns get-admin-users into GetAdminUsers.
-func pascal(name string) string {
+// pascalCase turns get-admin-users into GetAdminUsers.
+func pascalCase(name string) string {
 	return wordStart.ReplaceAllStringFunc(name, func(start string) string {
 		return strings.ToUpper(strings.TrimLeft(start, "-_"))
 	})
 }
 
-// sentence ends a description with a full stop.
-func sentence(text string) string {
+func withFullStop(text string) string {
 	if text == "" || strings.HasSuffix(text, ".") {
 		return text
 	}
@@ -245,12 +242,12 @@ func tsSchema(d *apiDocument) string {
 	line := func(format string, values ...any) { fmt.Fprintf(&text, format+"\n", values...) }
 	comment := func(indent, about string) {
 		if about != "" {
-			line("%s/** %s */", indent, sentence(about))
+			line("%s/** %s */", indent, withFullStop(about))
 		}
 	}
 	text.WriteString(generatedFrom)
-	for _, o := range d.operations() {
-		name := pascal(o.OperationID)
+	for _, o := range d.adminOperations() {
+		name := pascalCase(o.OperationID)
 		name = strings.ToLower(name[:1]) + name[1:]
 		line("")
 		comment("", o.Summary)
@@ -260,8 +257,8 @@ func tsSchema(d *apiDocument) string {
 				name, o.method, o.path)
 		}
 		line("%s", constant)
-		if o.queryOf() != "" {
-			line("\nexport interface %s {", o.queryOf())
+		if o.queryTypeName() != "" {
+			line("\nexport interface %s {", o.queryTypeName())
 			for _, p := range o.Parameters {
 				if p.In == "query" {
 					comment("  ", p.Description)
@@ -271,10 +268,10 @@ func tsSchema(d *apiDocument) string {
 			line("}")
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(d.used())) {
+	for _, name := range slices.Sorted(maps.Keys(d.neededSchemas())) {
 		s := d.Components.Schemas[name]
 		line("\nexport interface %s {", name)
-		for _, member := range s.members() {
+		for _, member := range s.memberNames() {
 			comment("  ", s.Properties[member].Description)
 			optional, orUndefined := "", ""
 			if !slices.Contains(s.Required, member) {
@@ -285,14 +282,13 @@ func tsSchema(d *apiDocument) string {
 		line("}")
 	}
 	line("\n/** Every refusal of the administration API. It is stable: program against it. */\nexport type Code =")
-	for _, code := range d.codes() {
+	for _, code := range d.refusalCodes() {
 		line("  | %q", code)
 	}
 	return text.String()
 }
 
-// tsType returns the TypeScript type of a value. If the schema has no type, the value is an object that the
-// application defines.
+// A schema without a type is an object that the application defines.
 func tsType(s *apiSchema) string {
 	if name := s.refersTo(); name != "" {
 		return name
@@ -317,7 +313,7 @@ func tsType(s *apiSchema) string {
 		}
 		return "(" + tsType(s.Items) + ")[]"
 	}
-	if values := s.values(); values != nil {
+	if values := s.mapValueSchema(); values != nil {
 		return "Record<string, " + tsType(values) + ">"
 	}
 	return "Record<string, unknown>"

@@ -34,7 +34,7 @@ func TestAdminListenerHidesSecretsOfTheCommandLine(t *testing.T) {
 		if err != nil || response.StatusCode != status {
 			t.Errorf("%s: %d, %v", path, response.StatusCode, err)
 		}
-		if unpacked, err := gzip.NewReader(bytes.NewReader(text)); err == nil { // a compressed profile
+		if unpacked, err := gzip.NewReader(bytes.NewReader(text)); err == nil {
 			if text, err = io.ReadAll(unpacked); err != nil {
 				t.Fatal(err)
 			}

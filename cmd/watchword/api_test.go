@@ -16,11 +16,11 @@ import (
 
 type body map[string]any
 
-// An answer is a response of the API. It has a field for each member of any response.
-type answer struct {
+// An apiResponse has a field for each member of any response.
+type apiResponse struct {
 	of         string
 	status     int
-	retryAfter int // Retry-After in seconds, or 0
+	retryAfter int // in seconds; 0: no header
 
 	User                            person
 	AccessToken, RefreshToken, Code string
@@ -37,12 +37,12 @@ type person struct {
 	EmailVerified   bool
 }
 
-// A device is a client of the API: a cookie jar and the last access token.
+// A device is a client of the API. It keeps cookies and the last access token.
 type device struct {
-	origin      string
-	server      *atomic.Value // the address of the server that it connects to
-	client      *http.Client
-	accessToken string
+	origin        string
+	serverAddress *atomic.Value // a string
+	client        *http.Client
+	accessToken   string
 }
 
 func newDevice(t *testing.T, address string) *device {
@@ -51,24 +51,24 @@ func newDevice(t *testing.T, address string) *device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &device{origin: "http://" + address, server: &atomic.Value{}}
-	d.server.Store(address)
+	d := &device{origin: "http://" + address, serverAddress: &atomic.Value{}}
+	d.serverAddress.Store(address)
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, d.server.Load().(string))
+		return new(net.Dialer).DialContext(ctx, network, d.serverAddress.Load().(string))
 	}}
 	t.Cleanup(transport.CloseIdleConnections)
 	d.client = &http.Client{Jar: jar, Transport: transport, Timeout: 20 * time.Second}
 	return d
 }
 
-// moveTo makes later requests go to another server, as a load balancer does.
+// A load balancer sends later requests of a client to another server in the same way.
 func (d *device) moveTo(address string) {
-	d.server.Store(address)
+	d.serverAddress.Store(address)
 	d.client.CloseIdleConnections()
 }
 
-// send sends a request and returns the response. It returns an error only if it receives no response.
-func (d *device) send(ctx context.Context, method, path string, b body) (*answer, error) {
+// send returns an error only if it receives no response.
+func (d *device) send(ctx context.Context, method, path string, b body) (*apiResponse, error) {
 	var payload bytes.Buffer
 	if b != nil {
 		if err := json.NewEncoder(&payload).Encode(b); err != nil {
@@ -91,7 +91,7 @@ func (d *device) send(ctx context.Context, method, path string, b body) (*answer
 		return nil, err
 	}
 	defer response.Body.Close()
-	a := &answer{of: method + " " + path, status: response.StatusCode}
+	a := &apiResponse{of: method + " " + path, status: response.StatusCode}
 	a.retryAfter, _ = strconv.Atoi(response.Header.Get("Retry-After"))
 	if err := json.NewDecoder(response.Body).Decode(a); err != nil {
 		return nil, fmt.Errorf("%s: %d: %w", a.of, a.status, err)
@@ -102,17 +102,17 @@ func (d *device) send(ctx context.Context, method, path string, b body) (*answer
 	return a, nil
 }
 
-func (d *device) get(t *testing.T, path string, want int) *answer {
+func (d *device) get(t *testing.T, path string, want int) *apiResponse {
 	t.Helper()
-	return d.must(t, http.MethodGet, path, nil).want(t, want)
+	return d.mustSend(t, http.MethodGet, path, nil).wantStatus(t, want)
 }
 
-func (d *device) post(t *testing.T, path string, b body, want int) *answer {
+func (d *device) post(t *testing.T, path string, b body, want int) *apiResponse {
 	t.Helper()
-	return d.must(t, http.MethodPost, path, b).want(t, want)
+	return d.mustSend(t, http.MethodPost, path, b).wantStatus(t, want)
 }
 
-func (d *device) must(t *testing.T, method, path string, b body) *answer {
+func (d *device) mustSend(t *testing.T, method, path string, b body) *apiResponse {
 	t.Helper()
 	a, err := d.send(t.Context(), method, path, b)
 	if err != nil {
@@ -121,7 +121,7 @@ func (d *device) must(t *testing.T, method, path string, b body) *answer {
 	return a
 }
 
-func (a *answer) want(t *testing.T, status int) *answer {
+func (a *apiResponse) wantStatus(t *testing.T, status int) *apiResponse {
 	t.Helper()
 	if a.status != status {
 		t.Fatalf("%s: status %d %s, want %d", a.of, a.status, a.Code, status)
@@ -129,7 +129,7 @@ func (a *answer) want(t *testing.T, status int) *answer {
 	return a
 }
 
-func (a *answer) wantCode(t *testing.T, code string) {
+func (a *apiResponse) wantCode(t *testing.T, code string) {
 	t.Helper()
 	if a.Code != code {
 		t.Fatalf("%s: code %s, want %s", a.of, a.Code, code)

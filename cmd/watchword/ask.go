@@ -94,8 +94,7 @@ func (p *program) askPassword() (watchword.Secret, error) {
 // not in scripts.
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
-// onTerminal reports whether an output is a terminal. A buffer or a pipe is not a terminal, so
-// tests see the same output as scripts.
+// onTerminal is false for a buffer or a pipe, so tests see the same output as scripts.
 func onTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	return ok && isTerminal(file)

@@ -15,7 +15,8 @@ func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string
 	line("Public URL", s.PublicURL)
 	line("Pages", s.PublicURL+"/login")
 	line("Data", s.DataDir)
-	// Without a mail server, the links are in the development mailbox, so the screen shows its address.
+	// Without a mail server, the links are in the development mailbox, so the screen shows its
+	// address.
 	if s.MailURL == "" {
 		line("Mails", s.PublicURL+"/dev/mail  (nothing is sent)")
 	}
@@ -25,9 +26,10 @@ func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string
 			"lesson": "/register, /login, /token …"}[name])
 	}
 	if s.AdminListen != "" {
-		// The URL of the admin listener is always http, because this listener has no TLS and belongs on the loopback.
-		// The screen shows the URL, because an operator can't guess the port. With admin-on=public, the
-		// administration pages have the public URL and need no line.
+		// The URL of the admin listener is always http, because this listener has no TLS and
+		// belongs on the loopback. The screen shows the URL, because an operator can't guess
+		// the port. With admin-on=public, the administration pages have the public URL and need
+		// no line.
 		if s.AdminOn == "admin" {
 			line("Admin", s.adminURL()+map[string]string{"on": "/admin", "off": "/api/admin"}[s.AdminPages])
 		}
@@ -36,17 +38,17 @@ func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string
 	for _, warning := range warnings {
 		fmt.Fprintf(w, "\n  Warning: %s\n", warning)
 	}
-	if s.local() {
-		firstSteps(w, s)
+	if s.isLocal() {
+		printFirstSteps(w, s)
 	}
 	fmt.Fprintf(w, "\n  Press Ctrl-C to stop.\n\n")
 }
 
-// firstSteps prints three commands that work when pasted. They appear only in development,
+// printFirstSteps prints three commands that work when pasted. They appear only in development,
 // because they send a password that everyone can read in the documentation. The last command
 // has the header Origin, because the server rejects a cookie without it. The commands need curl
 // 7.82 or newer, because of --json.
-func firstSteps(w io.Writer, s *Settings) {
+func printFirstSteps(w io.Writer, s *Settings) {
 	const account = `--json '{"email":"ada@example.com","password":"seven purple otters"}'`
 	api := s.PublicURL + "/api/auth"
 	fmt.Fprintf(w, "\n  Try it: create an account, sign in, refresh.\n\n")
@@ -72,23 +74,24 @@ func (s *Settings) warnings() []string {
 		all = append(all, "HS256: every service that can verify a token can also forge one,\n  and there is no public key "+
 			"to publish. Prefer ES256.")
 	}
-	// Other machines can read every mail in the development mailbox. devMailProblem allows this only with dev-mail=any,
-	// and the warning repeats the risk.
-	if s.MailURL == "" && listensBeyond(s.Listen) {
+	// Other machines can read every mail in the development mailbox. devMailProblem allows this
+	// only with dev-mail=any, and the warning repeats the risk.
+	if s.MailURL == "" && listensBeyondLoopback(s.Listen) {
 		all = append(all, "other machines can reach "+s.Listen+", and with it every mail at /dev/mail.\n  Write "+
 			"listen=127.0.0.1:8080 unless a container needs it.")
 	}
-	if s.AdminListen != "" && listensBeyond(s.AdminListen) {
+	if s.AdminListen != "" && listensBeyondLoopback(s.AdminListen) {
 		all = append(all, "other machines can reach metrics at "+s.AdminListen+".\n  Write admin-listen=127.0.0.1:9090 "+
 			"unless a firewall stands before it.")
 	}
 	// An unverified connection is not a fault, because private networks, such as that of Docker
 	// Compose, have no certificates.
-	if host := unverifiedDatabase(string(s.Store)); host != "" {
+	if host := unverifiedDatabaseHost(string(s.Store)); host != "" {
 		all = append(all, "the connection to PostgreSQL at "+host+" is not verified. A machine on the way can read and "+
 			"change all data.\n  Write sslmode=verify-full in store, unless the network is yours alone.")
 	}
-	// Dialects without front-end origins are allowed, because they work with a front-end on the same origin.
+	// Dialects without front-end origins are allowed, because they work with a front-end on the
+	// same origin.
 	if len(s.Dialects) > 0 && len(s.frontEnds()) == 0 {
 		all = append(all, "front-ends on other origins can't call the dialects.\n  Write their origins, such as "+
 			"allowed-origins=http://localhost:3000.")

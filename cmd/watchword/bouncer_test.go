@@ -19,17 +19,17 @@ func TestServersWorkBehindPgBouncer(t *testing.T) {
 	bouncer := pgtest.NewBouncer(t, database, "default_pool_size = 6")
 	t.Run("the life of an account", func(t *testing.T) {
 		t.Parallel()
-		liveALife(t, onPostgres(bouncer.URL(database.Database(t))))
+		followAccount(t, postgresArguments(bouncer.URL(database.Database(t))))
 	})
 	t.Run("three servers are linearizable", func(t *testing.T) {
 		t.Parallel()
-		arguments := append(onPostgres(bouncer.URL(database.Database(t))), "--limits=off", "--log-level=error",
+		arguments := append(postgresArguments(bouncer.URL(database.Database(t))), "--limits=off", "--log-level=error",
 			"--refresh-grace=0s")
 		checkHistories(t, watchword.RotationPolicy{Grace: 0, Clean: 1}, 3, startServers(t, 3, arguments))
 	})
 	t.Run("four servers start at once on an empty database", func(t *testing.T) {
 		t.Parallel()
-		arguments := onPostgres(bouncer.URL(database.Database(t)))
+		arguments := postgresArguments(bouncer.URL(database.Database(t)))
 		var starting sync.WaitGroup
 		servers := make([]*server, 4)
 		for i := range servers {
@@ -54,12 +54,12 @@ func TestServersWorkBehindPgBouncer(t *testing.T) {
 	t.Run("it is said that the timeouts are off, and what to do", func(t *testing.T) {
 		t.Parallel()
 		url := bouncer.URL(database.Database(t))
-		if got := run(t, call{args: append([]string{"migrate"}, onPostgres(url)...)}); got.code != 0 {
+		if got := run(t, call{args: append([]string{"migrate"}, postgresArguments(url)...)}); got.code != 0 {
 			t.Fatalf("migrate: exit code %d: %s", got.code, got.errors)
 		}
 		s := newServer(t, freeAddress(t))
 		s.onTerminal = true
-		startServer(t, s, onPostgres(url)...)
+		startServer(t, s, postgresArguments(url)...)
 		if err := s.terminate(); err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +68,7 @@ func TestServersWorkBehindPgBouncer(t *testing.T) {
 				t.Errorf("%s does not tell how to set the timeouts:\n%s", where, text)
 			}
 		}
-		doctor := run(t, call{args: append([]string{"doctor"}, onPostgres(url)...)})
+		doctor := run(t, call{args: append([]string{"doctor"}, postgresArguments(url)...)})
 		if !strings.Contains(doctor.out, "ALTER ROLE watchword SET statement_timeout = 15000;") {
 			t.Errorf("doctor does not tell how to set the timeouts:\n%s", doctor.out)
 		}
@@ -104,7 +104,7 @@ func TestWrongStoreIsReportedInOneLine(t *testing.T) {
 			t.Run(name+", "+command, func(t *testing.T) {
 				t.Parallel()
 				got := run(t, call{args: append([]string{command, "--listen=" + freeAddress(t), "--admin-listen="},
-					onPostgres(c.url)...)})
+					postgresArguments(c.url)...)})
 				if got.code != 1 || strings.Count(got.errors, "\n") != 1 || strings.Count(got.errors, c.want) != 1 {
 					t.Errorf("exit code %d and %q, want one line with %q", got.code, got.errors, c.want)
 				}

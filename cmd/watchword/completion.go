@@ -9,8 +9,8 @@ import (
 )
 
 // The scripts only pass the words of the command line to `watchword complete-words` and show
-// the reply. The function complete makes every decision. The three shells therefore agree, and
-// a script stays valid when the commands change.
+// the reply. complete makes every decision. The three shells therefore agree, and a script
+// stays valid when the commands change.
 //
 //go:embed completion
 var completionScripts embed.FS
@@ -29,8 +29,8 @@ func (c *completionCmd) Run(p *program) error {
 	return err
 }
 
-// completeWordsCmd is a hidden command that only the completion scripts call. Its arguments are the words after the
-// program name, up to the cursor. The last word may be empty.
+// completeWordsCmd is a hidden command that only the completion scripts call. Its arguments are
+// the words after the program name, up to the cursor. The last word may be empty.
 type completeWordsCmd struct {
 	Words []string `arg:"" optional:""`
 }
@@ -38,7 +38,7 @@ type completeWordsCmd struct {
 // Run prints one candidate a line, followed by a tab and its help. The line ":files" instead
 // tells the shell to complete file names. Neither candidates nor help contain a tab.
 func (c *completeWordsCmd) Run(p *program, ctx *kong.Context) error {
-	candidates, files := complete(ctx.Model.Node, p.settings.list(), c.Words)
+	candidates, files := complete(ctx.Model.Node, p.settings.listSettings(), c.Words)
 	for _, each := range candidates {
 		fmt.Fprintf(p.out, "%s\t%s\n", each.word, each.help)
 	}
@@ -51,81 +51,81 @@ func (c *completeWordsCmd) Run(p *program, ctx *kong.Context) error {
 // candidate is a word that can replace the last word of the line.
 type candidate struct{ word, help string }
 
-// complete returns the candidates for the last word. The result files is true if the shell must complete the word as
-// a file name. For a word that only the user knows, such as an address, there are no candidates.
+// complete returns the candidates for the last word. The result files is true if the shell must
+// complete the word as a file name. For a word that only the user knows, such as an address,
+// there are no candidates.
 func complete(root *kong.Node, settings []setting, words []string) (found []candidate, files bool) {
 	if len(words) == 0 {
 		words = []string{""}
 	}
 	line := cursor{node: root}
 	for _, word := range words[:len(words)-1] {
-		line.read(word)
+		line.advance(word)
 	}
 	last := words[len(words)-1]
 	if last == "=" && line.flag != nil {
 		last = "" // bash passes the "=" of "--flag=" as a word
 	}
 	name, value, hasValue := strings.Cut(last, "=")
-	// The order matters: the value of a flag may begin with a hyphen, and so may an argument after "--". Their cases
-	// therefore come before the cases for flags.
+	// The order matters: the value of a flag may begin with a hyphen, and so may an argument
+	// after "--". Their cases therefore come before the cases for flags.
 	switch {
 	case line.flag != nil:
-		return values(line.flag.Value, settings, "", last)
+		return valueCandidates(line.flag.Value, settings, "", last)
 	case line.onlyArguments:
 	case strings.HasPrefix(last, "-") && hasValue:
-		if flag := line.find(name); flag != nil {
-			return values(flag.Value, settings, name+"=", value)
+		if flag := line.findFlag(name); flag != nil {
+			return valueCandidates(flag.Value, settings, name+"=", value)
 		}
 		return nil, false
 	case strings.HasPrefix(last, "-"):
-		return line.flags(last), false
-	case line.arguments == 0 && len(line.node.Children) > 0:
-		return line.commands(last), false
+		return line.flagCandidates(last), false
+	case line.argumentsRead == 0 && len(line.node.Children) > 0:
+		return line.commandCandidates(last), false
 	}
-	if arguments := line.node.Positional; line.arguments < len(arguments) {
-		return values(arguments[line.arguments], settings, "", last)
+	if arguments := line.node.Positional; line.argumentsRead < len(arguments) {
+		return valueCandidates(arguments[line.argumentsRead], settings, "", last)
 	}
 	return nil, false
 }
 
-// A cursor is the state of the parser after some words of the command line.
+// A cursor is the state of the parser after the words that advance has read.
 type cursor struct {
 	node          *kong.Node
-	flag          *kong.Flag // the next word is the value of this flag
-	arguments     int        // number of arguments of node that were read
+	flag          *kong.Flag // the next word is its value
+	argumentsRead int        // of node
 	onlyArguments bool       // "--" was read
 }
 
-// read updates the cursor with the next word.
-func (c *cursor) read(word string) {
+// advance reads the next word. An unknown command counts as an argument, so there are no
+// candidates after it.
+func (c *cursor) advance(word string) {
 	switch {
 	case c.flag != nil && word == "=": // of bash
 	case c.flag != nil:
 		c.flag = nil
 	case c.onlyArguments:
-		c.arguments++
+		c.argumentsRead++
 	case word == "--":
 		c.onlyArguments = true
 	case strings.HasPrefix(word, "-"):
 		// A flag with "=" has its value already, and a bool takes no value.
-		if flag := c.find(word); flag != nil && !flag.IsBool() {
+		if flag := c.findFlag(word); flag != nil && !flag.IsBool() {
 			c.flag = flag
 		}
 	default:
 		for _, child := range c.node.Children {
 			if child.Name == word {
-				c.node, c.arguments = child, 0
+				c.node, c.argumentsRead = child, 0
 				return
 			}
 		}
-		// An unknown command counts as an argument. There are no candidates after it.
-		c.arguments++
+		c.argumentsRead++
 	}
 }
 
-// find returns the flag with this name, or nil. It searches the flags of the current command and of its parent
-// commands.
-func (c *cursor) find(word string) *kong.Flag {
+// findFlag also searches the flags of the parent commands. It returns nil for an unknown flag.
+func (c *cursor) findFlag(word string) *kong.Flag {
 	for node := c.node; node != nil; node = node.Parent {
 		for _, flag := range node.Flags {
 			if "--"+flag.Name == word || flag.Short != 0 && "-"+string(flag.Short) == word {
@@ -136,9 +136,9 @@ func (c *cursor) find(word string) *kong.Flag {
 	return nil
 }
 
-// flags returns the flags that begin with the prefix. It returns settings only after serve, or if no other flag
-// matches. Every command accepts all 60 settings, and they would otherwise hide the command's own flags.
-func (c *cursor) flags(prefix string) []candidate {
+// flagCandidates includes settings only after serve, or if no other flag matches. Every command
+// accepts all 60 settings, and they would otherwise hide the command's own flags.
+func (c *cursor) flagCandidates(prefix string) []candidate {
 	var own, settings []candidate
 	for node := c.node; node != nil; node = node.Parent {
 		for _, flag := range node.Flags {
@@ -158,9 +158,9 @@ func (c *cursor) flags(prefix string) []candidate {
 	return own
 }
 
-// commands returns the subcommands that begin with the prefix, in the order of the help. It omits hidden commands,
-// which only scripts call.
-func (c *cursor) commands(prefix string) (found []candidate) {
+// commandCandidates keeps the order of the help. It omits hidden commands, which only scripts
+// call.
+func (c *cursor) commandCandidates(prefix string) (found []candidate) {
 	for _, child := range c.node.Children {
 		if !child.Hidden && strings.HasPrefix(child.Name, prefix) {
 			found = append(found, candidate{child.Name, child.Help})
@@ -169,10 +169,11 @@ func (c *cursor) commands(prefix string) (found []candidate) {
 	return found
 }
 
-// values returns the allowed words of a flag or an argument that begin with the prefix. For a setting, they are in
-// its oneof tag. If there are no allowed words, the result files reports whether to complete file names. It is true
-// for each flag, because no tag says which flags take a file. For an argument, it is true only if its name is "file".
-func values(value *kong.Value, settings []setting, before, prefix string) (found []candidate, files bool) {
+// valueCandidates returns the allowed words of a flag or an argument that begin with the
+// prefix. For a setting, they are in its oneof tag. If there are no allowed words, files
+// reports whether to complete file names. It is true for each flag, because no tag says which
+// flags take a file. For an argument, it is true only if its name is "file".
+func valueCandidates(value *kong.Value, settings []setting, before, prefix string) (found []candidate, files bool) {
 	words := strings.Split(value.Enum, ",")
 	for _, each := range settings {
 		if value.Flag != nil && each.Name == value.Name {

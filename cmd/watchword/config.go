@@ -65,8 +65,9 @@ type Settings struct {
 	SigningSecret watchword.Secret `name:"signing-secret" secret:"all" group:"tokens" help:"Secret of HS256: at least 32 bytes, which are used without decoding."`
 	Claims        []string         `name:"claims" group:"tokens" help:"Optional claims of access tokens, comma separated: email, name, fixed claims as key=value, and computed claims as key=@VALUE. @VALUE is @id, @role, @roles, @email, @name, @sid or @public.PATH (public metadata of the user)."`
 
-	// refresh-grace and rotation-clean are the parameters of docs/rotation.md. The document explains the effects of
-	// other values. The upper bounds keep the detection of theft effective.
+	// refresh-grace and rotation-clean are the parameters of docs/rotation.md. The document
+	// explains the effects of other values. The upper bounds keep the detection of theft
+	// effective.
 	RefreshGrace   time.Duration `name:"refresh-grace" default:"10s" min:"0s" max:"60s" group:"sessions" help:"How long a superseded refresh token is still accepted."`
 	RotationClean  int           `name:"rotation-clean" default:"1" min:"1" max:"1000" group:"sessions" help:"Number of generations that must follow a forgiven generation before the server forgives another."`
 	ReuseEnds      string        `name:"reuse-ends" default:"session" oneof:"session,all" group:"sessions" help:"Sessions that end when a refresh token is reused. session: the session of the token; all: all sessions of the user."`
@@ -103,8 +104,8 @@ type Settings struct {
 	MailFrom string           `name:"mail-from" group:"mail" help:"Sender of mails, as in: Example <no-reply@example.com>."`
 	DevMail  string           `name:"dev-mail" default:"loopback" oneof:"loopback,any" group:"mail" help:"any: the development mailbox also works if other machines can reach the address in listen. These machines can then read every mail, with its links."`
 
-	// Each rate limit counts the requests of one account, session, client network or email address.
-	// docs/operations.md explains each of them.
+	// Each rate limit counts the requests of one account, session, client network or email
+	// address. docs/operations.md explains each of them.
 	Limits              string          `name:"limits" default:"on" oneof:"on,off" group:"limits" help:"off is allowed only with a loopback public URL, for load tests."`
 	LimitFailedPassword watchword.Limit `name:"limit-failed-passwords" default:"10/15m" group:"limits" help:"Failed passwords of one account from one client network."`
 	LimitLogin          watchword.Limit `name:"limit-login" default:"100/15m" group:"limits" help:"Logins of one client."`
@@ -144,13 +145,14 @@ type setting struct {
 	OneOf                      []string
 	Min, Max                   string
 	Secret                     string
-	value                      reflect.Value // the field itself, addressable
+	value                      reflect.Value // the field, addressable
 }
 
-// list returns the settings in the order of the struct, which is also the order of the help and of docs/settings.md.
-// The value of each setting refers to a field of s, so a decoder that sets the value changes s. Every field of
-// Settings except Providers must have the tags of a setting.
-func (s *Settings) list() []setting {
+// listSettings keeps the order of the struct, which is also the order of the help and of
+// docs/settings.md. The value of each setting refers to a field of s, so a decoder that sets
+// the value changes s. Every field of Settings except Providers must have the tags of a
+// setting.
+func (s *Settings) listSettings() []setting {
 	fields := reflect.ValueOf(s).Elem()
 	var all []setting
 	for i := range fields.NumField() {
@@ -176,9 +178,9 @@ func (s *Settings) list() []setting {
 	return all
 }
 
-// variable returns the name of a setting's environment variable. The mapping is one to one: no
+// variableName returns the name of the environment variable. The mapping is one to one: no
 // setting has an underscore in its name.
-func variable(name string) string {
+func variableName(name string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// Settings for the accounts of an application: the front-end to which the HTML pages redirect, whether a sign-up
-// sends a mail, and who must have a second factor.
+// Settings for the accounts of an application: the front-end to which the HTML pages redirect,
+// whether a sign-up sends a mail, and who must have a second factor.
 
 // frontEnds returns the origins that may call the API with credentials: the origins of
 // allowed-origins, and the origin of app-url.
@@ -31,7 +31,7 @@ func appURLProblem(s *Settings) string {
 		return ""
 	}
 	if _, err := weborigin.OfPage(s.AppURL); err != nil {
-		return sentence(err)
+		return twoSentences(err)
 	}
 	return ""
 }
@@ -45,10 +45,10 @@ func verifyMailProblem(s *Settings) string {
 	return ""
 }
 
-// secondFactor converts the setting second-factor for the engine. "required" without roles
+// factorPolicy converts the setting second-factor for the engine. "required" without roles
 // means every account. The engine treats "off" like "optional", so it still asks for existing
 // factors. Package factors refuses new factors if the setting is "off".
-func (s *Settings) secondFactor() watchword.FactorPolicy {
+func (s *Settings) factorPolicy() watchword.FactorPolicy {
 	word, roles, some := strings.Cut(s.SecondFactor, ":")
 	policy := watchword.FactorPolicy{Required: word == "required"}
 	if some {
@@ -57,9 +57,10 @@ func (s *Settings) secondFactor() watchword.FactorPolicy {
 	return policy
 }
 
-// secondFactorProblem refuses required factors with verify-mail=off. A factor needs a proven address, so no account
-// could sign in. A role that no account has is accepted, because an operator may assign it later. The part after the
-// first colon is the list of roles. A role may contain a colon but no comma.
+// secondFactorProblem refuses required factors with verify-mail=off. A factor needs a proven
+// address, so no account could sign in. A role that no account has is accepted, because an
+// operator may assign it later. The part after the first colon is the list of roles. A role may
+// contain a colon but no comma.
 func secondFactorProblem(s *Settings) string {
 	word, roles, some := strings.Cut(s.SecondFactor, ":")
 	known := []string{"off", "optional", "required"}
@@ -83,7 +84,7 @@ func passkeyProblem(s *Settings) string {
 		return ""
 	}
 	if err := factors.CheckRPID(s.PasskeyRPID, s.PublicURL); err != nil {
-		return sentence(err)
+		return twoSentences(err)
 	}
 	return ""
 }

@@ -23,18 +23,18 @@ func (c *configCmd) Run(p *program) error {
 		return err
 	}
 	var rows []settingRow
-	for _, each := range p.settings.list() {
+	for _, each := range p.settings.listSettings() {
 		rows = append(rows, settingRow{
 			Name:    each.Name,
-			Value:   each.text(),
-			Origin:  p.sources.origin(each.Name),
+			Value:   each.redactedValue(),
+			Origin:  p.sources.originOf(each.Name),
 			Default: each.Default,
 		})
 	}
 	if err := printSettings(p, rows, c.JSON); err != nil {
 		return err
 	}
-	return p.sources.faults(p.settings)
+	return p.sources.allFaults(p.settings)
 }
 
 // settingRow is one setting in the table and in the JSON. Both redact the value of a secret,
@@ -55,15 +55,15 @@ func printSettings(p *program, rows []settingRow, asJSON bool) error {
 	}
 	t := newTable("SETTING", "VALUE", "FROM", "DEFAULT")
 	for _, row := range rows {
-		t.row(row.Name, row.Value, row.Origin, row.Default)
+		t.addRow(row.Name, row.Value, row.Origin, row.Default)
 	}
 	return p.printTable(t)
 }
 
-// origin returns the source of a setting's value, such as "flag --listen", "environment
-// WATCHWORD_LISTEN", the line of the YAML file or "default". For a secret from a file, it is
-// the path of the file, which is not secret.
-func (s *sources) origin(name string) string {
+// originOf returns "flag --listen", "environment WATCHWORD_LISTEN", the line of the YAML file,
+// "default" or a similar text. For a secret from a file, it is the path of the file, which is
+// not secret.
+func (s *sources) originOf(name string) string {
 	if origin := s.origins[name]; origin != "" {
 		return origin
 	}
@@ -93,31 +93,31 @@ prints one message for each fault, which says what to write instead. ` + "`" + `
 the source of each.
 `)
 	// Settings is empty, so that the document contains no value of this machine.
-	settings := (&Settings{}).list()
+	settings := (&Settings{}).listSettings()
 	for _, group := range settingGroups {
 		fmt.Fprintf(&b, "\n## %s\n\n| setting | default | meaning |\n| --- | --- | --- |\n", group.title)
 		for _, each := range settings {
 			if each.Group == group.key {
-				fmt.Fprintf(&b, "| `%s` | %s | %s |\n", each.Name, code(each.Default), each.meaning())
+				fmt.Fprintf(&b, "| `%s` | %s | %s |\n", each.Name, inBackquotes(each.Default), each.helpWithBounds())
 			}
 		}
 	}
 	return b.String()
 }
 
-// The function code returns a default in backquotes, for the table of docs/settings.md. Otherwise Markdown would
-// interpret some characters of the default.
-func code(text string) string {
+// inBackquotes keeps Markdown from interpreting some characters of a default in the table of
+// docs/settings.md.
+func inBackquotes(text string) string {
 	if text == "" {
 		return "none"
 	}
 	return "`" + text + "`"
 }
 
-// meaning returns the help text, extended by the allowed words, the bounds and the note on
+// helpWithBounds extends the help text by the allowed words, the bounds and the note on
 // secrets. All of it comes from the tags, so the bounds in the documentation are those that the
 // program checks.
-func (s setting) meaning() string {
+func (s setting) helpWithBounds() string {
 	text := s.Help
 	if s.OneOf != nil {
 		text += " One of `" + strings.Join(s.OneOf, "`, `") + "`."
@@ -129,7 +129,7 @@ func (s setting) meaning() string {
 		text += fmt.Sprintf(" At least %s.", s.Min)
 	}
 	if s.Secret != "" {
-		text += " Secret: `" + variable(s.Name) + "_FILE` works too."
+		text += " Secret: `" + variableName(s.Name) + "_FILE` works too."
 	}
 	// A bar would end the cell of the Markdown table.
 	return strings.ReplaceAll(text, "|", `\|`)

@@ -11,18 +11,19 @@ import (
 // Rules about the refresh cookie (RFC 6265bis). If a cookie breaks a rule, browsers drop it
 // without a message, and no user can stay signed in. The program therefore refuses to start.
 
-// cookieNameProblem checks the name against the prefix rules: __Secure- needs https, and __Host- also forbids a
-// domain. A name without a prefix is allowed on http, for development. A name has at most 64 characters, which leaves
-// room for the token: browsers limit name and value together to 4096 bytes.
+// cookieNameProblem checks the name against the prefix rules: __Secure- needs https, and
+// __Host- also forbids a domain. A name without a prefix is allowed on http, for development. A
+// name has at most 64 characters, which leaves room for the token: browsers limit name and
+// value together to 4096 bytes.
 func cookieNameProblem(s *Settings) string {
 	name := s.CookieName
 	bound := strings.HasPrefix(name, "__Host-")
 	switch {
 	case name == "":
 		return ""
-	case !isToken(name) || len(name) > 64:
+	case !isPortableCookieName(name) || len(name) > 64:
 		return fmt.Sprintf("%q is not a cookie name. Write letters, digits, - and _, at most 64.", name)
-	case (bound || strings.HasPrefix(name, "__Secure-")) && !s.https():
+	case (bound || strings.HasPrefix(name, "__Secure-")) && !s.usesHTTPS():
 		return fmt.Sprintf("browsers refuse %s over http. Write a name without prefix, or public-url with https://.", name)
 	case bound && s.CookieDomain != "":
 		return "browsers refuse a __Host- cookie that has a domain. Write a name with __Secure-, or remove cookie-domain."
@@ -33,16 +34,17 @@ func cookieNameProblem(s *Settings) string {
 	return ""
 }
 
-// isToken accepts the characters that every browser and proxy keeps unchanged in a cookie name.
-// RFC 6265 allows more characters, but proxies and frameworks treat these in different ways.
-func isToken(name string) bool {
+// isPortableCookieName accepts the characters that every browser and proxy keeps unchanged. RFC
+// 6265 allows more characters, but proxies and frameworks treat these in different ways.
+func isPortableCookieName(name string) bool {
 	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
 }
 
-// sameSiteProblem refuses SameSite=None with an http public URL, even on loopback. Browsers drop such a cookie
-// without Secure, and the server sets Secure only if the public URL is https.
+// sameSiteProblem refuses SameSite=None with an http public URL, even on loopback. Browsers
+// drop such a cookie without Secure, and the server sets Secure only if the public URL is
+// https.
 func sameSiteProblem(s *Settings) string {
-	if s.CookieSameSite == "none" && !s.https() {
+	if s.CookieSameSite == "none" && !s.usesHTTPS() {
 		return "browsers refuse SameSite=None without Secure. Write strict or lax, or public-url with https://."
 	}
 	return ""

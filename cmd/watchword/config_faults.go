@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// A fault is one wrong setting or flag that keeps the program from starting. Problem says what is wrong and what to
-// write instead, and never quotes a secret. It begins with a verb or a quoted value, because messages have the form
-// "Where: Problem".
+// A fault is one wrong setting or flag that keeps the program from starting. Problem says what
+// is wrong and what to write instead, and never quotes a secret. It begins with a verb or a
+// quoted value, because messages have the form "Where: Problem".
 type fault struct {
 	Where   string // a setting, a variable, or a place in a file
 	Problem string
@@ -30,19 +30,20 @@ func (f faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// The method fault records a problem without printing it. The method faults later returns all problems together. A
-// problem that is found again, for example in a second source, is recorded once.
-func (s *sources) fault(where, problem string) {
+// addFault prints nothing; allFaults later returns all problems together. A problem that is
+// found again, for example in a second source, is recorded once.
+func (s *sources) addFault(where, problem string) {
 	f := fault{where, problem}
 	if !slices.Contains(s.found, f) {
 		s.found = append(s.found, f)
 	}
 }
 
-// The method faults returns every fault with the source of its value, or nil. Every command that uses settings calls
-// it first. The faults found while reading the sources come before those of settingRules. An unreadable value is
-// replaced by the default, so a later fault may only be about this default.
-func (s *sources) faults(settings *Settings) error {
+// allFaults returns every fault with the source of its value, or nil. Every command that uses
+// settings calls it first. The faults found while reading the sources come before those of
+// settingRules. An unreadable value is replaced by the default, so a later fault may only be
+// about this default.
+func (s *sources) allFaults(settings *Settings) error {
 	all := slices.Clone(s.found)
 	for _, rule := range settingRules {
 		if problem := rule.problem(settings); problem != "" {
@@ -61,18 +62,20 @@ func (s *sources) faults(settings *Settings) error {
 	return faults(all)
 }
 
-// deriveDefaults sets the defaults that depend on other settings, and adds the providers. It runs after all sources
-// are read and before the rules. A setting that has a value from a source keeps it. For drain-delay and password-min
-// it records the reason, which `watchword config` shows instead of "default".
+// deriveDefaults sets the defaults that depend on other settings, and adds the providers. It
+// runs after all sources are read and before the rules. A setting that has a value from a
+// source keeps it. For drain-delay and password-min it records the reason, which `watchword
+// config` shows instead of "default".
 func (s *sources) deriveDefaults(settings *Settings) {
 	// If a developer changes only the port, links must have the new port too.
 	if s.origins["public-url"] == "" {
 		if _, port, err := net.SplitHostPort(settings.Listen); err == nil && port != "0" && isPort(port) {
-			settings.PublicURL = "http://" + plainHost(&url.URL{Scheme: "http", Host: "localhost:" + port})
+			settings.PublicURL = "http://" + originHost(&url.URL{Scheme: "http", Host: "localhost:" + port})
 		}
 	}
-	// Without a load balancer, the server stops without a delay when a developer presses Ctrl-C.
-	if s.origins["drain-delay"] == "" && settings.local() {
+	// Without a load balancer, the server stops without a delay when a developer presses
+	// Ctrl-C.
+	if s.origins["drain-delay"] == "" && settings.isLocal() {
 		settings.DrainDelay = 0
 		s.origins["drain-delay"] = "loopback public-url"
 	}

@@ -48,8 +48,8 @@ var providerKeys = map[string]func(*providerSetting, *yaml.Node) bool{
 	"scopes":             func(p *providerSetting, n *yaml.Node) bool { return readTexts(n, &p.options.Scopes) },
 	"trust-email":        func(p *providerSetting, n *yaml.Node) bool { return readSwitch(n, &p.options.TrustEmail) },
 	"trust-mfa":          func(p *providerSetting, n *yaml.Node) bool { return readSwitch(n, &p.options.TrustMFA) },
-	// The value is inverted. The key sign-up is positive, like the setting signup, but NoSignUp is negative, so that
-	// its zero value is the default.
+	// The value is inverted. The key sign-up is positive, like the setting signup, but NoSignUp
+	// is negative, so that its zero value is the default.
 	"sign-up": func(p *providerSetting, n *yaml.Node) bool {
 		signUp := true
 		ok := readSwitch(n, &signUp)
@@ -61,7 +61,7 @@ var providerKeys = map[string]func(*providerSetting, *yaml.Node) bool{
 // readText reads a text. It refuses an empty value, because an operator who writes a key wants
 // to set something.
 func readText(n *yaml.Node, into *string) bool {
-	text, ok := scalar(n)
+	text, ok := scalarText(n)
 	*into = text
 	return ok && text != ""
 }
@@ -69,7 +69,7 @@ func readText(n *yaml.Node, into *string) bool {
 // readTexts reads one text or a list of texts. Most installations have only one tenant and one
 // additional scope, and can write them without a list.
 func readTexts(n *yaml.Node, into *[]string) bool {
-	if text, ok := scalar(n); ok && text != "" {
+	if text, ok := scalarText(n); ok && text != "" {
 		*into = []string{text}
 		return true
 	}
@@ -79,16 +79,15 @@ func readTexts(n *yaml.Node, into *[]string) bool {
 // readSwitch accepts true and false only. YAML itself would also read yes and on, which other
 // settings refuse. A misspelled word is a fault.
 func readSwitch(n *yaml.Node, into *bool) bool {
-	text, ok := scalar(n)
+	text, ok := scalarText(n)
 	*into = text == "true"
 	return ok && (text == "true" || text == "false")
 }
 
-// entries reads the list sign-in-with. A fault in an entry is recorded with its line, and the
-// other entries are still read.
-func (s *sources) entries(path string, list *yaml.Node) {
+// readProviders records a fault in an entry with its line, and still reads the other entries.
+func (s *sources) readProviders(path string, list *yaml.Node) {
 	if list.Kind != yaml.SequenceNode {
-		s.fault(fmt.Sprintf("%s:%d", path, list.Line),
+		s.addFault(fmt.Sprintf("%s:%d", path, list.Line),
 			"sign-in-with is not a list. Write entries as docs/sign-in-with.md shows.")
 		return
 	}
@@ -97,7 +96,7 @@ func (s *sources) entries(path string, list *yaml.Node) {
 		// Messages name the line of the entry's first key as its place.
 		entry := providerSetting{place: fmt.Sprintf("%s:%d", path, node.Line)}
 		if node.Kind != yaml.MappingNode {
-			s.fault(entry.place, "is not an entry of sign-in-with. Write lines of key: value below a hyphen.")
+			s.addFault(entry.place, "is not an entry of sign-in-with. Write lines of key: value below a hyphen.")
 			continue
 		}
 		// The parser accepts a key that occurs twice in an entry. The later value takes effect,
@@ -110,10 +109,10 @@ func (s *sources) entries(path string, list *yaml.Node) {
 			// The list of keys is short enough to print, so the message does not guess the
 			// nearest name.
 			case !known:
-				s.fault(where, fmt.Sprintf("%q is not a key of sign-in-with. Write one of %s.", key.Value,
+				s.addFault(where, fmt.Sprintf("%q is not a key of sign-in-with. Write one of %s.", key.Value,
 					strings.Join(sortedKeys(providerKeys), ", ")))
 			case !read(&entry, value):
-				s.fault(where, key.Value+" has no readable value. Write a text, a list for scopes, or true or false.")
+				s.addFault(where, key.Value+" has no readable value. Write a text, a list for scopes, or true or false.")
 			}
 		}
 		s.providers = append(s.providers, entry)
@@ -149,12 +148,13 @@ func (s *sources) addProviders(settings *Settings) {
 			// The mode of the file is not checked, because orchestrators choose it.
 			text, err := os.ReadFile(path)
 			if err != nil {
-				s.fault(entry.place, plainFileError(err)+". Write the path of a file that holds the secret.")
+				s.addFault(entry.place, plainFileError(err)+". Write the path of a file that holds the secret.")
 				continue
 			}
 			entry.options.ClientSecret = watchword.Secret(strings.TrimRight(string(text), "\r\n"))
 		default:
-			s.fault(entry.place, fmt.Sprintf("%q has no secret. Write client-secret-file, or set %s.", entry.options.ID, name))
+			s.addFault(entry.place, fmt.Sprintf("%q has no secret. Write client-secret-file, or set %s.", entry.options.ID,
+				name))
 			continue
 		}
 		s.checkProvider(entry)
@@ -162,54 +162,56 @@ func (s *sources) addProviders(settings *Settings) {
 	// A variable of a provider that does not exist is most often a misspelled id.
 	for _, name := range sortedKeys(s.providerSecrets) {
 		if !used[name] {
-			s.fault(name, "belongs to no entry of sign-in-with. Write an entry with this id into the file, or remove it.")
+			s.addFault(name, "belongs to no entry of sign-in-with. Write an entry with this id into the file, or remove it.")
 		}
 	}
 	settings.Providers = s.providers
 }
 
-// checkProvider records a fault for an entry that package providers or package federation would refuse. It sends no
-// request to the provider; only the doctor does.
+// checkProvider records a fault for an entry that package providers or package federation would
+// refuse. It sends no request to the provider; only the doctor does.
 func (s *sources) checkProvider(entry *providerSetting) {
 	if !federation.IsID(entry.options.ID) {
-		s.fault(entry.place, fmt.Sprintf("the id %q is not valid. Write lower case letters, digits and hyphens.",
+		s.addFault(entry.place, fmt.Sprintf("the id %q is not valid. Write lower case letters, digits and hyphens.",
 			entry.options.ID))
 		return
 	}
 	same := func(p providerSetting) bool { return p.options.ID == entry.options.ID }
 	if first := slices.IndexFunc(s.providers, same); &s.providers[first] != entry {
-		s.fault(entry.place, fmt.Sprintf("the id %q occurs twice. Write another one.", entry.options.ID))
+		s.addFault(entry.place, fmt.Sprintf("the id %q occurs twice. Write another one.", entry.options.ID))
 	}
 	// The texts of these errors are for operators, and have no secrets.
 	if _, err := providers.New(entry.options); err != nil {
-		s.fault(entry.place, fmt.Sprintf("%q: %s See docs/sign-in-with.md.", entry.options.ID, sentence(err)))
+		s.addFault(entry.place, fmt.Sprintf("%q: %s See docs/sign-in-with.md.", entry.options.ID, twoSentences(err)))
 	}
 }
 
-// sparePasskey returns a function for federation.Options.Spare: it returns the id of a passkey with which a user can
-// sign in without another proof. With passkeys=off, the function finds no passkey. This package supplies it, because
-// packages federation and factors don't import each other.
-func (s *Settings) sparePasskey(on *stack) func(context.Context, federation.Tx, watchword.UserID) (string, error) {
-	manager := s.factors(on)
+// sparePasskeyFinder returns a function for federation.Options.Spare. That function returns the
+// id of a passkey with which a user can sign in without another proof. With passkeys=off, it
+// finds no passkey. This package supplies it, because packages federation and factors don't
+// import each other.
+func (s *Settings) sparePasskeyFinder(on *stack) func(context.Context, federation.Tx, watchword.UserID) (string,
+	error) {
+	manager := s.newFactorManager(on)
 	return func(ctx context.Context, tx federation.Tx, id watchword.UserID) (string, error) {
 		return manager.Spare(ctx, tx.(factors.Tx), id)
 	}
 }
 
-// offered returns the ids of the providers in sign-in-with. Users can't sign in with an
-// identity of any other provider.
-func (s *Settings) offered() (ids []string) {
+// providerIDs returns the ids in sign-in-with. Users can't sign in with an identity of any
+// other provider.
+func (s *Settings) providerIDs() (ids []string) {
 	for _, entry := range s.Providers {
 		ids = append(ids, entry.options.ID)
 	}
 	return ids
 }
 
-// federation returns the manager of external providers for an open store. It sends no request,
-// so the start does not wait for a provider.
-func (s *Settings) federation(on *stack) (*federation.Manager, error) {
-	// The loop keeps the order of the file, because the sign-in page shows the buttons in this order.
-	options := federation.Options{LinkProven: s.LinkProven == "auto", Spare: s.sparePasskey(on)}
+// newFederationManager sends no request, so the start does not wait for a provider.
+func (s *Settings) newFederationManager(on *stack) (*federation.Manager, error) {
+	// The loop keeps the order of the file, because the sign-in page shows the buttons in this
+	// order.
+	options := federation.Options{LinkProven: s.LinkProven == "auto", Spare: s.sparePasskeyFinder(on)}
 	for _, entry := range s.Providers {
 		provider, err := providers.New(entry.options)
 		if err != nil {

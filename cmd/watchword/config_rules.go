@@ -21,10 +21,11 @@ import (
 	"github.com/watchword-auth/watchword/mail/smtp"
 )
 
-// settingRules are the checks of settings against each other and against the machine, in the order in which they run.
-// Each problem function returns "" or sentences for the operator. The last sentence says what to write instead. The
-// field setting names the setting that the operator has to change. No rule opens a connection or creates a file,
-// because the doctor and `watchword config` run the rules too.
+// settingRules are the checks of settings against each other and against the machine, in the
+// order in which they run. Each problem function returns "" or sentences for the operator. The
+// last sentence says what to write instead. The field setting names the setting that the
+// operator has to change. No rule opens a connection or creates a file, because the doctor and
+// `watchword config` run the rules too.
 var settingRules = []struct {
 	setting string
 	problem func(*Settings) string
@@ -100,9 +101,10 @@ func listenProblem(address string) string {
 		address)
 }
 
-// adminListenProblem refuses the address of the public listener for the admin listener. The public must not see the
-// metrics, which count sign-ins and failures, or the readiness, which shows errors of the store. Both addresses may
-// have port 0, because the system then chooses two different ports.
+// adminListenProblem refuses the address of the public listener for the admin listener. The
+// public must not see the metrics, which count sign-ins and failures, or the readiness, which
+// shows errors of the store. Both addresses may have port 0, because the system then chooses
+// two different ports.
 func adminListenProblem(s *Settings) string {
 	if s.AdminListen == "" {
 		return ""
@@ -114,15 +116,16 @@ func adminListenProblem(s *Settings) string {
 	return listenProblem(s.AdminListen)
 }
 
-// adminOnProblem requires admin-listen if admin-on is "admin". Without this rule, a typing error would result in a
-// server without administration.
+// adminOnProblem requires admin-listen if admin-on is "admin". Without this rule, a typing
+// error would result in a server without administration.
 func adminOnProblem(s *Settings) string {
 	switch {
 	case s.AdminOn != "admin":
 		return ""
 	case s.AdminListen == "":
 		return "admin needs the admin listener, which is off. Write admin-listen=127.0.0.1:9090, or admin-on=public."
-	// Port 0 is refused, because the URL needs the port before the listener opens and the system chooses one.
+	// Port 0 is refused, because the URL needs the port before the listener opens and the
+	// system chooses one.
 	case s.AdminURL == "" && strings.HasSuffix(s.AdminListen, ":0"):
 		return "admin needs to know the port of the admin listener. Write a port in admin-listen, such as 127.0.0.1:9090."
 	}
@@ -136,7 +139,8 @@ func adminURLProblem(s *Settings) string {
 	switch {
 	case s.AdminURL == "":
 		return ""
-	// An admin-url without admin-on=admin is refused, because the operator has probably forgotten admin-on.
+	// An admin-url without admin-on=admin is refused, because the operator has probably
+	// forgotten admin-on.
 	case s.AdminOn != "admin":
 		return "is for administration on the admin listener. Write admin-on=admin, or remove admin-url."
 	case s.AdminURL == s.PublicURL:
@@ -145,8 +149,8 @@ func adminURLProblem(s *Settings) string {
 	if problem := originProblem(s.AdminURL); problem != "" {
 		return problem
 	}
-	// Only a loopback name may have http. For any other name, a proxy must terminate TLS, because the admin listener
-	// has none.
+	// Only a loopback name may have http. For any other name, a proxy must terminate TLS,
+	// because the admin listener has none.
 	if u, _ := url.Parse(s.AdminURL); u.Scheme == "http" && !weborigin.IsLoopback(u.Hostname()) {
 		return fmt.Sprintf("plain http is for loopback names only: an attacker on the network could read passwords and "+
 			"cookies. Write https://%s, and let a proxy pass it on to admin-listen.", u.Host)
@@ -154,9 +158,10 @@ func adminURLProblem(s *Settings) string {
 	return ""
 }
 
-// tlsProblem loads the certificate and its key, so that a wrong file is found at the start and not in the first
-// handshake. With a TLS listener the public URL must be https, because it determines the names and flags of cookies.
-// The expiry of the certificate is not checked, because an expired certificate may be renewed while the server runs.
+// tlsProblem loads the certificate and its key, so that a wrong file is found at the start and
+// not in the first handshake. With a TLS listener the public URL must be https, because it
+// determines the names and flags of cookies. The expiry of the certificate is not checked,
+// because an expired certificate may be renewed while the server runs.
 func tlsProblem(s *Settings) string {
 	switch {
 	case s.TLSCert == "" && s.TLSKey == "":
@@ -165,7 +170,7 @@ func tlsProblem(s *Settings) string {
 		return "has no key. Write tls-key as well."
 	case s.TLSCert == "":
 		return "is missing, but there is a tls-key. Write tls-cert as well, or remove tls-key."
-	case !s.https():
+	case !s.usesHTTPS():
 		return "is for https, but the public URL is http. Write public-url with https://."
 	}
 	if _, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey); err != nil {
@@ -184,7 +189,7 @@ func publicURLProblem(s *Settings) string {
 	if problem := originProblem(s.PublicURL); problem != "" {
 		return problem
 	}
-	if !s.https() && !s.local() {
+	if !s.usesHTTPS() && !s.isLocal() {
 		return fmt.Sprintf("plain http is for loopback names only: an attacker on the network could read tokens and "+
 			"cookies. Write https://%s.",
 			strings.TrimPrefix(s.PublicURL, "http://"))
@@ -192,10 +197,10 @@ func publicURLProblem(s *Settings) string {
 	return ""
 }
 
-// allowedOriginProblem checks one front-end origin. A script of that origin can use the refresh cookie of the user.
-// The origin must therefore be exact. Plain http is refused beyond the loopback, because an attacker on the network
-// could forge HTML pages of the origin. Wildcards and null are refused before the general check, which would only
-// call them malformed.
+// allowedOriginProblem checks one front-end origin. A script of that origin can use the refresh
+// cookie of the user. The origin must therefore be exact. Plain http is refused beyond the
+// loopback, because an attacker on the network could forge HTML pages of the origin. Wildcards
+// and null are refused before the general check, which would only call them malformed.
 func allowedOriginProblem(origin string) string {
 	switch {
 	case origin == "*":
@@ -217,9 +222,9 @@ func allowedOriginProblem(origin string) string {
 	return ""
 }
 
-// proxyProblem checks one trusted network. Requests from this network may state the IP of the client, which the rate
-// limits and the log use. A network that contains every address would let each client choose its own IP, and escape
-// the rate limits.
+// proxyProblem checks one trusted network. Requests from this network may state the IP of the
+// client, which the rate limits and the log use. A network that contains every address would
+// let each client choose its own IP, and escape the rate limits.
 func proxyProblem(cidr string) string {
 	prefix, err := netip.ParsePrefix(cidr)
 	if addr, addrErr := netip.ParseAddr(cidr); err != nil && addrErr == nil {
@@ -252,8 +257,8 @@ func dialectsProblem(s *Settings) string {
 	return ""
 }
 
-// dataDirProblem requires a name for the data directory. It does not create the directory, because commands that only
-// read must not create one.
+// dataDirProblem requires a name for the data directory. It does not create the directory,
+// because commands that only read must not create one.
 func dataDirProblem(s *Settings) string {
 	if s.DataDir == "" {
 		return "is empty. Write a folder, such as ./watchword-data."
@@ -266,7 +271,7 @@ func dataDirProblem(s *Settings) string {
 // key, and servers do not share a directory. The message never quotes the key, because even a
 // text that is not base64 may contain most of a real key.
 func masterKeyProblem(s *Settings) string {
-	if s.MasterKey == "" && s.onPostgres() {
+	if s.MasterKey == "" && s.usesPostgres() {
 		return "is missing: with PostgreSQL it is not created, because every server needs the same one. Write what " +
 			"`openssl rand -base64 32` prints."
 	}
@@ -297,8 +302,9 @@ func signingSecretProblem(s *Settings) string {
 	return ""
 }
 
-// issuerProblem allows an issuer other than public-url only with HS256, and then checks only its form. With other
-// algorithms, services fetch the public keys and the feed from the URL in `iss`, which must therefore be public-url.
+// issuerProblem allows an issuer other than public-url only with HS256, and then checks only
+// its form. With other algorithms, services fetch the public keys and the feed from the URL in
+// `iss`, which must therefore be public-url.
 func issuerProblem(s *Settings) string {
 	if s.Issuer == "" || s.Issuer == s.PublicURL {
 		return ""
@@ -324,19 +330,19 @@ func claimsProblem(s *Settings) string {
 	if problem := duplicateClaimProblem(s.Claims); problem != "" {
 		return problem
 	}
-	options := s.engine()
+	options := s.engineOptions()
 	if issuerProblem(s) != "" {
 		options.Issuer = "" // issuerProblem reports a wrong issuer
 	}
 	if err := options.CheckTokens(); err != nil {
-		return sentence(err)
+		return twoSentences(err)
 	}
 	return ""
 }
 
-// duplicateClaimProblem finds the name of a claim that occurs twice. Only the last value would take effect, so one of
-// the values is a mistake. Names of claims are compared exactly, because they are case-sensitive (RFC 7519, section
-// 10.1.1).
+// duplicateClaimProblem finds the name of a claim that occurs twice. Only the last value would
+// take effect, so one of the values is a mistake. Names of claims are compared exactly, because
+// they are case-sensitive (RFC 7519, section 10.1.1).
 func duplicateClaimProblem(claims []string) string {
 	var keys []string
 	for _, claim := range claims {
@@ -349,10 +355,10 @@ func duplicateClaimProblem(claims []string) string {
 	return ""
 }
 
-// sentence turns an engine error of the form "problem: what to write" into two sentences. An error without a colon
-// stays one sentence. The form with a colon is the usual form of Go errors, so users of the library can print it
-// unchanged.
-func sentence(err error) string {
+// twoSentences turns an engine error of the form "problem: what to write" into two sentences.
+// An error without a colon stays one sentence. The form with a colon is the usual form of Go
+// errors, so users of the library can print it unchanged.
+func twoSentences(err error) string {
 	problem, advice, found := strings.Cut(err.Error(), ": ")
 	if !found {
 		return problem + "."
@@ -439,7 +445,7 @@ func mailURLProblem(s *Settings) string {
 	case s.MailURL != "":
 		return senderProblem(s.MailURL, "no-reply@example.com",
 			"Write smtp://user:password@host:587 or smtps://user:password@host:465, the password in percent-encoding.")
-	case s.local():
+	case s.isLocal():
 		return ""
 	}
 	return "is missing: the development mailbox is for loopback public URLs only. Write smtp://user:password@host:587."
@@ -449,12 +455,12 @@ func mailURLProblem(s *Settings) string {
 // without a sign-in. The mails have links that sign in or reset a password. Containers have to
 // listen beyond the loopback, so dev-mail=any exists for them.
 func devMailProblem(s *Settings) string {
-	if s.MailURL != "" || s.DevMail == "any" || !s.local() || listenProblem(s.Listen) != "" || !listensBeyond(s.Listen) {
+	if s.MailURL != "" || s.DevMail == "any" || !s.isLocal() || listenProblem(s.Listen) != "" ||
+		!listensBeyondLoopback(s.Listen) {
 		return ""
 	}
 	return fmt.Sprintf("other machines can reach %s, and with it the development mailbox, which shows every mail to "+
-		"anybody. "+
-		"Write listen=127.0.0.1:8080 or a mail-url; or dev-mail=any if a firewall stands before it.", s.Listen)
+		"anybody. Write listen=127.0.0.1:8080 or a mail-url; or dev-mail=any if a firewall stands before it.", s.Listen)
 }
 
 // mailFromProblem requires a sender for a mail server. There is no useful default, because mail
@@ -470,9 +476,10 @@ func mailFromProblem(s *Settings) string {
 	return "is missing. " + write
 }
 
-// senderProblem returns why package smtp would refuse the value of mail-url or mail-from, and what to write instead.
-// It opens no connection. A caller that checks only one of the two values passes a placeholder for the other. The
-// name of the setting is cut from the beginning of the message, because callers print it before the message.
+// senderProblem returns why package smtp would refuse the value of mail-url or mail-from, and
+// what to write instead. It opens no connection. A caller that checks only one of the two
+// values passes a placeholder for the other. The name of the setting is cut from the beginning
+// of the message, because callers print it before the message.
 func senderProblem(url watchword.Secret, from, write string) string {
 	if _, err := smtp.New(smtp.Options{URL: url, From: from, Renderer: &mail.Renderer{}}); err != nil {
 		_, what, _ := strings.Cut(err.Error(), ": mail-")
@@ -482,10 +489,11 @@ func senderProblem(url watchword.Secret, from, write string) string {
 	return ""
 }
 
-// limitsProblem refuses limits=off in production, and allows it for load tests with a loopback URL. Only this setting
-// turns the rate limits off. A single rate limit can't be 0, so a typing error can't turn it off.
+// limitsProblem refuses limits=off in production, and allows it for load tests with a loopback
+// URL. Only this setting turns the rate limits off. A single rate limit can't be 0, so a typing
+// error can't turn it off.
 func limitsProblem(s *Settings) string {
-	if s.Limits == "off" && !s.local() {
+	if s.Limits == "off" && !s.isLocal() {
 		return "off is for load tests on a loopback public URL: without limits passwords can be guessed. Write on."
 	}
 	return ""

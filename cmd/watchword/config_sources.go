@@ -45,9 +45,9 @@ type layer map[string]entry
 // An entry keeps the text as it was written. Only the setting knows how to read it.
 type entry struct{ text, origin string }
 
-// newSources reads environ and .env. The YAML file is read later, because a flag may name it. Faults of one source
-// are in the alphabetical order of their variables. The caller passes the environment, so that tests are independent
-// of the machine.
+// newSources reads environ and .env. The YAML file is read later, because a flag may name it.
+// Faults of one source are in the alphabetical order of their variables. The caller passes the
+// environment, so that tests are independent of the machine.
 func newSources(settings []setting, environ []string) *sources {
 	s := &sources{known: map[string]setting{}, origins: map[string]string{}, providerSecrets: map[string]string{}}
 	for _, each := range settings {
@@ -61,26 +61,27 @@ func newSources(settings []setting, environ []string) *sources {
 		name, value, _ := strings.Cut(line, "=")
 		environment[name] = value
 	}
-	s.layers = append(s.layers, s.variables(environment, "environment"), s.variables(s.dotEnv(), ".env"))
+	s.layers = append(s.layers, s.readVariables(environment, "environment"), s.readVariables(s.readDotEnv(), ".env"))
 	return s
 }
 
-// dotEnv reads .env in the working directory, if there is one. It is for development, and the
-// environment takes precedence over it. Tools of developers expect .env in the working
+// readDotEnv does nothing if the working directory has no .env. The file is for development,
+// and the environment takes precedence over it. Tools of developers expect .env in the working
 // directory, so it is not in the data directory.
-func (s *sources) dotEnv() map[string]string {
+func (s *sources) readDotEnv() map[string]string {
 	values, err := godotenv.Read(".env")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		// The error of the parser would quote the file, and the file has secrets.
-		s.fault(".env", "the file in the working directory can't be read. Write lines of NAME=value, or remove it.")
+		s.addFault(".env", "the file in the working directory can't be read. Write lines of NAME=value, or remove it.")
 	}
 	return values
 }
 
-// variables returns the values of the variables with the prefix WATCHWORD_. The parameter origin is the name of the
-// source in messages. Variables without the prefix belong to other programs and are ignored. A name with lower case
-// letters after the prefix is a fault, because names of variables are case-sensitive.
-func (s *sources) variables(values map[string]string, origin string) layer {
+// readVariables returns the values of the variables with the prefix WATCHWORD_. Messages show
+// origin. Variables without the prefix belong to other programs and are ignored. A name with
+// lower case letters after the prefix is a fault, because names of variables are
+// case-sensitive.
+func (s *sources) readVariables(values map[string]string, origin string) layer {
 	result := layer{}
 	for _, name := range sortedKeys(values) {
 		suffix, found := strings.CutPrefix(name, envPrefix)
@@ -102,12 +103,12 @@ func (s *sources) variables(values map[string]string, origin string) layer {
 			if s.providerSecrets[name] == "" && values[name] != "" {
 				s.providerSecrets[name] = values[name]
 			}
-		case name == variable(key) && s.isKnown(key):
-			result.add(s, key, entry{values[name], origin + " " + name})
-		case name == variable(key) && isFile && s.known[secret].Secret != "":
-			s.secretFile(result, secret, name, values[name])
+		case name == variableName(key) && s.isKnown(key):
+			result.set(s, key, entry{values[name], origin + " " + name})
+		case name == variableName(key) && isFile && s.known[secret].Secret != "":
+			s.readSecretFile(result, secret, name, values[name])
 		default:
-			s.fault(name, s.unknownVariable(name, values[name]))
+			s.addFault(name, s.unknownVariableProblem(name, values[name]))
 		}
 	}
 	return result
@@ -116,38 +117,38 @@ func (s *sources) variables(values map[string]string, origin string) layer {
 // isKnown reports whether name is a setting or in commandSecrets.
 func (s *sources) isKnown(name string) bool { _, ok := s.known[name]; return ok }
 
-// add sets a value. It records a fault if the source gives the setting twice, for example as a variable and as a
-// _FILE variable. Without the fault, the effective value would depend on the order of the two variables. The later
-// value is kept, but the fault stops the program before it uses the value.
-func (l layer) add(s *sources, name string, e entry) {
+// set records a fault if the source gives the setting twice, for example as a variable and as a
+// _FILE variable. Without the fault, the effective value would depend on the order of the two
+// variables. The later value is kept, but the fault stops the program before it uses the value.
+func (l layer) set(s *sources, name string, e entry) {
 	if other, twice := l[name]; twice {
-		s.fault(name, fmt.Sprintf("is given twice, by %s and by %s. Keep one of them.", other.origin, e.origin))
+		s.addFault(name, fmt.Sprintf("is given twice, by %s and by %s. Keep one of them.", other.origin, e.origin))
 	}
 	l[name] = e
 }
 
-// secretFile reads a secret from the file that a _FILE variable names. One line break at the
-// end of the file is not part of the secret, because most editors add one. Docker and
+// readSecretFile reads a secret from the file that a _FILE variable names. One line break at
+// the end of the file is not part of the secret, because most editors add one. Docker and
 // Kubernetes mount secrets as files. Neither the path nor the origin reveals the content, so
 // both may appear in messages. The mode of the file is not checked, because orchestrators
 // choose it.
-func (s *sources) secretFile(found layer, name, from, path string) {
+func (s *sources) readSecretFile(found layer, name, from, path string) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		s.fault(from, fmt.Sprintf("%s. Write the path of a file that holds the secret.", plainFileError(err)))
+		s.addFault(from, fmt.Sprintf("%s. Write the path of a file that holds the secret.", plainFileError(err)))
 		return
 	}
 	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	if text == "" {
-		s.fault(from, fmt.Sprintf("%s is empty. Write the secret into it.", path))
+		s.addFault(from, fmt.Sprintf("%s is empty. Write the secret into it.", path))
 		return
 	}
-	found.add(s, name, entry{text, "file " + path + " (" + from + ")"})
+	found.set(s, name, entry{text, "file " + path + " (" + from + ")"})
 }
 
-// unknownVariable says what to do about a variable with the prefix WATCHWORD_ that is not a
-// setting. It recognises variables that Kubernetes sets by their names and values.
-func (s *sources) unknownVariable(name, value string) string {
+// unknownVariableProblem says what to do about a variable with the prefix WATCHWORD_ that is
+// not a setting. It recognises variables that Kubernetes sets by their names and values.
+func (s *sources) unknownVariableProblem(name, value string) string {
 	// Kubernetes sets variables for every Service of the namespace. If a Service is named
 	// watchword, its variables begin with WATCHWORD_.
 	kubernetes := strings.HasPrefix(value, "tcp://") || strings.Contains(name, "_SERVICE_") || strings.Contains(name,
@@ -157,13 +158,14 @@ func (s *sources) unknownVariable(name, value string) string {
 			"pod, or rename the Service."
 	}
 	key := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "_", "-")
-	return "is not a setting. " + s.suggestion(key, variable)
+	return "is not a setting. " + s.suggestion(key, variableName)
 }
 
-// suggestion says what to write instead of an unknown name. Most unknown names are typing errors, so the nearest name
-// is usually the wanted one. The suggested name has the spelling of the source, so that the operator can copy it.
+// suggestion says what to write instead of an unknown name. Most unknown names are typing
+// errors, so the nearest name is usually the wanted one. The suggested name has the spelling of
+// the source, so that the operator can copy it.
 func (s *sources) suggestion(name string, spell func(string) string) string {
-	if near := nearest(name, sortedKeys(s.known)); near != "" {
+	if near := nearestName(name, sortedKeys(s.known)); near != "" {
 		return fmt.Sprintf("Write %s, or remove it.", spell(near))
 	}
 	return "Remove it; `watchword config` lists the settings."
@@ -176,7 +178,7 @@ func (s *sources) suggestion(name string, spell func(string) string) string {
 func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	if !s.fileRead {
 		s.fileRead = true
-		s.layers = append(s.layers, s.file(s.configPath(ctx)))
+		s.layers = append(s.layers, s.readYAMLFile(s.yamlPath(ctx)))
 	}
 	for _, layer := range s.layers {
 		if e, ok := layer[flag.Name]; ok {
@@ -187,13 +189,13 @@ func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any
 	return nil, nil
 }
 
-// Validate implements kong.Resolver. It never returns an error, because kong would then print its usage. The method
-// faults later reports all faults.
+// Validate implements kong.Resolver. It never returns an error, because kong would then print
+// its usage. The method faults later reports all faults.
 func (s *sources) Validate(*kong.Application) error { return nil }
 
-// configPath returns the path of the YAML file: the flag --config, else WATCHWORD_CONFIG, else
-// "". The settings themselves can't name the file, because they are read from it.
-func (s *sources) configPath(ctx *kong.Context) string {
+// yamlPath returns the flag --config, else WATCHWORD_CONFIG, else "". The settings themselves
+// can't name the file, because they are read from it.
+func (s *sources) yamlPath(ctx *kong.Context) string {
 	for _, path := range ctx.Path {
 		if path.Flag != nil && path.Flag.Name == "config" {
 			given, _ := ctx.FlagValue(path.Flag).(string)
@@ -203,22 +205,21 @@ func (s *sources) configPath(ctx *kong.Context) string {
 	return s.configFile
 }
 
-// file reads the YAML file at path, which is one mapping of names to values. It is parsed as a
-// tree of nodes and not into a struct, because nodes have line numbers for the messages. A
-// missing file is a fault, even if every setting has a default, because the operator named the
-// file.
-func (s *sources) file(path string) layer {
+// readYAMLFile expects one mapping of names to values. It parses the file as a tree of nodes
+// and not into a struct, because nodes have line numbers for the messages. A missing file is a
+// fault, even if every setting has a default, because the operator named the file.
+func (s *sources) readYAMLFile(path string) layer {
 	if path == "" {
 		return nil
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		s.fault("config", plainFileError(err)+". Write the path of a YAML file.")
+		s.addFault("config", plainFileError(err)+". Write the path of a YAML file.")
 		return nil
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
-		s.fault(path, "is not YAML. Write lines of name: value.")
+		s.addFault(path, "is not YAML. Write lines of name: value.")
 		return nil
 	}
 	if doc.Kind == 0 {
@@ -226,55 +227,56 @@ func (s *sources) file(path string) layer {
 	}
 	root := doc.Content[0]
 	if root.Kind != yaml.MappingNode {
-		s.fault(path, "is not a list of settings. Write lines of name: value.")
+		s.addFault(path, "is not a list of settings. Write lines of name: value.")
 		return nil
 	}
 	found := layer{}
 	for i := 0; i+1 < len(root.Content); i += 2 {
-		s.line(found, path, root.Content[i], root.Content[i+1])
+		s.readYAMLKey(found, path, root.Content[i], root.Content[i+1])
 	}
 	return found
 }
 
-// line adds the setting of one key of the YAML file. The origin of the value is path:line, as compilers print it, so
-// that editors can jump to the line.
-func (s *sources) line(found layer, path string, key, value *yaml.Node) {
+// readYAMLKey records path:line as the origin of the value, as compilers print it, so that
+// editors can jump to the line.
+func (s *sources) readYAMLKey(found layer, path string, key, value *yaml.Node) {
 	where := fmt.Sprintf("%s:%d", path, key.Line)
 	if key.Value == signInWith {
-		s.entries(path, value)
+		s.readProviders(path, value)
 		return
 	}
 	known, ok := s.known[key.Value]
 	if !ok {
 		spell := func(name string) string { return name + ":" }
-		s.fault(where, fmt.Sprintf("%q is not a setting. %s", key.Value, s.suggestion(key.Value, spell)))
+		s.addFault(where, fmt.Sprintf("%q is not a setting. %s", key.Value, s.suggestion(key.Value, spell)))
 		return
 	}
-	text, ok := scalar(value)
+	text, ok := scalarText(value)
 	if !ok && value.Kind == yaml.SequenceNode && known.isList() {
-		text, ok = sequence(value)
+		text, ok = joinedList(value)
 	}
 	if !ok {
-		s.fault(where, fmt.Sprintf("%s has no readable value. Write %s: %s, or remove the line.", key.Value, key.Value,
-			known.example()))
+		s.addFault(where, fmt.Sprintf("%s has no readable value. Write %s: %s, or remove the line.", key.Value, key.Value,
+			known.exampleValue()))
 		return
 	}
-	found.add(s, key.Value, entry{text, where})
+	found.set(s, key.Value, entry{text, where})
 }
 
-// scalar returns the text of a YAML value as written, because the setting and not YAML must interpret texts such as
-// 0x10 or 1e3. It returns false for a list, a mapping, and a key without a value (null). Null would otherwise count
-// as an empty text, which turns some features off.
-func scalar(node *yaml.Node) (string, bool) {
+// scalarText returns the text of a YAML value as written, because the setting and not YAML must
+// interpret texts such as 0x10 or 1e3. It returns false for a list, a mapping, and a key
+// without a value (null). Null would otherwise count as an empty text, which turns some
+// features off.
+func scalarText(node *yaml.Node) (string, bool) {
 	return node.Value, node.Kind == yaml.ScalarNode && node.Tag != "!!null"
 }
 
-// sequence joins a YAML list with commas, as in flags and variables. A nested list can't be
+// joinedList joins a YAML list with commas, as in flags and variables. A nested list can't be
 // written in this form, and the caller refuses it.
-func sequence(node *yaml.Node) (string, bool) {
+func joinedList(node *yaml.Node) (string, bool) {
 	var parts []string
 	for _, item := range node.Content {
-		text, ok := scalar(item)
+		text, ok := scalarText(item)
 		if !ok {
 			return "", false
 		}
@@ -289,19 +291,19 @@ func (s setting) isList() bool {
 	return ok
 }
 
-// example returns a value for a message: the default, which is always valid. It returns "…" for
-// a setting without a default, because no value of it would suit every installation.
-func (s setting) example() string {
+// exampleValue returns the default, which is always valid, for a message. It returns "…" for a
+// setting without a default, because no value of it would suit every installation.
+func (s setting) exampleValue() string {
 	if s.Default != "" {
 		return s.Default
 	}
 	return "…"
 }
 
-// The method flags records "flag --NAME" as the origin of each setting on the command line. Resolve does not record
-// these origins, because kong does not call it for such settings. flags runs after parsing and overwrites any origin
-// that Resolve has recorded.
-func (s *sources) flags(ctx *kong.Context) {
+// recordFlagOrigins records "flag --NAME" for each setting on the command line. Resolve does
+// not record these origins, because kong does not call it for such settings. recordFlagOrigins
+// runs after parsing and overwrites any origin that Resolve has recorded.
+func (s *sources) recordFlagOrigins(ctx *kong.Context) {
 	for _, path := range ctx.Path {
 		if path.Flag != nil && !path.Resolved && s.isKnown(path.Flag.Name) {
 			s.origins[path.Flag.Name] = "flag --" + path.Flag.Name
@@ -330,10 +332,10 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// nearest returns the candidate that differs from word by only a few typing errors, or "". It
-// allows one error, and one more for every four bytes of word. The candidates are sorted. If
-// several are equally near, nearest returns the alphabetically first of them.
-func nearest(word string, candidates []string) string {
+// nearestName returns the candidate that differs from word by only a few typing errors, or "".
+// It allows one error, and one more for every four bytes of word. The candidates are sorted. If
+// several are equally near, it returns the alphabetically first of them.
+func nearestName(word string, candidates []string) string {
 	best, least := "", 1+len(word)/4
 	for _, c := range candidates {
 		if d := editDistance(word, c); d <= least {

@@ -21,8 +21,8 @@ const (
 	weak   = "correct-horse-battery"
 )
 
-// refusals lists settings that stop the start, each with the complete error output.
-var refusals = []struct {
+// Each of the rejectedSettings must stop the start, with exactly the lines in want as error output.
+var rejectedSettings = []struct {
 	name  string
 	args  string // separated by spaces
 	env   []string
@@ -344,7 +344,7 @@ func TestDangerousSettingStopsTheStart(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: the program is not started for each setting")
 	}
-	for _, c := range refusals {
+	for _, c := range rejectedSettings {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			got := run(t, call{env: c.env, files: c.files, args: append([]string{"serve"}, strings.Fields(c.args)...)})
@@ -359,7 +359,7 @@ func TestDangerousSettingStopsTheStart(t *testing.T) {
 	}
 }
 
-// wantLines checks that a text has the wanted lines, in any order. In a wanted line, … matches any text.
+// The lines of text may have any order. In a wanted line, … matches any text.
 func wantLines(t *testing.T, text string, want []string) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
@@ -389,8 +389,8 @@ func anyLine(lines []string, pattern string) bool {
 	return false
 }
 
-// effective runs `watchword config --json` and returns the value and the origin of each setting by name.
-func effective(t *testing.T, c call) map[string][2]string {
+// effectiveSettings returns the value and the origin of each setting by name, from `watchword config --json`.
+func effectiveSettings(t *testing.T, c call) map[string][2]string {
 	t.Helper()
 	c.args = append([]string{"config", "--json"}, c.args...)
 	got := run(t, c)
@@ -421,7 +421,7 @@ func TestSourcesOfSettingsHavePrecedence(t *testing.T) {
 		},
 		args: []string{"--access-ttl=10m"},
 	}
-	got := effective(t, c)
+	got := effectiveSettings(t, c)
 	for name, want := range map[string][2]string{
 		"access-ttl":   {"10m", "flag --access-ttl"},
 		"session-idle": {"11h", "environment WATCHWORD_SESSION_IDLE"},
@@ -439,7 +439,7 @@ func TestSourcesOfSettingsHavePrecedence(t *testing.T) {
 // PW-1
 func TestDefaultsDeriveFromOtherSettings(t *testing.T) {
 	t.Parallel()
-	got := effective(t, call{args: []string{"--listen=127.0.0.1:9000", "--password-profile=nist"}})
+	got := effectiveSettings(t, call{args: []string{"--listen=127.0.0.1:9000", "--password-profile=nist"}})
 	if got["public-url"][0] != "http://localhost:9000" || got["password-min"][0] != "15" {
 		t.Errorf("public-url is %q, password-min %q", got["public-url"], got["password-min"])
 	}
@@ -448,7 +448,7 @@ func TestDefaultsDeriveFromOtherSettings(t *testing.T) {
 // CFG-3
 func TestSecretFromAFileIsNotShown(t *testing.T) {
 	t.Parallel()
-	got := effective(t, call{
+	got := effectiveSettings(t, call{
 		env: []string{
 			"WATCHWORD_MASTER_KEY_FILE=key", "WATCHWORD_SIGNING_ALG=HS256",
 			"WATCHWORD_SIGNING_SECRET=0123456789abcdef0123456789abcdef",
@@ -470,7 +470,7 @@ func TestSecretFromAFileIsNotShown(t *testing.T) {
 // The server must accept each setting of this test, although it resembles a rejected setting.
 func TestSafeSettingIsAccepted(t *testing.T) {
 	t.Parallel()
-	certificate, key := certificateFor(t)
+	certificate, key := createLocalhostCertificate(t)
 	for _, c := range []struct {
 		name, args string
 		files      map[string]string
@@ -500,7 +500,7 @@ func TestSafeSettingIsAccepted(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			effective(t, call{files: c.files, args: strings.Fields(c.args)})
+			effectiveSettings(t, call{files: c.files, args: strings.Fields(c.args)})
 		})
 	}
 }
@@ -513,8 +513,8 @@ func TestConfigPrintsFaultySettings(t *testing.T) {
 	}
 }
 
-// certificateFor returns a self-signed certificate of localhost, as PEM.
-func certificateFor(t *testing.T) (certificate, key string) {
+// Both results are PEM.
+func createLocalhostCertificate(t *testing.T) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

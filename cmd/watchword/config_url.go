@@ -13,13 +13,14 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// Rules for URLs and host names in settings. Browsers compare origins byte by byte, so an origin in another spelling
-// would never match. The rules therefore accept only the spelling that browsers use. The message of a rule shows this
-// spelling.
+// Rules for URLs and host names in settings. Browsers compare origins byte by byte, so an
+// origin in another spelling would never match. The rules therefore accept only the spelling
+// that browsers use. The message of a rule shows this spelling.
 
-// originProblem returns why text is not an exact origin, or "" for an exact origin. An exact origin is
-// scheme://host[:port] in the spelling of the header Origin, because the server compares both as text. It therefore
-// refuses even https://app.example.com/ with its final slash.
+// originProblem returns why text is not an exact origin, or "" for an exact origin. An exact
+// origin is scheme://host[:port] in the spelling of the header Origin, because the server
+// compares both as text. It therefore refuses even https://app.example.com/ with its final
+// slash.
 func originProblem(text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
@@ -29,7 +30,7 @@ func originProblem(text string) string {
 	if u.User != nil {
 		return fmt.Sprintf("an origin has no credentials. Write %s://%s.", u.Scheme, u.Host)
 	}
-	plain := u.Scheme + "://" + plainHost(u)
+	plain := u.Scheme + "://" + originHost(u)
 	if strings.Contains(u.Host, "*") {
 		return fmt.Sprintf("%q has a wildcard, which no browser matches. Write each host, such as https://app.example.com.",
 			text)
@@ -47,8 +48,9 @@ func originProblem(text string) string {
 	return ""
 }
 
-// withoutPassword replaces everything before the last @ with "…", for a message about a text that is not a URL. That
-// part may contain a password, and more people can read the log than the settings.
+// withoutPassword replaces everything before the last @ with "…", for a message about a text
+// that is not a URL. That part may contain a password, and more people can read the log than
+// the settings.
 func withoutPassword(text string) string {
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
 		return "…" + text[at:]
@@ -56,8 +58,9 @@ func withoutPassword(text string) string {
 	return text
 }
 
-// plainHost returns the host as in the header Origin: in lower case, and without the default port of the scheme.
-func plainHost(u *url.URL) string {
+// originHost returns the host as in the header Origin: in lower case, and without the default
+// port of the scheme.
+func originHost(u *url.URL) string {
 	host := strings.ToLower(u.Host)
 	switch {
 	case u.Scheme == "https":
@@ -94,10 +97,9 @@ func isHostName(host string) bool {
 	return true
 }
 
-// listensBeyond reports whether a listener's address can be reached from other machines. An
-// empty host means all addresses of the machine, so it counts as reachable. An address that
-// can't be parsed does not count, because listenProblem reports it.
-func listensBeyond(address string) bool {
+// listensBeyondLoopback is true for an empty host, because it means all addresses of the
+// machine. It is false for an address that can't be parsed, because listenProblem reports that.
+func listensBeyondLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	return err == nil && !weborigin.IsLoopback(host)
 }
@@ -112,21 +114,22 @@ func (s *Settings) publicHost() string {
 	return u.Hostname()
 }
 
-// https reports whether browsers reach the server by https, so that cookies can be Secure. It
-// uses the public URL, because TLS often ends at a proxy.
-func (s *Settings) https() bool { return strings.HasPrefix(s.PublicURL, "https://") }
+// usesHTTPS uses the public URL, because TLS often ends at a proxy. If browsers reach the
+// server by https, cookies can be Secure.
+func (s *Settings) usesHTTPS() bool { return strings.HasPrefix(s.PublicURL, "https://") }
 
-// local reports whether the public URL has a loopback name, as in development. An invalid URL
+// isLocal reports whether the public URL has a loopback name, as in development. An invalid URL
 // counts as local, so that the operator gets a fault for the URL but no second fault about
 // https.
-func (s *Settings) local() bool {
+func (s *Settings) isLocal() bool {
 	return originProblem(s.PublicURL) != "" || weborigin.IsLoopback(s.publicHost())
 }
 
-// adminURL returns the URL of administration on the admin listener, or "" if administration is on the public
-// listener. The sign-in on the admin listener needs the host of this URL for its cookies and redirects. Without
-// admin-url, a host that is not a loopback name becomes localhost. Such a host is usually an address of a container,
-// whose port is published on the machine's loopback.
+// adminURL returns the URL of administration on the admin listener, or "" if administration is
+// on the public listener. The sign-in on the admin listener needs the host of this URL for its
+// cookies and redirects. Without admin-url, a host that is not a loopback name becomes
+// localhost. Such a host is usually an address of a container, whose port is published on the
+// machine's loopback.
 func (s *Settings) adminURL() string {
 	if s.AdminOn != "admin" || s.AdminURL != "" {
 		return s.AdminURL
@@ -138,7 +141,7 @@ func (s *Settings) adminURL() string {
 	if !weborigin.IsLoopback(host) {
 		host = "localhost"
 	}
-	return "http://" + plainHost(&url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)})
+	return "http://" + originHost(&url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)})
 }
 
 // siteOf returns the site of a URL as browsers define it: scheme and registrable domain. With

@@ -17,8 +17,9 @@ import (
 // This file converts between the text and the value of a setting. An invalid value is recorded
 // as a fault and replaced by the default, so that one run finds all faults.
 
-// reader decodes one setting for kong. Each field of Settings has a separate reader, so a fault can name the setting.
-type reader struct {
+// A settingDecoder decodes one setting for kong. Each field of Settings has its own, so a fault
+// can name the setting.
+type settingDecoder struct {
 	setting setting
 	src     *sources
 }
@@ -26,56 +27,58 @@ type reader struct {
 // Decode implements kong.Mapper. It records an invalid value as a fault and returns no error
 // for it. Kong calls it for flags and for the values that Resolve returns, so all sources are
 // parsed alike.
-func (r reader) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
+func (r settingDecoder) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	token, err := ctx.Scan.PopValue("value")
 	if err != nil {
 		return err
 	}
 	text := fmt.Sprint(token.Value)
-	if problem := r.setting.read(text, target); problem != "" {
-		r.src.fault(r.setting.Name, problem)
-		r.setting.read(r.setting.Default, target)
+	if problem := r.setting.parseInto(text, target); problem != "" {
+		r.src.addFault(r.setting.Name, problem)
+		r.setting.parseInto(r.setting.Default, target)
 	}
 	return nil
 }
 
-// read parses text into target, which has the type of the setting. It returns the problem of an
-// invalid text, or "". If it returns a problem, target has an unusable value, and the caller
-// reads the default into target.
-func (s setting) read(text string, target reflect.Value) (problem string) {
+// parseInto returns the problem of an invalid text, or "". target has the type of the setting.
+// After a problem, target has an unusable value, and the caller reads the default into it.
+func (s setting) parseInto(text string, target reflect.Value) (problem string) {
 	switch v := target.Addr().Interface().(type) {
 	case *string:
-		*v, problem = text, s.word(text)
+		*v, problem = text, s.parseWord(text)
 	case *watchword.Secret:
 		*v = watchword.Secret(text)
 	// Kong calls this once for each repeated flag, so the values are appended.
 	case *[]string:
-		*v = append(*v, split(text)...)
+		*v = append(*v, splitList(text)...)
 	case *int:
-		*v, problem = s.number(text)
+		*v, problem = s.parseNumber(text)
 	case *time.Duration:
-		*v, problem = s.duration(text)
+		*v, problem = s.parseDuration(text)
 	case *watchword.Limit:
-		*v, problem = s.limit(text)
-	// If a type has no case here, this is a programming error. Every start of the program finds it.
+		*v, problem = s.parseLimit(text)
+	// If a type has no case here, this is a programming error. Every start of the program finds
+	// it.
 	default:
 		panic("setting " + s.Name + " has a type without a parser")
 	}
 	return problem
 }
 
-// word checks that a text is one of the words in the tag oneof. A setting without oneof accepts any text; its rule in
-// settingRules checks the text. The comparison is case-sensitive, so that each value has only one spelling.
-func (s setting) word(text string) string {
+// parseWord accepts only the words in the tag oneof. A setting without oneof accepts any text;
+// its rule in settingRules checks the text. The comparison is case-sensitive, so that each
+// value has only one spelling.
+func (s setting) parseWord(text string) string {
 	if s.OneOf == nil || slices.Contains(s.OneOf, text) {
 		return ""
 	}
 	return fmt.Sprintf("%q is not allowed. Write one of: %s.", text, strings.Join(s.OneOf, ", "))
 }
 
-// number parses a whole number within min and max. Both bounds are in the tag of the setting, and the message repeats
-// them. Underscores and hexadecimal digits are refused, because YAML and other tools interpret them differently.
-func (s setting) number(text string) (int, string) {
+// parseNumber accepts whole numbers within min and max. Both bounds are in the tag of the
+// setting, and the message repeats them. Underscores and hexadecimal digits are refused,
+// because YAML and other tools interpret them differently.
+func (s setting) parseNumber(text string) (int, string) {
 	least, most := s.Min, s.Max
 	n, err := strconv.Atoi(text)
 	low, _ := strconv.Atoi(least)
@@ -86,10 +89,10 @@ func (s setting) number(text string) (int, string) {
 	return n, ""
 }
 
-// duration parses a Go duration, such as 15m, within min and max. It has no unit for days,
+// parseDuration accepts Go durations, such as 15m, within min and max. It has no unit for days,
 // because a day with a clock change has 23 or 25 hours. A missing unit is refused, because 15
 // could mean seconds or minutes.
-func (s setting) duration(text string) (time.Duration, string) {
+func (s setting) parseDuration(text string) (time.Duration, string) {
 	d, err := time.ParseDuration(text)
 	if err != nil {
 		return 0, fmt.Sprintf("%q is not a duration. Write one such as %s (units: ms, s, m, h).", text, s.Default)
@@ -103,9 +106,10 @@ func (s setting) duration(text string) (time.Duration, string) {
 	return d, ""
 }
 
-// limit parses a rate limit, written as uses/time, such as 10/15m. It accepts 1 to 1,000,000 uses, and times from 1
-// second to 7 days. The upper bounds are far above any useful value. They only catch a mistaken unit.
-func (s setting) limit(text string) (watchword.Limit, string) {
+// parseLimit parses a rate limit, written as uses/time, such as 10/15m. It accepts 1 to
+// 1,000,000 uses, and times from 1 second to 7 days. The upper bounds are far above any useful
+// value. They only catch a mistaken unit.
+func (s setting) parseLimit(text string) (watchword.Limit, string) {
 	count, per, _ := strings.Cut(text, "/")
 	n, errCount := strconv.Atoi(count)
 	d, errPer := time.ParseDuration(per)
@@ -115,9 +119,8 @@ func (s setting) limit(text string) (watchword.Limit, string) {
 	return watchword.Limit{Count: n, Per: d}, ""
 }
 
-// split returns the parts of a comma-separated list, without spaces around them and without
-// empty parts.
-func split(text string) (parts []string) {
+// splitList removes the spaces around the parts and omits empty parts.
+func splitList(text string) (parts []string) {
 	for part := range strings.SplitSeq(text, ",") {
 		if part = strings.TrimSpace(part); part != "" {
 			parts = append(parts, part)
@@ -126,8 +129,8 @@ func split(text string) (parts []string) {
 	return parts
 }
 
-// The method text returns the value as an operator would write it, with secrets redacted.
-func (s setting) text() string {
+// redactedValue returns the value as an operator would write it, with secrets redacted.
+func (s setting) redactedValue() string {
 	switch v := s.value.Interface().(type) {
 	case time.Duration:
 		return durationText(v)
@@ -136,16 +139,16 @@ func (s setting) text() string {
 	case []string:
 		return strings.Join(v, ",")
 	case watchword.Secret:
-		return s.redacted(string(v))
+		return s.redact(string(v))
 	default:
 		return fmt.Sprint(v)
 	}
 }
 
-// redacted hides a secret text. If only the password of a URL is secret, it keeps the rest of the URL. If it can't
-// tell where the password is, it hides the whole text. It does not hide the default, which is public, so that an
-// operator sees that the secret was not set.
-func (s setting) redacted(text string) string {
+// redact hides a secret text. If only the password of a URL is secret, it keeps the rest of the
+// URL. If it can't tell where the password is, it hides the whole text. It does not hide the
+// default, which is public, so that an operator sees that the secret was not set.
+func (s setting) redact(text string) string {
 	if text == "" || text == s.Default {
 		return text
 	}

@@ -13,16 +13,16 @@ import (
 // retries must keep its session, and a stolen refresh token must end its session. SOAK_ROUNDS makes the test longer.
 func TestCrashLosesNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
-	onEachStore(t, crashAndLook)
+	onEachStore(t, crashServerRepeatedly)
 }
 
-func crashAndLook(t *testing.T, arguments []string) {
+func crashServerRepeatedly(t *testing.T, arguments []string) {
 	name := "server killed, on PostgreSQL"
 	if arguments == nil {
 		name = "server killed, on SQLite"
 	}
 	f := newFault(t, name)
-	f.serversDie = true
+	f.killsServers = true
 	dir, server := t.TempDir(), newServer(t, freeAddress(t))
 	start := func() {
 		if err := server.start(dir, []string{"HOME=" + dir},
@@ -31,16 +31,16 @@ func crashAndLook(t *testing.T, arguments []string) {
 		}
 	}
 	start()
-	crowd := newCrowd(f, server.address)
+	crowd := newConcurrentUsers(f, server.address)
 	for crash := range soakRounds(6) {
-		crowd.round(t, func() {
+		crowd.injectFault(t, func() {
 			server.kill()
 			if arguments == nil {
 				checkDatabase(t, filepath.Join(dir, "watchword-data", "watchword.db"), crash)
 			}
 			start()
 		})
-		crowd.check(t.Context())
+		crowd.checkAcknowledgedChanges(t.Context())
 	}
 }
 
@@ -60,18 +60,17 @@ func checkDatabase(t *testing.T, path string, crash int) {
 func TestCrashOfOneServerLosesNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
 	f := newFault(t, "one of three servers killed")
-	f.serversDie = true
-	servers := startFleet(t, 3, onPostgres(pgtest.Database(t)))
-	crowd := newCrowd(f, addresses(servers)...)
+	f.killsServers = true
+	servers := startFleet(t, 3, postgresArguments(pgtest.Database(t)))
+	crowd := newConcurrentUsers(f, fleetAddresses(servers)...)
 	for round := range soakRounds(6) {
 		victim := servers[round%len(servers)]
-		crowd.round(t, victim.kill)
-		crowd.check(t.Context())
-		victim.startAgain(t)
+		crowd.injectFault(t, victim.kill)
+		crowd.checkAcknowledgedChanges(t.Context())
+		victim.restart(t)
 	}
 }
 
-// A fleetServer is one of several servers of one service with one public URL.
 type fleetServer struct {
 	*server
 	dir       string
@@ -82,16 +81,15 @@ func startFleet(t *testing.T, n int, arguments []string) (servers []*fleetServer
 	for range n {
 		s := &fleetServer{server: newServer(t, freeAddress(t)), dir: t.TempDir()}
 		servers = append(servers, s)
-		t.Cleanup(func() { s.explain(t) })
+		t.Cleanup(func() { s.logOutputOnFailure(t) })
 		s.arguments = append([]string{"--public-url=" + servers[0].url(), "--limits=off", "--log-level=error"},
 			arguments...)
-		s.startAgain(t)
+		s.restart(t)
 	}
 	return servers
 }
 
-// explain logs how a server ended and the last part of its output, if the test failed.
-func (s *fleetServer) explain(t *testing.T) {
+func (s *fleetServer) logOutputOnFailure(t *testing.T) {
 	if !t.Failed() {
 		return
 	}
@@ -106,14 +104,14 @@ func (s *fleetServer) explain(t *testing.T) {
 	t.Logf("the server at %s wrote:\n%s", s.address, written[max(len(written)-4000, 0):])
 }
 
-func (s *fleetServer) startAgain(t *testing.T) {
+func (s *fleetServer) restart(t *testing.T) {
 	t.Helper()
 	if err := s.start(s.dir, []string{"HOME=" + s.dir}, s.arguments); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func addresses(servers []*fleetServer) (all []string) {
+func fleetAddresses(servers []*fleetServer) (all []string) {
 	for _, s := range servers {
 		all = append(all, s.address)
 	}

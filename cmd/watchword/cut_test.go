@@ -15,14 +15,14 @@ func TestCutConnectionsLoseNoAcknowledgedChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wire := newWire(t, database.Host)
+	wire := newDatabaseProxy(t, database.Host)
 	database.Host = wire.Addr().String()
 	s := newServer(t, freeAddress(t))
-	startServer(t, s, append(onPostgres(database.String()), "--limits=off", "--log-level=error")...)
+	startServer(t, s, append(postgresArguments(database.String()), "--limits=off", "--log-level=error")...)
 
-	crowd := newCrowd(newFault(t, "connections to PostgreSQL cut"), s.address)
+	crowd := newConcurrentUsers(newFault(t, "connections to PostgreSQL cut"), s.address)
 	for range soakRounds(10) {
-		crowd.round(t, wire.cut)
+		crowd.injectFault(t, wire.cutConnections)
 	}
-	crowd.check(t.Context())
+	crowd.checkAcknowledgedChanges(t.Context())
 }

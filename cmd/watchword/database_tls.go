@@ -7,15 +7,15 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// unverifiedDatabase returns the host of a PostgreSQL server whose identity a connection does
-// not check, or "". The default of the driver (sslmode=prefer) encrypts if the server offers
-// it. It also accepts any certificate, and connections without encryption. A machine on the
-// network path can then read and change everything, including password hashes and keys.
+// unverifiedDatabaseHost returns the host of a PostgreSQL server whose identity a connection
+// does not check, or "". The default of the driver (sslmode=prefer) encrypts if the server
+// offers it. It also accepts any certificate, and connections without encryption. A machine on
+// the network path can then read and change everything, including password hashes and keys.
 //
 // It reads the configuration as the driver does, so it also sees PGSSLMODE and service files.
 // sslmode=verify-ca is reported too, because it accepts any certificate of the authority, for
 // any host.
-func unverifiedDatabase(url string) string {
+func unverifiedDatabaseHost(url string) string {
 	if !strings.HasPrefix(url, "postgres") {
 		return ""
 	}
@@ -23,8 +23,8 @@ func unverifiedDatabase(url string) string {
 	if err != nil {
 		return "" // storeProblem reports an invalid URL
 	}
-	// The fallbacks of the connection are checked, too. A mode such as prefer has a fallback without TLS, and a list
-	// of hosts has a fallback for each host.
+	// The fallbacks of the connection are checked, too. A mode such as prefer has a fallback
+	// without TLS, and a list of hosts has a fallback for each host.
 	if config.TLSConfig == nil || config.TLSConfig.InsecureSkipVerify {
 		if isRemote(config.Host) {
 			return config.Host

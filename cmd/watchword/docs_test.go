@@ -68,7 +68,7 @@ func documentedCommands(text string) (commands []string) {
 // markdownFiles returns the files of the project, without those of installed packages.
 func markdownFiles(t *testing.T) (files []string) {
 	t.Helper()
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(checkout, func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err

@@ -31,21 +31,21 @@ type doctorCmd struct {
 // store.
 func (c *doctorCmd) Run(ctx context.Context, p *program) error {
 	d := &checkup{}
-	if wrong := p.sources.faults(p.settings); wrong != nil {
+	if wrong := p.sources.allFaults(p.settings); wrong != nil {
 		for _, f := range wrong.(faults) {
 			d.fail("settings", f.Where, f.Problem)
 		}
-		return errors.Join(d.print(p, c.JSON), errMisuse)
+		return errors.Join(d.printFindings(p, c.JSON), errMisuse)
 	}
-	d.settings(p)
-	d.files(p.settings)
-	d.store(ctx, p)
-	d.mailServer(ctx, p)
-	d.providers(ctx, p.settings)
-	d.reachable(ctx, p.settings)
-	d.adminReachable(ctx, p.settings)
-	d.origins(p.settings, c.Origin)
-	return d.print(p, c.JSON)
+	d.checkSettings(p)
+	d.checkFiles(p.settings)
+	d.checkStore(ctx, p)
+	d.checkMailServer(ctx, p)
+	d.checkProviders(ctx, p.settings)
+	d.checkPublicURL(ctx, p.settings)
+	d.checkAdminReachable(ctx, p.settings)
+	d.checkOrigins(p.settings, c.Origin)
+	return d.printFindings(p, c.JSON)
 }
 
 // A finding is the result of one check. Scripts rely on the names of checks and results. The
@@ -61,8 +61,8 @@ type finding struct {
 // failure and returns. The other checks still run, so that one run shows every problem.
 type checkup struct{ findings []finding }
 
-// The method ok records a check without a problem, so that the operator sees what was checked.
-func (d *checkup) ok(check, found string) { d.add(finding{check, "ok", found, ""}) }
+// pass records a check without a problem, so that the operator sees what was checked.
+func (d *checkup) pass(check, found string) { d.add(finding{check, "ok", found, ""}) }
 
 // warn adds a finding that can become a problem, or is a problem only in some installations.
 func (d *checkup) warn(check, found, do string) { d.add(finding{check, "warn", found, do}) }
@@ -74,9 +74,9 @@ func (d *checkup) fail(check, found, do string) { d.add(finding{check, "fail", f
 // for concurrent use.
 func (d *checkup) add(f finding) { d.findings = append(d.findings, f) }
 
-// print shows the findings and returns errReported if one is a failure. Only failures cause
-// exit code 1, so a deployment can require success and still show warnings.
-func (d *checkup) print(p *program, asJSON bool) error {
+// printFindings returns errReported if a finding is a failure. Only failures cause exit code 1,
+// so a deployment can require success and still show warnings.
+func (d *checkup) printFindings(p *program, asJSON bool) error {
 	count := map[string]int{}
 	for _, f := range d.findings {
 		count[f.Result]++
@@ -99,48 +99,52 @@ func (d *checkup) print(p *program, asJSON bool) error {
 	return result
 }
 
-// The method settings reports the number of settings and repeats the warnings that serve logs at its start. It also
-// warns about secrets on the command line, which other users of the machine can read, and about combinations that
-// work but are surprising. A secret in the environment or in a file is not reported: other users can't read those.
-func (d *checkup) settings(p *program) {
+// checkSettings repeats the warnings that serve logs at its start. It also warns about secrets
+// on the command line, which other users of the machine can read, and about combinations that
+// work but are surprising. A secret in the environment or in a file is not reported: other
+// users can't read those.
+func (d *checkup) checkSettings(p *program) {
 	set := 0
-	for _, each := range p.settings.list() {
-		origin := p.sources.origin(each.Name)
+	for _, each := range p.settings.listSettings() {
+		origin := p.sources.originOf(each.Name)
 		if origin != "default" {
 			set++
 		}
-		if each.Secret != "" && origin == "flag --"+each.Name && each.text() != string(each.value.String()) {
+		if each.Secret != "" && origin == "flag --"+each.Name && each.redactedValue() != string(each.value.String()) {
 			d.warn("settings", each.Name+" is on the command line, where every user of the machine can read it.",
-				"Write it to a file of mode 0600 and name that in "+variable(each.Name)+"_FILE.")
+				"Write it to a file of mode 0600 and name that in "+variableName(each.Name)+"_FILE.")
 		}
 	}
-	d.ok("settings", fmt.Sprintf("%d settings, %d of them set. `watchword config` shows them.", len(p.settings.list()),
+	d.pass("settings", fmt.Sprintf("%d settings, %d of them set. `watchword config` shows them.",
+		len(p.settings.listSettings()),
 		set))
 	for _, warning := range p.settings.warnings() {
 		d.warn("settings", oneLine(warning), "")
 	}
-	// This is a warning and not a rule of the settings, because tests and demonstrations use a short session-idle on
-	// purpose.
+	// This is a warning and not a rule of the settings, because tests and demonstrations use a
+	// short session-idle on purpose.
 	if p.settings.AccessTTL > p.settings.SessionIdle {
 		d.warn("settings", "access tokens live longer than an idle session: a client would lose its session before it "+
 			"refreshes.", "Write session-idle larger than access-ttl.")
 	}
 	// With https but without tls-cert, a proxy must terminate TLS.
-	behindProxy := p.settings.https() && p.settings.TLSCert == ""
+	behindProxy := p.settings.usesHTTPS() && p.settings.TLSCert == ""
 	if behindProxy && len(p.settings.TrustedProxies) == 0 {
 		d.warn("settings", "the proxy that terminates https is not trusted: all clients have its IP and share its limits.",
 			"Write the network of the proxy to trusted-proxies, such as 127.0.0.1/32.")
 	}
 }
 
-// The method files checks that other users of the machine can't read the data directory, the database and the master
-// key. With these files, a user could read every account and sign tokens. A missing file is not reported here,
-// because the check of the store reports it. If others may enter the directory but not list it, the check also fails,
-// because the names of the files are known.
+// checkFiles checks that other users of the machine can't read the data directory, the database
+// and the master key. With these files, a user could read every account and sign tokens. A
+// missing file is not reported here, because the check of the store reports it. If others may
+// enter the directory but not list it, the check also fails, because the names of the files are
+// known.
 //
-// The group of the data directory may have access to it, because Kubernetes gives volumes to a group of the pod. The
-// server removes the group's access to the database, and refuses a master key that a group can read.
-func (d *checkup) files(s *Settings) {
+// The group of the data directory may have access to it, because Kubernetes gives volumes to a
+// group of the pod. The server removes the group's access to the database, and refuses a master
+// key that a group can read.
+func (d *checkup) checkFiles(s *Settings) {
 	open := 0
 	for _, path := range []string{s.DataDir, s.databasePath(), s.masterKeyPath()} {
 		info, err := os.Stat(path)
@@ -156,15 +160,16 @@ func (d *checkup) files(s *Settings) {
 		}
 	}
 	if _, err := os.Stat(s.DataDir); err == nil && open == 0 {
-		d.ok("files", "only this user can read "+s.DataDir)
+		d.pass("files", "only this user can read "+s.DataDir)
 	}
 }
 
-// The method store checks the database, and then the keys and the outbox in it. Operators run the doctor while the
-// server runs, so it opens the database as a server does, and not exclusively. A database of an older release is only
-// a warning, because the old servers still work, and a new server migrates it at its start.
-func (d *checkup) store(ctx context.Context, p *program) {
-	if !p.settings.onPostgres() && missing(p.settings.databasePath()) {
+// checkStore checks the database, and then the keys and the outbox in it. Operators run the
+// doctor while the server runs, so it opens the database as a server does, and not exclusively.
+// A database of an older release is only a warning, because the old servers still work, and a
+// new server migrates it at its start.
+func (d *checkup) checkStore(ctx context.Context, p *program) {
+	if !p.settings.usesPostgres() && isMissing(p.settings.databasePath()) {
 		d.warn("store", "there is no database at "+p.settings.databasePath()+" yet.",
 			"`watchword serve` creates it. If it should exist, correct data-dir.")
 		return
@@ -177,48 +182,50 @@ func (d *checkup) store(ctx context.Context, p *program) {
 			"Start the server, which migrates it, or run `watchword migrate`. Then run the doctor again.")
 		return
 	case errors.Is(err, errNeedsStart):
-		d.fail("keys", "the store has no usable keys.", startServer)
+		d.fail("keys", "the store has no usable keys.", startServerAdvice)
 		return
 	case errors.Is(err, sqlite.ErrDamaged):
-		d.fail("store", plain(err), restoreBackup)
+		d.fail("store", errorLine(err), restoreBackupAdvice)
 		return
 	}
 	if err != nil {
-		d.fail("store", plain(err), "Check that the data directory and its master key belong together and that this user "+
-			"owns them.")
+		d.fail("store", errorLine(err),
+			"Check that the data directory and its master key belong together and that this user "+
+				"owns them.")
 		return
 	}
 	defer s.close()
 	if err := s.store.Check(ctx); err != nil {
-		d.fail("store", err.Error(), restoreBackup)
+		d.fail("store", err.Error(), restoreBackupAdvice)
 		return
 	}
-	d.ok("store", p.settings.databaseName()+" is intact and of this release")
+	d.pass("store", p.settings.databaseName()+" is intact and of this release")
 	for _, warning := range storeWarnings(ctx, s.store) {
 		d.warn("store", oneLine(warning), "")
 	}
-	d.keys(ctx, s.engine)
-	d.outbox(ctx, s.engine)
-	d.restore(ctx, s.operator)
-	d.stranded(ctx, s, p.settings)
-	d.administration(ctx, s, p.settings)
+	d.checkKeys(ctx, s.engine)
+	d.checkOutbox(ctx, s.engine)
+	d.checkRestore(ctx, s.operator)
+	d.checkStrandedUsers(ctx, s, p.settings)
+	d.checkAdministration(ctx, s, p.settings)
 }
 
-// startServer is the advice for missing keys. The doctor can't create them, because it only
-// reads.
-const startServer = "Start the server, which creates keys. Then run the doctor again."
+// startServerAdvice is for missing keys. The doctor can't create them, because it only reads.
+const startServerAdvice = "Start the server, which creates keys. Then run the doctor again."
 
-// manyKeys is the number of keys of one purpose (KeyUse) above which the doctor warns. No reasonable schedule creates
-// so many keys. There can be at most 255 refresh keys, because their numbers are 1 to 255.
-const manyKeys = 100
+// maxUsualKeys is for one purpose (KeyUse). If there are more keys, the doctor warns, because
+// no reasonable schedule creates so many. There can be at most 255 refresh keys, because their
+// numbers are 1 to 255.
+const maxUsualKeys = 100
 
-// The method keys checks that there is an active key for each purpose (KeyUse), and that the clock was not set back.
-// A server whose clock was set back rejects its own tokens as not yet valid. The time at which a key was published is
-// never in the future. If it is, the clock was set back.
-func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
+// checkKeys checks that there is an active key for each purpose (KeyUse), and that the clock
+// was not set back. A server whose clock was set back rejects its own tokens as not yet valid.
+// The time at which a key was published is never in the future. If it is, the clock was set
+// back.
+func (d *checkup) checkKeys(ctx context.Context, engine *watchword.Engine) {
 	keys, err := engine.Operator().Keys(ctx)
 	if err != nil {
-		d.fail("keys", plain(err), "See what the log of the server says.")
+		d.fail("keys", errorLine(err), "See what the log of the server says.")
 		return
 	}
 	now := time.Now().Add(-engine.ClockAhead())
@@ -229,13 +236,13 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 		// One minute covers the difference between clocks that are kept by NTP.
 		if k.PublishedAt.After(now.Add(time.Minute)) {
 			d.fail("clock", fmt.Sprintf("a key was published at %s, which is in the future: the clock was set back.",
-				clock(k.PublishedAt)), "Set the clock; use NTP.")
+				tableTime(k.PublishedAt)), "Set the clock; use NTP.")
 			return
 		}
 	}
-	d.ok("clock", clock(now)+", not before the last time in the store")
-	// The servers use the database's clock, so the difference does not harm them. The doctor reports it, because logs
-	// and certificates use the machine's clock.
+	d.pass("clock", tableTime(now)+", not before the last time in the store")
+	// The servers use the database's clock, so the difference does not harm them. The doctor
+	// reports it, because logs and certificates use the machine's clock.
 	if ahead := engine.ClockAhead().Round(time.Millisecond); ahead.Abs() > time.Second {
 		d.warn("clock", fmt.Sprintf("this machine's clock differs by %s from the database's, which the servers follow.",
 			ahead.Abs()), "Set both clocks; use NTP.")
@@ -243,38 +250,38 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 	for _, use := range []watchword.KeyUse{watchword.KeySign, watchword.KeyRefresh} {
 		if states[string(use)+" active"] == 0 {
 			d.fail("keys", "no key of use "+string(use)+" is active.",
-				startServer)
+				startServerAdvice)
 			return
 		}
 	}
 	for use, n := range uses {
-		if n > manyKeys {
+		if n > maxUsualKeys {
 			d.warn("keys", fmt.Sprintf("there are %d keys of use %s; the limit is 255.", n, use),
 				"Rotate less often: `watchword keys list` shows when they are deleted.")
 		}
 	}
-	d.ok("keys", fmt.Sprintf("one key of each use is active, %d in all", len(keys)))
+	d.pass("keys", fmt.Sprintf("one key of each use is active, %d in all", len(keys)))
 }
 
-// The method outbox checks that the server can write, and that mail is sent. If a mail waits for 10 minutes, the
-// server does not run or the mail server refuses the mail. Shorter delays are normal, for example during a deployment
-// or a restart of the mail server. Abandoned mails are only a warning, because the usual cause is an address that
-// refuses mail.
-func (d *checkup) outbox(ctx context.Context, engine *watchword.Engine) {
+// checkOutbox checks that the server can write, and that mail is sent. If a mail waits for 10
+// minutes, the server does not run or the mail server refuses the mail. Shorter delays are
+// normal, for example during a deployment or a restart of the mail server. Abandoned mails are
+// only a warning, because the usual cause is an address that refuses mail.
+func (d *checkup) checkOutbox(ctx context.Context, engine *watchword.Engine) {
 	stats, err := engine.Stats(ctx)
 	if stats.Store != nil {
-		d.fail("writes", plain(stats.Store), "Free some disk space, or make the database writable.")
+		d.fail("writes", errorLine(stats.Store), "Free some disk space, or make the database writable.")
 	}
 	switch {
 	case err != nil:
-		d.fail("outbox", plain(err), "See what the log of the server says.")
+		d.fail("outbox", errorLine(err), "See what the log of the server says.")
 	case stats.MailGivenUp > 0:
 		d.warn("outbox", fmt.Sprintf("Abandoned mails: %d.", stats.MailGivenUp),
 			"`watchword mail list` shows why. Then run `watchword mail retry`.")
 	case stats.MailWaiting > 0 && time.Since(stats.MailOldest) > 10*time.Minute:
 		d.warn("outbox", fmt.Sprintf("Waiting mails: %d, the oldest since %s.", stats.MailWaiting,
-			clock(stats.MailOldest)), "Check that the server runs. `watchword mail list` shows the last error.")
+			tableTime(stats.MailOldest)), "Check that the server runs. `watchword mail list` shows the last error.")
 	default:
-		d.ok("outbox", fmt.Sprintf("waiting mails: %d", stats.MailWaiting))
+		d.pass("outbox", fmt.Sprintf("waiting mails: %d", stats.MailWaiting))
 	}
 }

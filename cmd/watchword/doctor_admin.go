@@ -13,15 +13,17 @@ const (
 	// that a script uses once a quarter still counts as used.
 	unusedAfter = 100 * 24 * time.Hour
 
-	// endsSoon is how long before its expiry the doctor reports a service key. It reports only keys that are in use.
-	endsSoon = 14 * 24 * time.Hour
+	// expiresSoon is how long before its expiry the doctor reports a service key. It reports
+	// only keys that are in use.
+	expiresSoon = 14 * 24 * time.Hour
 )
 
-// administration checks that an administrator can use the administration API, and that no service key was forgotten.
-// An administrator without a second factor can't use the API, and may notice this only in an emergency. A forgotten
-// service key is a credential without an owner.
-func (d *checkup) administration(ctx context.Context, s *stack, settings *Settings) {
-	m := settings.admin(s)
+// checkAdministration checks that an administrator can use the administration API, and that no
+// service key was forgotten. An administrator without a second factor can't use the API, and
+// may notice this only in an emergency. A forgotten service key is a credential without an
+// owner.
+func (d *checkup) checkAdministration(ctx context.Context, s *stack, settings *Settings) {
+	m := settings.newAdminManager(s)
 	// The limit is 1, because the doctor checks only whether such an account exists.
 	all, err := m.FindUsers(ctx, admin.Filter{Role: "admin", State: admin.StateActive}, "", 1)
 	if err != nil {
@@ -38,12 +40,12 @@ func (d *checkup) administration(ctx context.Context, s *stack, settings *Settin
 		d.fail("admin", oneLine(err.Error()), "Check the database.")
 		return
 	}
-	// pagesThere is true if the admin listener has pages on which administrators sign in. Without pages, only
-	// programs use this listener.
+	// pagesThere is true if the admin listener has pages on which administrators sign in.
+	// Without pages, only programs use this listener.
 	pagesThere := settings.AdminOn == "admin" && settings.AdminPages == "on"
 	switch {
 	case len(all.Items) == 0:
-		d.ok("admin", "no active account is an administrator")
+		d.pass("admin", "no active account is an administrator")
 	case len(strong.Items) == 0 && settings.AdminACR != "aal1":
 		d.warn("admin", "no administrator has a second factor, so none can use /admin and /api/admin.",
 			"Sign in as an administrator and add an authenticator app or a passkey on the account page.")
@@ -53,16 +55,17 @@ func (d *checkup) administration(ctx context.Context, s *stack, settings *Settin
 		d.warn("admin", "no administrator has an authenticator app, and passkeys don't work at "+settings.adminURL()+".",
 			"Sign in at "+settings.PublicURL+" as an administrator, and add an authenticator app on the account page.")
 	default:
-		// A sign-in may still fail: the doctor can't see whether the person has the device of the factor.
-		d.ok("admin", "an administrator can use /api/admin")
+		// A sign-in may still fail: the doctor can't see whether the person has the device of
+		// the factor.
+		d.pass("admin", "an administrator can use /api/admin")
 	}
-	d.serviceKeys(ctx, m, time.Now())
+	d.checkServiceKeys(ctx, m, time.Now())
 }
 
-// adminReachable requests the administration API at both listeners, without credentials. With
-// admin-on=admin, only the admin listener may have the API. With admin-on=public, the function
-// returns at once. A server that does not run is a warning, as for the public URL.
-func (d *checkup) adminReachable(ctx context.Context, s *Settings) {
+// checkAdminReachable requests the administration API at both listeners, without credentials.
+// With admin-on=admin, only the admin listener may have the API. With admin-on=public, there is
+// nothing to check. A server that does not run is a warning, as for the public URL.
+func (d *checkup) checkAdminReachable(ctx context.Context, s *Settings) {
 	at := s.adminURL()
 	if at == "" {
 		return
@@ -72,21 +75,21 @@ func (d *checkup) adminReachable(ctx context.Context, s *Settings) {
 	// The path is one of the API, because errors of the API have codes. A page would only
 	// redirect to a sign-in.
 	const path = "/api/admin/users"
-	there, err := request(ctx, at+path)
+	there, err := sendProbe(ctx, at+path)
 	if err != nil {
 		d.warn("admin url", at+" does not respond: "+err.Error(),
 			"Start `watchword serve`; then check DNS, proxy and certificate. The doctor must run where administrators work.")
 		return
 	}
-	here, err := request(ctx, s.PublicURL+path)
-	if err != nil { // reported by the method reachable
+	here, err := sendProbe(ctx, s.PublicURL+path)
+	if err != nil { // checkPublicURL reports it
 		here = probe{}
 	}
 	if found, do := diagnoseAdmin(at, s.PublicURL, there, here); found != "" {
 		d.fail("admin url", found, do)
 		return
 	}
-	d.ok("admin url", at+" has the administration, and "+s.PublicURL+" has not")
+	d.pass("admin url", at+" has the administration, and "+s.PublicURL+" has not")
 }
 
 // diagnoseAdmin examines two responses to a request for accounts without credentials: of the
@@ -113,12 +116,13 @@ func diagnoseAdmin(at, public string, there, here probe) (found, do string) {
 	return "", ""
 }
 
-// serviceKeys reports keys that are no longer used, and keys that expire soon although a program uses them. Each key
-// has a separate line, because the advice names the key. Without service keys, there is no line.
+// checkServiceKeys reports keys that are no longer used, and keys that expire soon although a
+// program uses them. Each key has a separate line, because the advice names the key. Without
+// service keys, there is no line.
 //
 // The decision is a separate function (decideKeyWarning), so that its test needs no store.
-func (d *checkup) serviceKeys(ctx context.Context, m *admin.Manager, now time.Time) {
-	keys, err := serviceKeys(ctx, m)
+func (d *checkup) checkServiceKeys(ctx context.Context, m *admin.Manager, now time.Time) {
+	keys, err := listServiceKeys(ctx, m)
 	if err != nil {
 		d.fail("service-keys", oneLine(err.Error()), "Check the database.")
 		return
@@ -129,15 +133,15 @@ func (d *checkup) serviceKeys(ctx context.Context, m *admin.Manager, now time.Ti
 			d.warn("service-keys", fmt.Sprintf("%s (%s) was not used for %d days.", k.Name, k.ID, int(unusedAfter.Hours()/24)),
 				"Revoke it: watchword service-keys revoke "+k.ID)
 		case "ends":
-			d.warn("service-keys", fmt.Sprintf("%s (%s) expires at %s.", k.Name, k.ID, clock(k.ExpiresAt)),
+			d.warn("service-keys", fmt.Sprintf("%s (%s) expires at %s.", k.Name, k.ID, tableTime(k.ExpiresAt)),
 				"Create another key for this program, then revoke this one.")
 		}
 	}
 }
 
-// decideKeyWarning returns "unused" for a key without recent use, "ends" for a key that expires soon, and otherwise
-// "". A key that was never used gets no "ends", because no program would need a new key. A key that no longer works
-// gets "".
+// decideKeyWarning returns "unused" for a key without recent use, "ends" for a key that expires
+// soon, and otherwise "". A key that was never used gets no "ends", because no program would
+// need a new key. A key that no longer works gets "".
 func decideKeyWarning(k admin.ServiceKey, now time.Time) string {
 	used := k.LastUsedAt
 	// A key that was never used counts as unused since its creation.
@@ -149,7 +153,7 @@ func decideKeyWarning(k admin.ServiceKey, now time.Time) string {
 		return ""
 	case now.Sub(used) > unusedAfter:
 		return "unused"
-	case k.ExpiresAt.Sub(now) < endsSoon && !k.LastUsedAt.IsZero():
+	case k.ExpiresAt.Sub(now) < expiresSoon && !k.LastUsedAt.IsZero():
 		return "ends"
 	}
 	return ""

@@ -5,18 +5,19 @@ import (
 	"time"
 )
 
-// mailServer signs in at the mail server without sending a mail. It gives up after 15 seconds. The most common
-// mistake is a wrong password, which would otherwise be noticed only when a user waits for a mail. The sender address
-// is not tested, because some servers check it only for a real recipient. The connection uses the TLS rules of real
-// mails, so it finds a certificate that the server would reject.
-func (d *checkup) mailServer(ctx context.Context, p *program) {
+// checkMailServer signs in without sending a mail. It gives up after 15 seconds. The most
+// common mistake is a wrong password, which would otherwise be noticed only when a user waits
+// for a mail. The sender address is not tested, because some servers check it only for a real
+// recipient. The connection uses the TLS rules of real mails, so it finds a certificate that
+// the server would reject.
+func (d *checkup) checkMailServer(ctx context.Context, p *program) {
 	if p.settings.MailURL == "" {
-		d.ok("mail", "mails go to the development mailbox, "+p.settings.PublicURL+"/dev/mail")
+		d.pass("mail", "mails go to the development mailbox, "+p.settings.PublicURL+"/dev/mail")
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	sender, err := p.settings.smtp()
+	sender, err := p.settings.newSMTPSender()
 	if err == nil {
 		err = sender.Check(ctx)
 	}
@@ -25,5 +26,5 @@ func (d *checkup) mailServer(ctx context.Context, p *program) {
 			"Check mail-url: host, port, user and password.")
 		return
 	}
-	d.ok("mail", "the mail server accepted the sign-in")
+	d.pass("mail", "the mail server accepted the sign-in")
 }

@@ -8,11 +8,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// origins checks each front-end. It reports whether browsers send the refresh cookie, and whether scripts of the
-// front-end may read the responses (CORS; RFC 6265bis, section 5.2 on same-site requests). The argument given is the
-// value of --origin, or "". It may be a front-end that is not allowed yet: the findings then list every necessary
-// change. A malformed origin gives one failure and no further findings, because its site can't be determined.
-func (d *checkup) origins(s *Settings, given string) {
+// checkOrigins reports for each front-end whether browsers send the refresh cookie, and whether
+// scripts of the front-end may read the responses (CORS; RFC 6265bis, section 5.2 on same-site
+// requests). given is the value of --origin, or "". It may be a front-end that is not allowed
+// yet: the findings then list every necessary change. A malformed origin gives one failure and
+// no further findings, because its site can't be determined.
+func (d *checkup) checkOrigins(s *Settings, given string) {
 	origins := s.frontEnds()
 	if given != "" && !slices.Contains(origins, given) {
 		origins = append(origins, given)
@@ -22,17 +23,18 @@ func (d *checkup) origins(s *Settings, given string) {
 			d.fail("origin", problem, "")
 			continue
 		}
-		d.origin(s, origin)
+		d.checkOrigin(s, origin)
 	}
 }
 
-// The method origin checks one front-end. A front-end on the origin of the public URL always works. On the same site,
-// it gets the cookie and needs CORS. On another site, it gets a cookie only with SameSite=None over https. A site
-// consists of scheme and registrable domain; the port does not matter. An origin that is not allowed is also
-// examined, so that the operator sees all changes at once.
-func (d *checkup) origin(s *Settings, origin string) {
+// checkOrigin passes a front-end on the origin of the public URL, which always works. On the
+// same site, a front-end gets the cookie and needs CORS. On another site, it gets a cookie only
+// with SameSite=None over https. A site consists of scheme and registrable domain; the port
+// does not matter. An origin that is not allowed is also examined, so that the operator sees
+// all changes at once.
+func (d *checkup) checkOrigin(s *Settings, origin string) {
 	if origin == s.PublicURL {
-		d.ok("origin", origin+" is the public URL: browsers send the cookie, and CORS is not needed")
+		d.pass("origin", origin+" is the public URL: browsers send the cookie, and CORS is not needed")
 		return
 	}
 	front, _ := url.Parse(origin)
@@ -42,7 +44,7 @@ func (d *checkup) origin(s *Settings, origin string) {
 		d.fail("origin", origin+" is not allowed: browsers hide the responses from it.", "Write allowed-origins="+origin)
 	}
 	if weborigin.IsApp(origin) {
-		d.ok("origin", origin+" is an app: it must sign in with delivery=body, because it receives no cookies")
+		d.pass("origin", origin+" is an app: it must sign in with delivery=body, because it receives no cookies")
 		return
 	}
 	if front.Scheme != ours.Scheme {
@@ -51,22 +53,22 @@ func (d *checkup) origin(s *Settings, origin string) {
 	}
 	if siteOf(front) == siteOf(ours) {
 		if allowed {
-			d.ok("origin", fmt.Sprintf("%s is same-site: browsers send the cookie with SameSite=%s", origin, s.CookieSameSite))
+			d.pass("origin", fmt.Sprintf("%s is same-site: browsers send the cookie with SameSite=%s", origin, s.CookieSameSite))
 		}
 		return
 	}
-	d.crossSite(s, front, ours)
+	d.checkCrossSite(s, front, ours)
 }
 
-// oneSite is the advice for each front-end on another site. If the front-end and the server are
-// on one site, no browser treats the cookie as a third-party cookie.
-const oneSite = "Serve both on one site, such as app.example.com and auth.example.com, or forward /api/auth/ " +
+// oneSiteAdvice is for each front-end on another site. If the front-end and the server are on
+// one site, no browser treats the cookie as a third-party cookie.
+const oneSiteAdvice = "Serve both on one site, such as app.example.com and auth.example.com, or forward /api/auth/ " +
 	"from the front-end's server"
 
-// crossSite checks a front-end on another site. Such a front-end needs https and SameSite=None. Browsers that block
-// third-party cookies accept the cookie only if they support partitioned cookies (docs/operations.md has the
-// versions).
-func (d *checkup) crossSite(s *Settings, front, ours *url.URL) {
+// checkCrossSite warns or fails for a front-end on another site, which needs https and
+// SameSite=None. Browsers that block third-party cookies accept the cookie only if they support
+// partitioned cookies (docs/operations.md has the versions).
+func (d *checkup) checkCrossSite(s *Settings, front, ours *url.URL) {
 	origin := front.Scheme + "://" + front.Host
 	switch {
 	// Browsers treat localhost and 127.0.0.1 as different sites. Developers often do not know
@@ -75,21 +77,21 @@ func (d *checkup) crossSite(s *Settings, front, ours *url.URL) {
 		d.fail("origin", fmt.Sprintf("%s and %s are different sites: browsers do not send the cookie.", front.Hostname(),
 			ours.Hostname()),
 			fmt.Sprintf("Open the front-end under %s as well.", ours.Hostname()))
-	case !s.https():
+	case !s.usesHTTPS():
 		d.fail("origin", origin+" is on another site, where browsers send a cookie only over https.",
 			"Serve both over https, best below one domain.")
 	case s.CookieSameSite != "none":
 		d.fail("origin", fmt.Sprintf("%s is on another site: with SameSite=%s browsers do not send the cookie.", origin,
 			s.CookieSameSite),
-			oneSite+" (best). Or write cookie-same-site=none.")
-	// With SameSite=None over https, the front-end works in current browsers. The warnings say in which browsers it
-	// does not work.
+			oneSiteAdvice+" (best). Or write cookie-same-site=none.")
+	// With SameSite=None over https, the front-end works in current browsers. The warnings say
+	// in which browsers it does not work.
 	default:
 		d.warn("origin", origin+" is on another site, where a sign-in gets a partitioned cookie. Chrome and Edge "+
 			"(since 114), Firefox (since 141) and Safari (since 26.2) keep it. Safari 18.5 to 26.1 blocks it, "+
-			"and the user is signed out by a reload.", oneSite+".")
+			"and the user is signed out by a reload.", oneSiteAdvice+".")
 		d.warn("origin", "A sign-in on the server's own pages reaches "+origin+" only in browsers that allow third-party "+
 			"cookies: Chrome and Edge, but not in private windows. Safari and Firefox do not.",
-			"Sign in with forms of the front-end. "+oneSite+" if it needs the pages.")
+			"Sign in with forms of the front-end. "+oneSiteAdvice+" if it needs the pages.")
 	}
 }

@@ -17,10 +17,10 @@ func TestDoctorCountsTheUsersOfARemovedProvider(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir, more, empty := t.TempDir(), []string(nil), `x''`
-			update := func(statement string) { change(t, dir, statement) }
+			update := func(statement string) { executeSQL(t, dir, statement) }
 			if name == "postgres" {
 				url := pgtest.Database(t)
-				more, empty = onPostgres(url), `''`
+				more, empty = postgresArguments(url), `''`
 				update = func(statement string) { execute(t, url, statement) }
 			}
 			watchword := func(args ...string) result {

@@ -9,27 +9,27 @@ import (
 	"time"
 )
 
-// reachable requests two routes at the public URL, as a client does, through DNS, proxy and
-// certificate. A server that does not run is a warning, because operators often use the doctor
-// before the first start. A wrong response is a failure. It requests two routes, because
-// proxies are often configured for one prefix only. Both requests are GET without credentials,
-// so they can't change anything, even at a foreign server. Both requests together may take ten
-// seconds, so that the doctor ends soon when a firewall drops packets.
-func (d *checkup) reachable(ctx context.Context, s *Settings) {
+// checkPublicURL requests two routes as a client does, through DNS, proxy and certificate. A
+// server that does not run is a warning, because operators often use the doctor before the
+// first start. A wrong response is a failure. It requests two routes, because proxies are often
+// configured for one prefix only. Both requests are GET without credentials, so they can't
+// change anything, even at a foreign server. Both requests together may take ten seconds, so
+// that the doctor ends soon when a firewall drops packets.
+func (d *checkup) checkPublicURL(ctx context.Context, s *Settings) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	metadata, err := request(ctx, s.PublicURL+"/.well-known/oauth-authorization-server")
+	metadata, err := sendProbe(ctx, s.PublicURL+"/.well-known/oauth-authorization-server")
 	if err != nil {
 		d.warn("public url", s.PublicURL+" does not respond: "+err.Error(),
 			"Start `watchword serve`; then check DNS, proxy and certificate.")
 		return
 	}
-	account, err := request(ctx, s.PublicURL+"/api/auth/me")
+	account, err := sendProbe(ctx, s.PublicURL+"/api/auth/me")
 	if err != nil {
 		d.warn("public url", s.PublicURL+" stopped responding: "+err.Error(), "See what the log of the server says.")
 		return
 	}
-	if found, do := diagnose(s.PublicURL, metadata, account); found != "" {
+	if found, do := diagnosePublicURL(s.PublicURL, metadata, account); found != "" {
 		d.fail("public url", found, do)
 		return
 	}
@@ -38,11 +38,12 @@ func (d *checkup) reachable(ctx context.Context, s *Settings) {
 	if off := time.Since(metadata.date); !metadata.date.IsZero() && off.Abs() > 30*time.Second {
 		d.warn("clock", fmt.Sprintf("the server's clock differs by %s.", off.Round(time.Second)), "Set both clocks; use NTP.")
 	}
-	d.ok("public url", s.PublicURL+" responds")
+	d.pass("public url", s.PublicURL+" responds")
 }
 
-// A probe is a response to a request without credentials. It has the issuer of a metadata response and the code of an
-// error response. If the body is not JSON, both are empty, and diagnose then reports that another program responded.
+// A probe is a response to a request without credentials. It has the issuer of a metadata
+// response and the code of an error response. If the body is not JSON, both are empty, and
+// diagnosePublicURL then reports that another program responded.
 type probe struct {
 	status   int
 	location string
@@ -51,10 +52,10 @@ type probe struct {
 	code     string    // of an error response
 }
 
-// request sends one GET without credentials. It does not follow redirects, because a redirect
+// sendProbe sends a GET without credentials. It does not follow redirects, because a redirect
 // is a fault that the doctor reports. It reads at most 1 MiB, because another program at the
 // public URL may send a page of any size.
-func request(ctx context.Context, address string) (probe, error) {
+func sendProbe(ctx context.Context, address string) (probe, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return probe{}, err
@@ -74,11 +75,12 @@ func request(ctx context.Context, address string) (probe, error) {
 	return p, nil
 }
 
-// diagnose examines two responses of the public URL: to a request for the metadata, and to a request for an account
-// without a token. It returns what is wrong, or "" for correct responses. The order of the cases matters, because one
-// response can fit several cases. Each text names the proxy or the setting to change, because the operator sees only
-// the public URL. diagnose sends no request, so a test can pass the responses of faulty proxies.
-func diagnose(public string, metadata, account probe) (found, do string) {
+// diagnosePublicURL examines two responses: to a request for the metadata, and to a request for
+// an account without a token. It returns what is wrong, or "" for correct responses. The order
+// of the cases matters, because one response can fit several cases. Each text names the proxy
+// or the setting to change, because the operator sees only the public URL. diagnosePublicURL
+// sends no request, so a test can pass the responses of faulty proxies.
+func diagnosePublicURL(public string, metadata, account probe) (found, do string) {
 	const host = "Let the proxy pass the Host header on: nginx `proxy_set_header Host $host;`, see docs/operations.md. " +
 		"Or set public-url."
 	switch {

@@ -7,25 +7,26 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// restore reports that the database went back to an earlier state. A server notices this when a
-// browser presents a refresh token that is newer than its session. The operator may not know
-// about the restore: a failover can lose commits, and a hosting company can restore a backup.
+// checkRestore reports that the database went back to an earlier state. A server notices this
+// when a browser presents a refresh token that is newer than its session. The operator may not
+// know about the restore: a failover can lose commits, and a hosting company can restore a
+// backup.
 //
 // After the operator has ended every session, the finding is ok and not a warning. The event
 // stays in the store for 90 days, so this finding still reports the restore. A store without
 // the event gets no line.
-func (d *checkup) restore(ctx context.Context, operator watchword.Operator) {
+func (d *checkup) checkRestore(ctx context.Context, operator watchword.Operator) {
 	noticed, settled, err := operator.LastRestore(ctx)
 	switch {
 	case err != nil:
-		d.fail("restore", plain(err), "Check the database.")
+		d.fail("restore", errorLine(err), "Check the database.")
 	case noticed.IsZero():
 	case settled.IsZero():
-		d.warn("restore", "a refresh token was newer than its session at "+clock(noticed)+
+		d.warn("restore", "a refresh token was newer than its session at "+tableTime(noticed)+
 			": a backup was restored, or a failover lost changes.",
 			"Run `watchword sessions end --all`. Used recovery codes and old passwords work again: "+
 				"docs/operations.md, Restore, says what to do.")
 	default:
-		d.ok("restore", fmt.Sprintf("noticed at %s; every session was ended at %s", clock(noticed), clock(settled)))
+		d.pass("restore", fmt.Sprintf("noticed at %s; every session was ended at %s", tableTime(noticed), tableTime(settled)))
 	}
 }

@@ -14,7 +14,7 @@ import (
 func TestDoctorNamesFaultsOfThePublicURL(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, freeAddress(t))
-	var behind atomic.Value // holds an http.HandlerFunc
+	var behind atomic.Value // an http.HandlerFunc
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		behind.Load().(http.HandlerFunc)(w, r)
 	}))

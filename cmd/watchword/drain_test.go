@@ -36,10 +36,9 @@ func TestSIGTERMLosesNoRequest(t *testing.T) {
 	}
 }
 
-// stopUnderLoad stops a server and requests /readyz until the server is not ready, as a load balancer does. Then it
-// sends one request on each of 64 connections, and returns the errors. It opens half of the connections before the
-// stop.
-func stopUnderLoad(t *testing.T, s *server) (lost []error) {
+// stopUnderLoad requests /readyz until the server is not ready, as a load balancer does. Then it sends one request on
+// each of 64 connections. It opens half of the connections before the stop.
+func stopUnderLoad(t *testing.T, s *server) (failures []error) {
 	t.Helper()
 	const connections = 64
 	open := make([]net.Conn, connections/2)
@@ -49,7 +48,7 @@ func stopUnderLoad(t *testing.T, s *server) (lost []error) {
 	ended := make(chan error, 1)
 	go func() { ended <- s.terminate() }()
 	for {
-		status, err := oneRequest(dial(t, s.address), s, "/readyz")
+		status, err := requestOnConnection(dial(t, s.address), s, "/readyz")
 		if err != nil {
 			return []error{err}
 		}
@@ -66,7 +65,7 @@ func stopUnderLoad(t *testing.T, s *server) (lost []error) {
 			conn = open[i]
 		}
 		sent.Go(func() {
-			status, err := oneRequest(conn, s, "/api/auth/me")
+			status, err := requestOnConnection(conn, s, "/api/auth/me")
 			if err == nil && status != http.StatusUnauthorized {
 				err = fmt.Errorf("status %d", status)
 			}
@@ -77,13 +76,13 @@ func stopUnderLoad(t *testing.T, s *server) (lost []error) {
 	close(results)
 	for err := range results {
 		if err != nil {
-			lost = append(lost, err)
+			failures = append(failures, err)
 		}
 	}
 	if err := <-ended; err != nil {
 		t.Errorf("exit: %v", err)
 	}
-	return lost
+	return failures
 }
 
 func dial(t *testing.T, address string) net.Conn {
@@ -96,8 +95,8 @@ func dial(t *testing.T, address string) net.Conn {
 	return conn
 }
 
-// oneRequest sends one request. A server that drains must close the connection, except for /readyz.
-func oneRequest(conn net.Conn, s *server, path string) (status int, err error) {
+// A server that drains must close the connection, except for /readyz.
+func requestOnConnection(conn net.Conn, s *server, path string) (status int, err error) {
 	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, s.address); err != nil {
 		return 0, err
 	}
@@ -120,7 +119,7 @@ func TestSecondSIGTERMEndsTheDrainDelay(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- s.terminate() }()
 	for {
-		status, err := oneRequest(dial(t, s.address), s, "/readyz")
+		status, err := requestOnConnection(dial(t, s.address), s, "/readyz")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,20 +18,20 @@ import (
 // It translates settings into options, so that package server does not depend on settings.
 // Users of the library can set the same options.
 
-// install builds the HTTP edge from the settings and puts it on the listeners. It does not
-// serve yet. It wraps the listener so that the server sees every Content-Length and
-// Transfer-Encoding of a request, because net/http drops one of two such headers.
-func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) error {
+// installHTTPEdge does not serve yet. It wraps the listener so that the server sees every
+// Content-Length and Transfer-Encoding of a request, because net/http drops one of two such
+// headers.
+func (d *listeners) installHTTPEdge(settings *Settings, s *stack, log *slog.Logger) error {
 	options := server.Options{
 		PublicURL:      settings.PublicURL,
 		AllowedOrigins: settings.AllowedOrigins,
 		AppURL:         settings.AppURL,
 		TrustedProxies: settings.TrustedProxies,
 		CookieName:     settings.CookieName,
-		CookieSameSite: sameSite[settings.CookieSameSite],
+		CookieSameSite: sameSiteModes[settings.CookieSameSite],
 		CookieDomain:   settings.CookieDomain,
-		Factors:        settings.factors(s), // also set with second-factor=off, for accounts that have a factor
-		Admin:          settings.admin(s),
+		Factors:        settings.newFactorManager(s), // also set with second-factor=off, for accounts that have a factor
+		Admin:          settings.newAdminManager(s),
 		AdminPages:     settings.AdminPages == "on",
 		AdminURL:       settings.adminURL(),
 		Metadata:       metadata.New(s.engine, s.store.Metadata()),
@@ -40,54 +40,54 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 	}
 	// Without product-name, pages, mails and authenticator apps show the host, so a new
 	// installation needs no setting.
-	options.Product, options.Pages = settings.ProductName, settings.ownFiles()
+	options.Product, options.Pages = settings.ProductName, settings.operatorFiles()
 	// A nil *devbox.Box in the interface would not equal nil, and the server would register the
 	// mailbox's route.
-	if s.box != nil {
-		options.DevMail = s.box.Mails
+	if s.devMailbox != nil {
+		options.DevMail = s.devMailbox.Mails
 	}
 	var err error
 	// Without entries in sign-in-with, the manager has no providers, and the server has no
 	// routes for them. The manager sends no request to a provider at the start, because a
 	// provider that is down must not stop the server.
-	if options.Federation, err = settings.federation(s); err != nil {
+	if options.Federation, err = settings.newFederationManager(s); err != nil {
 		return err
 	}
 	// A failure here ends serve with exit code 1 before it accepts requests.
-	if options.Dialects, err = settings.dialects(s.engine); err != nil {
+	if options.Dialects, err = settings.newDialects(s.engine); err != nil {
 		return err
 	}
 	edge, err := server.New(s.engine, options)
 	if err != nil {
 		return err
 	}
-	public := newServer(edge, log)
+	public := newHTTPServer(edge, log)
 	// Streams of the revocation feed never end by themselves. Without this line, each stop
 	// would wait for the whole drainTime.
 	public.RegisterOnShutdown(edge.EndStreams)
 	// WithLengths adds to each request the lengths that the wrapped listener saw on its
 	// connection.
 	public.ConnContext = server.WithLengths
-	// The listener is wrapped, because the wrapper must see the bytes before net/http does. WatchTLS sees the decrypted
-	// bytes. WatchLengths is for a listener without TLS.
+	// The listener is wrapped, because the wrapper must see the bytes before net/http does.
+	// WatchTLS sees the decrypted bytes. WatchLengths is for a listener without TLS.
 	if settings.TLSCert != "" {
-		// pair has the paths of the certificate and the key and not their content, because later handshakes read the
-		// files again.
+		// pair has the paths of the certificate and the key and not their content, because
+		// later handshakes read the files again.
 		pair := &certificate{certFile: settings.TLSCert, keyFile: settings.TLSKey, log: log}
-		public.TLSConfig = pair.config()
+		public.TLSConfig = pair.tlsConfig()
 		d.public = server.WatchTLS(d.public, public.TLSConfig, log)
 	} else {
 		d.public = server.WatchLengths(d.public)
 	}
 	d.servers = []*http.Server{public}
-	// On the loopback, the admin listener accepts only loopback names as Host. If other machines can reach the listener,
-	// it accepts every Host, so a firewall has to protect it.
+	// On the loopback, the admin listener accepts only loopback names as Host. If other
+	// machines can reach the listener, it accepts every Host, so a firewall has to protect it.
 	if d.admin != nil {
-		admin := newServer(edge.Admin(server.AdminOptions{AnyHost: listensBeyond(settings.AdminListen),
+		admin := newHTTPServer(edge.Admin(server.AdminOptions{AnyHost: listensBeyondLoopback(settings.AdminListen),
 			Profiling: settings.Pprof == "on"}), log)
 		admin.WriteTimeout = 5 * time.Minute // the request for a CPU profile chooses its duration
-		// A proxy in front of the admin listener may interpret ambiguous lengths differently, so the listener rejects
-		// them.
+		// A proxy in front of the admin listener may interpret ambiguous lengths differently,
+		// so the listener rejects them.
 		if options.AdminURL != "" {
 			admin.ConnContext, d.admin = server.WithLengths, server.WatchLengths(d.admin)
 		}
@@ -96,11 +96,11 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 	return nil
 }
 
-// The method dialects builds the dialects that the settings name. Package server does not import dialects; it
-// receives them from here, in the order of the setting. An unknown name can't occur here, because dialectsProblem
-// refuses it.
-func (s *Settings) dialects(engine *watchword.Engine) (all []dialect.Dialect, err error) {
-	site := sameSite[s.CookieSameSite]
+// newDialects keeps the order of the setting. Package server does not import dialects; it
+// receives them from here. An unknown name can't occur here, because dialectsProblem refuses
+// it.
+func (s *Settings) newDialects(engine *watchword.Engine) (all []dialect.Dialect, err error) {
+	site := sameSiteModes[s.CookieSameSite]
 	for _, name := range s.Dialects {
 		var one dialect.Dialect
 		switch name {
@@ -117,9 +117,9 @@ func (s *Settings) dialects(engine *watchword.Engine) (all []dialect.Dialect, er
 	return all, nil
 }
 
-// sameSite maps the words of cookie-same-site. The setting accepts only these words (oneof), so
-// a lookup never returns the zero value. The zero value would mean the default of the browser.
-var sameSite = map[string]http.SameSite{
+// sameSiteModes has every word that the setting cookie-same-site accepts (oneof), so a lookup
+// never returns the zero value. The zero value would mean the default of the browser.
+var sameSiteModes = map[string]http.SameSite{
 	"strict": http.SameSiteStrictMode,
 	"lax":    http.SameSiteLaxMode,
 	"none":   http.SameSiteNoneMode,

@@ -8,16 +8,18 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// eventsCmd shows the security log of the store. This includes events without an account, such as a replaced master
-// key. For the events of one account together with its sessions, use `users show`.
+// eventsCmd shows the security log of the store. This includes events without an account, such
+// as a replaced master key. For the events of one account together with its sessions, use
+// `users show`.
 type eventsCmd struct {
 	Email string `arg:"" optional:"" help:"Address or id of an account; without it, the events that concern no single account."`
 	Max   int    `name:"max" default:"100" help:"Most events to list, the newest first."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
-// Run prints the events of an account. Without an account in the arguments, it prints changes by operators, and
-// failed sign-ins with an unknown address. It lists at least one event, because --max=0 is most likely a mistake.
+// Run prints the events of an account. Without an account in the arguments, it prints changes
+// by operators, and failed sign-ins with an unknown address. It lists at least one event,
+// because --max=0 is most likely a mistake.
 func (c *eventsCmd) Run(ctx context.Context, p *program) error {
 	s, err := p.openToRead(ctx)
 	if err != nil {
@@ -30,7 +32,7 @@ func (c *eventsCmd) Run(ctx context.Context, p *program) error {
 	if strings.Contains(c.Email, "@") {
 		user, err := s.operator.FindUser(ctx, c.Email)
 		if err != nil {
-			return noUser(err, c.Email)
+			return unknownUserError(err, c.Email)
 		}
 		id = user.ID
 	}

@@ -8,8 +8,9 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// explainCmd tells an operator why a user was signed out. It reads the store, so it works with and without a running
-// server. It must run with the settings of the server, because it computes the idle timeout from its own settings.
+// explainCmd tells an operator why a user was signed out. It reads the store, so it works with
+// and without a running server. It must run with the settings of the server, because it
+// computes the idle timeout from its own settings.
 type explainCmd struct {
 	Email string `arg:"" help:"Address or id of an account. A deleted account is found by its id."`
 	At    string `name:"at" help:"When the user noticed: 2026-05-03T10:02Z, \"2026-05-03 10:02\" (UTC), or 90m for 90 minutes ago. Default: now."`
@@ -51,7 +52,8 @@ func parseMoment(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	// A duration such as 90m means 90 minutes ago. A negative duration would be in the future, so it is an error.
+	// A duration such as 90m means 90 minutes ago. A negative duration would be in the future,
+	// so it is an error.
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
 		return now.Add(-ago), nil
 	}
@@ -85,8 +87,8 @@ func (p *program) printExplanation(x admin.Explanation) error {
 			return err
 		}
 	}
-	// Each of the other sessions gets one sentence. To see the events of such a session, the operator repeats the
-	// command with --at and the session's time.
+	// Each of the other sessions gets one sentence. To see the events of such a session, the
+	// operator repeats the command with --at and the session's time.
 	if len(x.Others) > 0 {
 		p.say("\nOther sessions: %d", len(x.Others))
 		for _, other := range x.Others {
@@ -109,10 +111,11 @@ type explainView struct {
 	Others    []explainView       `json:"others"`
 }
 
-// newExplainView converts an explanation for JSON. It writes empty lists instead of null, so a script can iterate
-// without a check. The explanations in Others have the same type, and their own lists Others are empty.
+// newExplainView converts an explanation for JSON. It writes empty lists instead of null, so a
+// script can iterate without a check. The explanations in Others have the same type, and their
+// own lists Others are empty.
 func newExplainView(x admin.Explanation) explainView {
-	view := explainView{Sentence: x.Sentence, When: stamp(x.When), Reason: x.Reason, Certainty: x.Certainty,
+	view := explainView{Sentence: x.Sentence, When: jsonTime(x.When), Reason: x.Reason, Certainty: x.Certainty,
 		Notes: append([]string{}, x.Notes...), Evidence: eventsJSON(x.Evidence), Others: []explainView{}}
 	// The id is the `sid` of the session's access tokens. `users list --session` finds the
 	// account by it.

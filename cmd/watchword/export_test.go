@@ -15,11 +15,11 @@ func TuningFor(workers, machine, scheduled int, quota float64, getenv func(strin
 ) {
 	on := processors{machine, scheduled, quota, getenv("GOMAXPROCS") != ""}
 	t := tuningFor(workers, on, getenv)
-	return t.processors, t.collectAt, t.memoryLimit, on.mostWorkers()
+	return t.processors, t.collectAt, t.memoryLimit, on.maxHashWorkers()
 }
 
 // MostWorkers is how many hash workers this process allows.
-func MostWorkers() int { return usable(os.Getenv).mostWorkers() }
+func MostWorkers() int { return usableProcessors(os.Getenv).maxHashWorkers() }
 
 // HashWorkersProblem says why a number of hash workers is refused.
 func HashWorkersProblem(workers int) string {
@@ -27,7 +27,7 @@ func HashWorkersProblem(workers int) string {
 }
 
 // UnverifiedDatabase returns the host that serve warns about at its start, or "".
-func UnverifiedDatabase(url string) string { return unverifiedDatabase(url) }
+func UnverifiedDatabase(url string) string { return unverifiedDatabaseHost(url) }
 
 // WarningsFor returns the warnings that serve logs at its start, for the URL of a store.
 func WarningsFor(url string) []string {
@@ -38,7 +38,7 @@ func WarningsFor(url string) []string {
 func LogLine(format, message string, args ...any) string {
 	var out bytes.Buffer
 	p := &program{settings: &Settings{LogFormat: format, LogLevel: "info"}, err: &out}
-	p.logger().Warn(message, args...)
+	p.newLogger().Warn(message, args...)
 	return out.String()
 }
 

@@ -19,11 +19,10 @@ import (
 // session, or after the commit. The client then retries. The code must open exactly one session, and the next code
 // must open another session.
 
-// factorSecret is the secret of every authenticator app in these tests.
 const factorSecret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
-// withApps imports n accounts u0@example.com, …, which have an authenticator app.
-func withApps(t *testing.T, dir string, n int, arguments ...string) {
+// The accounts are u0@example.com, u1@example.com and so on.
+func importAccountsWithApps(t *testing.T, dir string, n int, arguments ...string) {
 	t.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte(firstSecret), bcrypt.MinCost)
 	if err != nil {
@@ -41,10 +40,9 @@ func withApps(t *testing.T, dir string, n int, arguments ...string) {
 	}
 }
 
-// stepOf returns the current time step of TOTP. codeOf returns the code of a secret for a time step.
-func stepOf() int64 { return totp.Step(time.Now()) }
+func currentTimeStep() int64 { return totp.Step(time.Now()) }
 
-func codeOf(t *testing.T, text string, step int64) string {
+func totpCode(t *testing.T, text string, step int64) string {
 	t.Helper()
 	secret, _, err := totp.Parse(text)
 	if err != nil {
@@ -57,54 +55,53 @@ func codeOf(t *testing.T, text string, step int64) string {
 	return code
 }
 
-// challenged signs in with the password, and returns the handle of the second step.
-func (d *device) challenged(t *testing.T, email string) string {
+// startSecondFactor signs in with the password. It returns the handle of the second step.
+func (d *device) startSecondFactor(t *testing.T, email string) string {
 	t.Helper()
 	got := d.post(t, "/login", body{"email": email, "password": firstSecret, "delivery": "body"}, 403)
 	got.wantCode(t, "SECOND_FACTOR_REQUIRED")
 	return got.Challenge.Handle
 }
 
-func (d *device) factor(t *testing.T, handle, code string) *answer {
+func (d *device) sendTOTPCode(t *testing.T, handle, code string) *apiResponse {
 	t.Helper()
-	return d.must(t, http.MethodPost, "/login/factor", body{"handle": handle, "totp": code})
+	return d.mustSend(t, http.MethodPost, "/login/factor", body{"handle": handle, "totp": code})
 }
 
-// killed runs one round. It sends the request for the second step, waits until the parameter die returns, and kills
-// the server. The parameter again is a function that restarts the server. killed reports whether the session was
-// committed before the kill.
-func killed(t *testing.T, s *server, email string, again func(), die func()) (opened bool) {
+// killDuringSecondFactor sends the request for the second step and kills the server when awaitKill returns. committed
+// is true if the session was committed before the kill.
+func killDuringSecondFactor(t *testing.T, s *server, email string, restart func(), awaitKill func()) (committed bool) {
 	t.Helper()
-	d, step := newDevice(t, s.address), stepOf()
-	handle := d.challenged(t, email)
-	request := body{"handle": handle, "totp": codeOf(t, factorSecret, step)}
-	answered := make(chan *answer, 1)
+	d, step := newDevice(t, s.address), currentTimeStep()
+	handle := d.startSecondFactor(t, email)
+	request := body{"handle": handle, "totp": totpCode(t, factorSecret, step)}
+	answered := make(chan *apiResponse, 1)
 	go func() {
 		got, _ := d.send(t.Context(), http.MethodPost, "/login/factor", request)
 		answered <- got
 	}()
-	die()
+	awaitKill()
 	s.kill()
 	before := <-answered
-	again()
+	restart()
 	d = newDevice(t, s.address)
-	opened = before != nil && before.status == 200
-	retried := d.factor(t, handle, codeOf(t, factorSecret, step))
+	committed = before != nil && before.status == 200
+	retried := d.sendTOTPCode(t, handle, totpCode(t, factorSecret, step))
 	switch {
-	case retried.status == 200 && opened:
+	case retried.status == 200 && committed:
 		t.Error("one code has opened two sessions")
 	case retried.status == 200:
 	default:
-		retried.want(t, 401).wantCode(t, "CHALLENGE_INVALID")
-		opened = true // the session was committed before the kill
+		retried.wantStatus(t, 401).wantCode(t, "CHALLENGE_INVALID")
+		committed = true
 	}
-	handle = d.challenged(t, email)
-	d.factor(t, handle, codeOf(t, factorSecret, step)).want(t, 403).wantCode(t, "FACTOR_WRONG")
-	d.factor(t, handle, codeOf(t, factorSecret, step+1)).want(t, 200)
+	handle = d.startSecondFactor(t, email)
+	d.sendTOTPCode(t, handle, totpCode(t, factorSecret, step)).wantStatus(t, 403).wantCode(t, "FACTOR_WRONG")
+	d.sendTOTPCode(t, handle, totpCode(t, factorSecret, step+1)).wantStatus(t, 200)
 	if n := len(d.get(t, "/sessions", 200).Sessions); n != 2 {
 		t.Errorf("%d sessions of two codes", n)
 	}
-	return opened
+	return committed
 }
 
 // MFA-10
@@ -119,35 +116,34 @@ func TestKilledServerOpensNoSessionByHalf(t *testing.T) {
 			}
 		}
 		again()
-		withApps(t, dir, rounds)
+		importAccountsWithApps(t, dir, rounds)
 		committed := 0
 		for i := range rounds {
 			late := time.Duration(rand.IntN(12_000)) * time.Microsecond
-			if killed(t, s, fmt.Sprintf("u%d@example.com", i), again, func() { time.Sleep(late) }) {
+			if killDuringSecondFactor(t, s, fmt.Sprintf("u%d@example.com", i), again, func() { time.Sleep(late) }) {
 				committed++
 			}
 		}
 		t.Logf("%d of %d sessions were committed before the kill", committed, rounds)
 	})
-	t.Run("postgres", killedBetweenStatements)
+	t.Run("postgres", killBetweenStatements)
 }
 
-// killedBetweenStatements kills the server at five points. Each point is after a particular statement or after its
-// commit.
-func killedBetweenStatements(t *testing.T) {
+// killBetweenStatements kills the server at five points: after particular statements, or after their commit.
+func killBetweenStatements(t *testing.T) {
 	t.Parallel()
 	database, err := url.Parse(pgtest.Database(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	direct, wire := onPostgres(database.String()), newWire(t, database.Host)
+	direct, wire := postgresArguments(database.String()), newDatabaseProxy(t, database.Host)
 	database.Host = wire.Addr().String()
 	named := database.Query()
 	named.Set("default_query_exec_mode", "cache_describe")
 	database.RawQuery = named.Encode()
 	s, dir := newServer(t, freeAddress(t)), t.TempDir()
 	again := func() {
-		arguments := append(onPostgres(database.String()), "--limits=off", "--log-level=error")
+		arguments := append(postgresArguments(database.String()), "--limits=off", "--log-level=error")
 		if err := s.start(dir, []string{"HOME=" + dir}, arguments); err != nil {
 			t.Fatal(err)
 		}
@@ -163,11 +159,11 @@ func killedBetweenStatements(t *testing.T) {
 		{"the claimed code", claimCode, claimCode, false},
 		{"the commit of the session", insertSession, commitMessage, true},
 	}
-	withApps(t, dir, len(points), direct...)
+	importAccountsWithApps(t, dir, len(points), direct...)
 	for i, point := range points {
-		opened := killed(t, s, fmt.Sprintf("u%d@example.com", i), again, func() {
+		opened := killDuringSecondFactor(t, s, fmt.Sprintf("u%d@example.com", i), again, func() {
 			select {
-			case <-wire.lose(point.after, point.to):
+			case <-wire.dropResponse(point.after, point.to):
 			case <-time.After(20 * time.Second):
 				t.Errorf("the server has not run %q", point.after)
 			}
@@ -178,7 +174,6 @@ func killedBetweenStatements(t *testing.T) {
 	}
 }
 
-// The statements after which the server is killed.
 const (
 	claimAttempt  = "UPDATE challenges SET attempts"
 	insertSession = "INSERT INTO sessions"

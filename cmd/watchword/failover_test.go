@@ -35,8 +35,8 @@ func failOver(t *testing.T, f *fault, lose func(primary, standby *pgtest.Server)
 	primary := pgtest.New(t, "fsync = off") // only processes are killed, so the page cache survives
 	database := primary.Database(t)
 	standby := primary.Standby(t)
-	servers := startFleet(t, 3, onPostgres(onBoth(t, database, standby)))
-	crowd := newCrowd(f, addresses(servers)...)
+	servers := startFleet(t, 3, postgresArguments(urlOfBothServers(t, database, standby)))
+	crowd := newConcurrentUsers(f, fleetAddresses(servers)...)
 	for i, a := range crowd.actors {
 		a.device.moveTo(servers[i%len(servers)].address)
 	}
@@ -46,13 +46,13 @@ func failOver(t *testing.T, f *fault, lose func(primary, standby *pgtest.Server)
 			standby.Kill()
 			standby.Follow(t, primary)
 		}
-		crowd.round(t, func() { lose(primary, standby) })
-		crowd.check(t.Context())
+		crowd.injectFault(t, func() { lose(primary, standby) })
+		crowd.checkAcknowledgedChanges(t.Context())
 	}
 }
 
-// onBoth returns a URL that names both servers of a database, with short timeouts.
-func onBoth(t *testing.T, database string, other *pgtest.Server) string {
+// urlOfBothServers sets short timeouts.
+func urlOfBothServers(t *testing.T, database string, other *pgtest.Server) string {
 	t.Helper()
 	first, err := url.Parse(database)
 	if err != nil {

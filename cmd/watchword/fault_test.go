@@ -60,12 +60,12 @@ func TestFullDiskKeepsUsersSignedIn(t *testing.T) {
 		full = true
 	}
 	phone.get(t, "/me", 200)
-	s.wantReady(t, http.StatusServiceUnavailable)
+	s.awaitReadyStatus(t, http.StatusServiceUnavailable)
 	raise := exec.Command("prlimit", "--fsize=unlimited:", "--pid", strconv.Itoa(s.cmd.Process.Pid))
 	if out, err := raise.CombinedOutput(); err != nil {
 		t.Fatalf("prlimit: %v\n%s", err, out)
 	}
-	s.wantReady(t, http.StatusOK)
+	s.awaitReadyStatus(t, http.StatusOK)
 	if err := s.terminate(); err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +83,8 @@ func TestFullDiskKeepsUsersSignedIn(t *testing.T) {
 	}
 }
 
-// wantReady waits until /readyz responds with the wanted status. It fails after a minute.
-func (s *server) wantReady(t *testing.T, want int) {
+// awaitReadyStatus fails after a minute without the wanted status from /readyz.
+func (s *server) awaitReadyStatus(t *testing.T, want int) {
 	t.Helper()
 	begun := time.Now()
 	for {
@@ -104,7 +104,7 @@ func (s *server) wantReady(t *testing.T, want int) {
 	}
 }
 
-func wantTryLater(t *testing.T, got *answer) {
+func wantTryLater(t *testing.T, got *apiResponse) {
 	t.Helper()
 	if got.status != 503 {
 		t.Fatalf("%d %s, want 503", got.status, got.Code)

@@ -31,7 +31,7 @@ type gateway struct {
 // AZ-6
 func TestNginxPassesOnlyAuthenticatedRequests(t *testing.T) {
 	t.Parallel()
-	guards(t, nginx())
+	checkGatewayProtects(t, nginx())
 }
 
 func nginx() gateway {
@@ -49,7 +49,7 @@ func nginx() gateway {
 // AZ-6
 func TestCaddyPassesOnlyAuthenticatedRequests(t *testing.T) {
 	t.Parallel()
-	guards(t, caddy())
+	checkGatewayProtects(t, caddy())
 }
 
 func caddy() gateway {
@@ -78,14 +78,14 @@ func TestGatewaysDocumentShowsTheExamples(t *testing.T) {
 	}
 }
 
-func guards(t *testing.T, g gateway) {
+func checkGatewayProtects(t *testing.T, g gateway) {
 	t.Helper()
 	s := newServer(t, freeAddress(t))
 	dir := startServer(t, s)
 	ada := newDevice(t, s.address)
 	in := ada.post(t, "/register", body{"email": "ada@example.com", "password": "seven purple otters"}, http.StatusCreated)
 	session := ada.get(t, "/sessions", http.StatusOK).Sessions[0].ID
-	service := newBehind(t)
+	service := newProtectedService(t)
 	door := g.start(t, s.address, service.address())
 	identity := map[string]string{"x-auth-subject": in.User.ID, "x-auth-session": session, "x-auth-roles": "", "x-auth-email": ""}
 
@@ -123,23 +123,23 @@ func guards(t *testing.T, g gateway) {
 	service.wantRefused(t, door.send(t, "GET", "/orders", ada.accessToken, ""), http.StatusInternalServerError, "")
 }
 
-// behind is a service that records the requests that it receives.
-type behind struct {
+// protectedService is a service that records the requests that it receives.
+type protectedService struct {
 	*httptest.Server
 	reached atomic.Int64
 }
 
-// seen is a request as it reached the service.
-type seen struct {
+// receivedRequest is a request as it reached the service.
+type receivedRequest struct {
 	Identity map[string]string // names in lower case with dashes, as in CGI
 	Length   int
 }
 
-func newBehind(t *testing.T) *behind {
-	b := &behind{}
+func newProtectedService(t *testing.T) *protectedService {
+	b := &protectedService{}
 	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.reached.Add(1)
-		got := seen{Identity: map[string]string{}}
+		got := receivedRequest{Identity: map[string]string{}}
 		for name, values := range r.Header {
 			if name = strings.ToLower(strings.ReplaceAll(name, "_", "-")); strings.HasPrefix(name, "x-auth-") {
 				got.Identity[name] += strings.Join(values, "|")
@@ -154,11 +154,11 @@ func newBehind(t *testing.T) *behind {
 	return b
 }
 
-func (b *behind) address() string { return b.Listener.Addr().String() }
+func (b *protectedService) address() string { return b.Listener.Addr().String() }
 
 // wantReached checks that the request reached the service with exactly this identity. Empty
 // headers may be absent.
-func (b *behind) wantReached(t *testing.T, answer *http.Response, identity map[string]string) (got seen) {
+func (b *protectedService) wantReached(t *testing.T, answer *http.Response, identity map[string]string) (got receivedRequest) {
 	t.Helper()
 	request := answer.Request.Method + " " + answer.Request.URL.Path
 	if answer.StatusCode != http.StatusOK || b.reached.Swap(0) != 1 {
@@ -180,7 +180,7 @@ func (b *behind) wantReached(t *testing.T, answer *http.Response, identity map[s
 
 // wantRefused checks that the request did not reach the service. Status 0 stands for any
 // rejection, 500 for any failure.
-func (b *behind) wantRefused(t *testing.T, answer *http.Response, status int, challenge string) {
+func (b *protectedService) wantRefused(t *testing.T, answer *http.Response, status int, challenge string) {
 	t.Helper()
 	request := answer.Request.Method + " " + answer.Request.URL.Path
 	if b.reached.Swap(0) != 0 {
@@ -195,8 +195,8 @@ func (b *behind) wantRefused(t *testing.T, answer *http.Response, status int, ch
 	}
 }
 
-// find returns the path of the program.
-func (g gateway) find(t *testing.T) string {
+// findProgram returns the path of the program.
+func (g gateway) findProgram(t *testing.T) string {
 	t.Helper()
 	if os.Getenv("WATCHWORD_TEST_GATEWAYS") == "skip" {
 		t.Skip("WATCHWORD_TEST_GATEWAYS=skip: nothing is known about the gateways")
@@ -212,9 +212,9 @@ func (g gateway) find(t *testing.T) string {
 }
 
 // start runs the example on separate ports.
-func (g gateway) start(t *testing.T, watchword, service string) door {
+func (g gateway) start(t *testing.T, watchword, service string) runningGateway {
 	t.Helper()
-	program := g.find(t)
+	program := g.findProgram(t)
 	text, err := os.ReadFile(filepath.Join("../../examples/gateways", g.example))
 	if err != nil {
 		t.Fatal(err)
@@ -222,7 +222,7 @@ func (g gateway) start(t *testing.T, watchword, service string) door {
 	address := freeAddress(t)
 	example := strings.NewReplacer("127.0.0.1:8000", address, "127.0.0.1:8080", watchword, "127.0.0.1:3000", service).Replace(string(text))
 	g.run(t, program, example, address)
-	return door{address}
+	return runningGateway{address}
 }
 
 // run runs the program with the text of an example until the test ends.
@@ -255,11 +255,10 @@ func (g gateway) run(t *testing.T, program, example, address string) {
 	t.Fatalf("%s does not listen", g.program)
 }
 
-// A door is a running gateway.
-type door struct{ address string }
+type runningGateway struct{ address string }
 
 // send adds forged identity headers in every spelling of their names.
-func (d door) send(t *testing.T, method, path, token, content string) *http.Response {
+func (d runningGateway) send(t *testing.T, method, path, token, content string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+d.address+path, strings.NewReader(content))
 	if err != nil {

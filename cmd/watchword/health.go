@@ -24,10 +24,11 @@ type healthCmd struct{}
 // not only "timeout".
 const healthTimeout = 4 * time.Second
 
-// Run prints one line, because container engines show the output of a check in one field. Docker reserves every exit
-// code above 1. Faults of settings therefore give exit code 1, although other commands return 2 for them.
+// Run prints one line, because container engines show the output of a check in one field.
+// Docker reserves every exit code above 1. Faults of settings therefore give exit code 1,
+// although other commands return 2 for them.
 func (c *healthCmd) Run(p *program) error {
-	if err := p.sources.faults(p.settings); err != nil {
+	if err := p.sources.allFaults(p.settings); err != nil {
 		var wrong faults
 		if errors.As(err, &wrong) {
 			err = fmt.Errorf("%s: %s (faults: %d; `watchword config` shows all)", wrong[0].Where, wrong[0].Problem, len(wrong))
@@ -89,8 +90,8 @@ func readyTransport(listen string) *http.Transport {
 			var dialer net.Dialer
 			return dialer.DialContext(ctx, "tcp", listen)
 		},
-		// The certificate is not verified, because it names the public host and not this address. This is safe,
-		// because the request has no secret.
+		// The certificate is not verified, because it names the public host and not this
+		// address. This is safe, because the request has no secret.
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
 	}
 }

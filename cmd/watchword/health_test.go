@@ -14,7 +14,7 @@ import (
 
 func TestHealthAsksTheListenerOfTheSettings(t *testing.T) {
 	t.Parallel()
-	certificate, key := certificateFor(t)
+	certificate, key := createLocalhostCertificate(t)
 	files := t.TempDir()
 	certFile, keyFile := filepath.Join(files, "cert.pem"), filepath.Join(files, "key.pem")
 	must(t, os.WriteFile(certFile, []byte(certificate), 0o600))
@@ -35,7 +35,6 @@ func TestHealthAsksTheListenerOfTheSettings(t *testing.T) {
 			if got := run(t, health); got != (result{0, "ready\n", ""}) {
 				t.Errorf("ready: %+v", got)
 			}
-			// The first signal starts the drain, and the server responds with 503.
 			must(t, s.cmd.Process.Signal(syscall.SIGTERM))
 			waitForStatus(t, s, http.StatusServiceUnavailable)
 			want := result{1, "", "watchword: not ready: 503 The server is stopping.\n"}

@@ -11,9 +11,9 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// keysCmd shows and rotates keys, and replaces the master key. Running servers notice a rotation by themselves, but
-// not a new master key. No command shows a secret or a private key. There is no command to export keys for a backup,
-// because the database contains the keys.
+// keysCmd shows and rotates keys, and replaces the master key. Running servers notice a
+// rotation by themselves, but not a new master key. No command shows a secret or a private key.
+// There is no command to export keys for a backup, because the database contains the keys.
 type keysCmd struct {
 	List   keyList   `cmd:"" help:"List keys and what each does now."`
 	Rotate keyRotate `cmd:"" help:"Let the next key take over, without a restart and without a failed verification."`
@@ -26,9 +26,9 @@ type keyList struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// Run prints the keys without their secrets. It returns an error for a wrong master key, because the operator would
-// otherwise believe that this key opens the store. It reads the keys from the store, so it also shows a rotation that
-// another server has just made.
+// Run prints the keys without their secrets. It returns an error for a wrong master key,
+// because the operator would otherwise believe that this key opens the store. It reads the keys
+// from the store, so it also shows a rotation that another server has just made.
 func (c *keyList) Run(ctx context.Context, p *program) error {
 	s, err := p.openToRead(ctx)
 	if err != nil {
@@ -42,10 +42,10 @@ func (c *keyList) Run(ctx context.Context, p *program) error {
 	return p.printKeys(keys, c.JSON)
 }
 
-// keyRotate replaces the signing key, for example because the key may have leaked. The next key was published in
-// advance, so it usually signs at once. If verifiers have not had time to fetch the next key, it signs later.
-// keyRotate also publishes the key for the next rotation. Without the command, servers rotate at the end of each
-// period.
+// keyRotate replaces the signing key, for example because the key may have leaked. The next key
+// was published in advance, so it usually signs at once. If verifiers have not had time to
+// fetch the next key, it signs later. keyRotate also publishes the key for the next rotation.
+// Without the command, servers rotate at the end of each period.
 type keyRotate struct {
 	Use  string `arg:"" optional:"" enum:"sign,refresh" default:"sign" help:"sign (access tokens) or refresh (refresh tokens)."`
 	JSON bool   `name:"json" help:"Print JSON."`
@@ -116,7 +116,8 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	if err := s.operator.Reseal(ctx, master); err != nil {
 		return err
 	}
-	// Promote replaces the key file. If the program stops before this line, FinishReseal does this at the next start.
+	// Promote replaces the key file. If the program stops before this line, FinishReseal does
+	// this at the next start.
 	if err := seal.Promote(path); err != nil {
 		return err
 	}
@@ -125,12 +126,13 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// refuseInUse refuses an SQLite database that another program has open. It can't detect a server on PostgreSQL, or a
-// server that starts right after the check. Against these, only the operator's confirmation protects the database.
-// Its question therefore says again that every server has to be stopped.
+// refuseInUse refuses an SQLite database that another program has open. It can't detect a
+// server on PostgreSQL, or a server that starts right after the check. Against these, only the
+// operator's confirmation protects the database. Its question therefore says again that every
+// server has to be stopped.
 func (p *program) refuseInUse(ctx context.Context) error {
 	path := p.settings.databasePath()
-	if p.settings.onPostgres() || missing(path) {
+	if p.settings.usesPostgres() || isMissing(path) {
 		return nil
 	}
 	alone, err := sqlite.OpenSource(ctx, path)
@@ -143,9 +145,10 @@ func (p *program) refuseInUse(ctx context.Context) error {
 	return alone.Close()
 }
 
-// resealTo replaces a master key that is in a setting. It writes the new key to the file in --to, and the operator
-// copies it into the setting. The file is created before the store changes, and is kept after a failure. If the
-// reseal failed, the key in the file opens no store, and the operator can delete the file.
+// resealTo replaces a master key that is in a setting. It writes the new key to the file in
+// --to, and the operator copies it into the setting. The file is created before the store
+// changes, and is kept after a failure. If the reseal failed, the key in the file opens no
+// store, and the operator can delete the file.
 func (c *keyReseal) resealTo(ctx context.Context, p *program, s *stack) error {
 	master, err := seal.Create(c.To)
 	if err != nil {
@@ -178,13 +181,15 @@ func (p *program) printKeys(keys []watchword.KeyInfo, asJSON bool) error {
 	if asJSON {
 		views := make([]keyView, len(keys))
 		for i, k := range keys {
-			views[i] = keyView{k.ID, k.Use, k.Alg, k.Number, k.State, stamp(k.PublishedAt), stamp(k.ActiveFrom), stamp(k.DropAt)}
+			views[i] = keyView{k.ID, k.Use, k.Alg, k.Number, k.State, jsonTime(k.PublishedAt), jsonTime(k.ActiveFrom),
+				jsonTime(k.DropAt)}
 		}
 		return p.printJSON(map[string]any{"keys": views})
 	}
 	t := newTable("USE", "NUMBER", "ALG", "STATE", "PUBLISHED", "SIGNS FROM", "DROPPED AT", "ID")
 	for _, k := range keys {
-		t.row(string(k.Use), fmt.Sprint(k.Number), k.Alg, k.State, clock(k.PublishedAt), clock(k.ActiveFrom), clock(k.DropAt),
+		t.addRow(string(k.Use), fmt.Sprint(k.Number), k.Alg, k.State, tableTime(k.PublishedAt), tableTime(k.ActiveFrom),
+			tableTime(k.DropAt),
 			k.ID)
 	}
 	return p.printTable(t)

@@ -20,10 +20,10 @@ const (
 // RT-6, RST-4
 func TestLifeOfAnAccount(t *testing.T) {
 	t.Parallel()
-	onEachStore(t, liveALife)
+	onEachStore(t, followAccount)
 }
 
-func liveALife(t *testing.T, arguments []string) {
+func followAccount(t *testing.T, arguments []string) {
 	dir, address := t.TempDir(), freeAddress(t)
 	server := newServer(t, address)
 	arguments = append(arguments, "--refresh-grace=0s")
@@ -38,14 +38,13 @@ func liveALife(t *testing.T, arguments []string) {
 	if laptop.get(t, "/me", 200).User.EmailVerified {
 		t.Fatal("the address is verified before the mail was read")
 	}
-	link := mails.token(t, watchword.MailVerify)
+	link := mails.awaitToken(t, watchword.MailVerify)
 	newDevice(t, address).post(t, "/email/verify", body{"token": link}, 403) // without a session
 	laptop.post(t, "/email/verify", body{"token": link}, 200)
 	if !laptop.get(t, "/me", 200).User.EmailVerified {
 		t.Fatal("the address is not verified")
 	}
 
-	// Two devices: a browser with a cookie, an application with a token.
 	laptop.post(t, "/login", body{"email": ada, "password": firstSecret}, 200)
 	first := phone.post(t, "/login", body{"email": ada, "password": firstSecret, "delivery": "body"}, 200).RefreshToken
 	laptop.post(t, "/refresh", nil, 200)
@@ -63,21 +62,19 @@ func liveALife(t *testing.T, arguments []string) {
 	thief := newDevice(t, address)
 	thief.post(t, "/refresh", body{"refreshToken": first}, 401).wantCode(t, "REFRESH_REUSED")
 	phone.post(t, "/refresh", body{"refreshToken": again}, 401).wantCode(t, "SESSION_ENDED")
-	mails.next(t, watchword.MailReuseDetected)
+	mails.awaitLink(t, watchword.MailReuseDetected)
 	laptop.post(t, "/refresh", nil, 200)
 
-	// A password reset ends every session.
 	newDevice(t, address).post(t, "/password/forgot", body{"email": ada}, 202)
 	newDevice(t, address).post(t, "/password/reset",
-		body{"token": mails.token(t, watchword.MailReset), "password": nextSecret}, 200)
+		body{"token": mails.awaitToken(t, watchword.MailReset), "password": nextSecret}, 200)
 	laptop.get(t, "/me", 401).wantCode(t, "SESSION_ENDED")
 	laptop.post(t, "/refresh", nil, 401)
 	laptop.post(t, "/login", body{"email": ada, "password": firstSecret}, 401).wantCode(t, "INVALID_CREDENTIALS")
-	mails.next(t, watchword.MailPasswordChanged)
+	mails.awaitLink(t, watchword.MailPasswordChanged)
 
-	loseTheFactors(t, laptop, dir, arguments)
+	loseSecondFactors(t, laptop, dir, arguments)
 
-	// All acknowledged changes survive a restart.
 	laptop.post(t, "/login", body{"email": ada, "password": nextSecret}, 200)
 	kept := phone.post(t, "/login", body{"email": ada, "password": nextSecret, "delivery": "body"}, 200).RefreshToken
 	if err := server.terminate(); err != nil {
@@ -89,7 +86,6 @@ func liveALife(t *testing.T, arguments []string) {
 	kept = phone.post(t, "/refresh", body{"refreshToken": kept}, 200).RefreshToken
 	laptop.post(t, "/refresh", nil, 200)
 
-	// logout-all ends the sessions of both devices.
 	if ended := laptop.post(t, "/logout-all", nil, 200).Ended; ended != 2 {
 		t.Fatalf("%d sessions ended, want 2", ended)
 	}
@@ -115,30 +111,30 @@ func TestReuseIsDetectedAfterACrash(t *testing.T) {
 	phone.post(t, "/refresh", body{"refreshToken": newest}, 401).wantCode(t, "SESSION_ENDED")
 }
 
-// loseTheFactors adds an authenticator app, signs in with it, and loses the phone. It signs in with a recovery code
-// and adds an app on another phone. Then it loses this phone too, and the operator resets the factors.
-func loseTheFactors(t *testing.T, laptop *device, dir string, arguments []string) {
+// loseSecondFactors adds an app, loses the phone, and signs in with a recovery code. It adds an app on another phone
+// and loses that too, so the operator resets the factors.
+func loseSecondFactors(t *testing.T, laptop *device, dir string, arguments []string) {
 	t.Helper()
-	step := stepOf()
+	step := currentTimeStep()
 	login := body{"email": ada, "password": nextSecret}
 	laptop.post(t, "/login", login, 200)
 	begun := laptop.post(t, "/factors/totp", body{}, 201)
-	done := laptop.post(t, "/factors/totp/"+begun.ID+"/confirm", body{"code": codeOf(t, begun.Secret, step-1)}, 200)
+	done := laptop.post(t, "/factors/totp/"+begun.ID+"/confirm", body{"code": totpCode(t, begun.Secret, step-1)}, 200)
 	if len(done.RecoveryCodes) != 10 {
 		t.Fatalf("%d recovery codes", len(done.RecoveryCodes))
 	}
 	laptop.post(t, "/login", login, 403).wantCode(t, "SECOND_FACTOR_REQUIRED")
-	laptop.post(t, "/login/factor", body{"totp": codeOf(t, begun.Secret, step)}, 200)
+	laptop.post(t, "/login/factor", body{"totp": totpCode(t, begun.Secret, step)}, 200)
 
 	laptop.post(t, "/login", login, 403)
 	laptop.post(t, "/login/factor", body{"recoveryCode": done.RecoveryCodes[0]}, 200)
 	next := laptop.post(t, "/factors/totp", body{}, 201)
-	laptop.post(t, "/factors/totp/"+next.ID+"/confirm", body{"code": codeOf(t, next.Secret, step)}, 200)
-	laptop.must(t, "DELETE", "/factors/"+done.Factor.ID, nil).want(t, 200)
+	laptop.post(t, "/factors/totp/"+next.ID+"/confirm", body{"code": totpCode(t, next.Secret, step)}, 200)
+	laptop.mustSend(t, "DELETE", "/factors/"+done.Factor.ID, nil).wantStatus(t, 200)
 	laptop.post(t, "/login", login, 403)
-	laptop.post(t, "/login/factor", body{"totp": codeOf(t, begun.Secret, step+1)}, 403).wantCode(t, "FACTOR_WRONG")
+	laptop.post(t, "/login/factor", body{"totp": totpCode(t, begun.Secret, step+1)}, 403).wantCode(t, "FACTOR_WRONG")
 	laptop.post(t, "/login/factor", body{"recoveryCode": done.RecoveryCodes[0]}, 403).wantCode(t, "FACTOR_WRONG")
-	laptop.post(t, "/login/factor", body{"totp": codeOf(t, next.Secret, step+1)}, 200)
+	laptop.post(t, "/login/factor", body{"totp": totpCode(t, next.Secret, step+1)}, 200)
 
 	got := run(t, call{dir: dir, args: append([]string{"users", "reset-factors", ada, "--yes"}, arguments...)})
 	if got.code != 0 {

@@ -17,24 +17,24 @@ import (
 // rows. Clients refresh and read at several servers while a command ends the session or, in every second round,
 // disables the account. The responses must be possible in some sequential order of the requests (linearizability).
 
-// identified is a request GET /me. endedOutside is a run of the command `sessions end` or `users disable`.
+// endByCommand is a run of `sessions end` or `users disable`.
 type (
-	identified   struct{}
-	endedOutside struct{}
+	meRequest    struct{}
+	endByCommand struct{}
 )
 
-// operate applies one operation to the model.
-func operate(s judged, policy watchword.RotationPolicy, input any, at time.Time) (judged, outcome) {
+// applyOperation is the step function of the model.
+func applyOperation(s modelState, policy watchword.RotationPolicy, input any, at time.Time) (modelState, outcome) {
 	switch input := input.(type) {
-	case identified:
+	case meRequest:
 		if s.ended {
 			return s, outcome{code: "SESSION_ENDED"}
 		}
 		return s, outcome{}
-	case endedOutside:
-		return judged{ended: true}, outcome{}
+	case endByCommand:
+		return modelState{ended: true}, outcome{}
 	default:
-		return present(s, policy, input.(presented).generation, at)
+		return judgeRefresh(s, policy, input.(refreshRequest).generation, at)
 	}
 }
 
@@ -50,7 +50,7 @@ func TestReadsOfASessionAreLinearizable(t *testing.T) {
 	})
 	t.Run("two servers and a command on PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		where := onPostgres(pgtest.Database(t))
+		where := postgresArguments(pgtest.Database(t))
 		checkReads(t, policy, append(arguments, where...), where)
 	})
 }
@@ -61,20 +61,20 @@ func checkReads(t *testing.T, policy watchword.RotationPolicy, arguments, where 
 	addresses := startServers(t, 2, append(arguments, "--public-url=http://"+origin))
 	for round := range soakRounds(4) {
 		h := &history{t: t, addresses: addresses, origin: origin, tokens: map[int64]string{}}
-		h.begin(round)
+		h.signUp(round)
 		var ended sync.WaitGroup
-		outside := make(chan struct{}) // closed when the command has returned
+		commandDone := make(chan struct{})
 		command := []string{"sessions", "end"}
 		if round%2 == 1 {
 			command = []string{"users", "disable"}
 		}
 		ended.Go(func() {
-			defer close(outside)
-			h.endOutside(clients, append(append(command, h.email, "--yes"), where...))
+			defer close(commandDone)
+			h.endSessionByCommand(clients, append(append(command, h.email, "--yes"), where...))
 		})
 		for client := range clients {
 			random := rand.New(rand.NewPCG(uint64(round), uint64(client)))
-			ended.Go(func() { h.readUntil(outside, client, random) })
+			ended.Go(func() { h.readUntilClosed(commandDone, client, random) })
 		}
 		ended.Wait()
 		if result := porcupine.CheckOperationsTimeout(judgeModel(policy), h.operations,
@@ -84,24 +84,23 @@ func checkReads(t *testing.T, policy watchword.RotationPolicy, arguments, where 
 	}
 }
 
-// readUntil reads and refreshes until the command has returned. It then sends a few more requests, which every server
-// must refuse.
-func (h *history) readUntil(outside <-chan struct{}, client int, random *rand.Rand) {
+// After the command, readUntilClosed sends a few more requests, which every server must refuse.
+func (h *history) readUntilClosed(commandDone <-chan struct{}, client int, random *rand.Rand) {
 	devices := make([]*device, len(h.addresses))
 	for i, address := range h.addresses {
-		devices[i] = h.deviceOf(address)
+		devices[i] = h.deviceAt(address)
 		devices[i].accessToken = h.accessToken
 	}
 	for after := 0; after < 4; {
 		select {
-		case <-outside:
+		case <-commandDone:
 			after++
 		default:
 			// The pause limits the number of concurrent operations, because the checker's time grows with it.
 			time.Sleep(time.Duration(random.IntN(8)) * time.Millisecond)
 		}
 		if random.IntN(8) == 0 {
-			h.present(client, random)
+			h.presentRandomToken(client, random)
 			continue
 		}
 		called := time.Now().UnixNano()
@@ -111,23 +110,22 @@ func (h *history) readUntil(outside <-chan struct{}, client int, random *rand.Ra
 			h.t.Errorf("GET /me: %v", err)
 			return
 		}
-		h.record(porcupine.Operation{ClientId: client, Input: identified{}, Call: called,
+		h.record(porcupine.Operation{ClientId: client, Input: meRequest{}, Call: called,
 			Output: outcome{code: got.Code}, Return: returned})
 	}
 }
 
-// deviceOf returns a device that connects to the server at address.
-func (h *history) deviceOf(address string) *device {
+func (h *history) deviceAt(address string) *device {
 	if h.origin == "" {
 		return newDevice(h.t, address)
 	}
 	d := newDevice(h.t, h.origin)
-	d.server.Store(address)
+	d.serverAddress.Store(address)
 	return d
 }
 
-// endOutside runs a command, in another process, that ends the session.
-func (h *history) endOutside(client int, args []string) {
+// The command runs in another process.
+func (h *history) endSessionByCommand(client int, args []string) {
 	called := time.Now().UnixNano()
 	got := run(h.t, call{args: args})
 	returned := time.Now().UnixNano()
@@ -136,7 +134,7 @@ func (h *history) endOutside(client int, args []string) {
 		return
 	}
 	h.record(porcupine.Operation{
-		ClientId: client, Input: endedOutside{}, Call: called, Output: outcome{}, Return: returned})
+		ClientId: client, Input: endByCommand{}, Call: called, Output: outcome{}, Return: returned})
 }
 
 func (h *history) record(op porcupine.Operation) {

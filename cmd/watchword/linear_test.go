@@ -23,8 +23,8 @@ import (
 // some responses are lost. Some sequential order of decisions by the pure function Judge must explain all results
 // (linearizability). Porcupine searches for this order.
 
-// presented is a request with a refresh token; outcome is its result.
-type presented struct{ generation int64 }
+// outcome is the result of a refreshRequest.
+type refreshRequest struct{ generation int64 }
 
 type outcome struct {
 	code       string // "" for a new token, "?" for a lost response
@@ -46,7 +46,7 @@ func TestRotationIsLinearizable(t *testing.T) {
 		t.Run(name+", three servers on PostgreSQL", func(t *testing.T) {
 			t.Parallel()
 			url := pgtest.Database(t)
-			checkHistories(t, policy, rounds, startServers(t, 3, append(onPostgres(url), arguments...)))
+			checkHistories(t, policy, rounds, startServers(t, 3, append(postgresArguments(url), arguments...)))
 		})
 	}
 }
@@ -64,13 +64,13 @@ func checkHistories(t *testing.T, policy watchword.RotationPolicy, rounds int, a
 	const clients, presentations = 4, 10
 	for round := range rounds {
 		h := &history{t: t, addresses: addresses, tokens: map[int64]string{}}
-		h.begin(round)
+		h.signUp(round)
 		var wg sync.WaitGroup
 		for client := range clients {
 			random := rand.New(rand.NewPCG(uint64(round), uint64(client)))
 			wg.Go(func() {
 				for range presentations {
-					h.present(client, random)
+					h.presentRandomToken(client, random)
 				}
 			})
 		}
@@ -82,7 +82,6 @@ func checkHistories(t *testing.T, policy watchword.RotationPolicy, rounds int, a
 	}
 }
 
-// A history records the requests of one session.
 type history struct {
 	t          *testing.T
 	addresses  []string
@@ -95,15 +94,15 @@ type history struct {
 	origin             string // host of the shared public URL; empty: each server has its own public URL
 }
 
-func (h *history) begin(round int) {
+func (h *history) signUp(round int) {
 	h.email = fmt.Sprintf("round%d@example.com", round)
-	d := h.deviceOf(h.addresses[0])
+	d := h.deviceAt(h.addresses[0])
 	in := d.post(h.t, "/register", body{"email": h.email, "password": firstSecret, "delivery": "body"}, 201)
 	h.tokens[0], h.accessToken = in.RefreshToken, in.AccessToken
 }
 
-// present sends a token, mostly one of the newest. Sometimes it does not wait for the response.
-func (h *history) present(client int, random *rand.Rand) {
+// presentRandomToken mostly sends one of the newest tokens. Sometimes it does not wait for the response.
+func (h *history) presentRandomToken(client int, random *rand.Rand) {
 	h.mu.Lock()
 	g := max(h.newest-[]int64{0, 0, 0, 0, 1, 1, 2, 3}[random.IntN(8)], 0)
 	token, known := h.tokens[g]
@@ -117,17 +116,17 @@ func (h *history) present(client int, random *rand.Rand) {
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(random.IntN(4000))*time.Microsecond)
 		defer cancel()
 	}
-	d := h.deviceOf(h.addresses[random.IntN(len(h.addresses))])
+	d := h.deviceAt(h.addresses[random.IntN(len(h.addresses))])
 	called := time.Now().UnixNano()
 	got, err := d.send(ctx, http.MethodPost, "/refresh", body{"refreshToken": token})
-	op := porcupine.Operation{ClientId: client, Input: presented{g}, Call: called, Return: time.Now().UnixNano()}
+	op := porcupine.Operation{ClientId: client, Input: refreshRequest{g}, Call: called, Return: time.Now().UnixNano()}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case err != nil: // it may still take effect at any later time
 		op.Output, op.Return, op.ClientId = outcome{code: "?"}, math.MaxInt64, 100+len(h.operations)
 	case got.status == http.StatusOK:
-		n := generationOf(h.t, got.RefreshToken)
+		n := tokenGeneration(h.t, got.RefreshToken)
 		h.tokens[n], h.newest = got.RefreshToken, max(h.newest, n)
 		op.Output = outcome{generation: n}
 	default:
@@ -136,8 +135,8 @@ func (h *history) present(client int, random *rand.Rand) {
 	h.operations = append(h.operations, op)
 }
 
-// generationOf reads the generation from a token (docs/rotation.md).
-func generationOf(t *testing.T, token string) int64 {
+// docs/rotation.md defines the form of a token.
+func tokenGeneration(t *testing.T, token string) int64 {
 	return int64(binary.BigEndian.Uint64(tokenBytes(t, token)[18:]))
 }
 
@@ -150,18 +149,17 @@ func tokenBytes(t *testing.T, token string) []byte {
 	return raw
 }
 
-// judged is the state of the model: a rotation with normalized times, and whether the session
-// has ended.
-type judged struct {
+// modelState has a rotation with normalized times.
+type modelState struct {
 	rotation watchword.Rotation
 	ended    bool
 }
 
 var epoch = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// judgeModel returns a model that applies the function Judge. The exact time of a decision is unknown, so the model
-// tries representative times. With a grace period, it tries one time, within the period. With a grace period of 0, it
-// tries two: the millisecond of the last rotation, and a later time.
+// The model applies the function Judge. The exact time of a decision is unknown, so judgeModel tries representative
+// times. With a grace period, it tries one time, within the period. With a grace period of 0, it tries two: the
+// millisecond of the last rotation, and a later time.
 func judgeModel(policy watchword.RotationPolicy) porcupine.Model {
 	times := []time.Duration{0, time.Hour}
 	if policy.Grace > 0 {
@@ -169,12 +167,12 @@ func judgeModel(policy watchword.RotationPolicy) porcupine.Model {
 	}
 	model := porcupine.NondeterministicModel{
 		Init: func() []any {
-			return []any{judged{
+			return []any{modelState{
 				rotation: watchword.Rotation{Forgiven: watchword.NeverForgiven, RotatedAt: epoch, RotatedBy: "a"}}}
 		},
 		Step: func(state, input, output any) (next []any) {
 			for _, later := range times {
-				after, got := operate(state.(judged), policy, input, epoch.Add(later))
+				after, got := applyOperation(state.(modelState), policy, input, epoch.Add(later))
 				if want := output.(outcome); want.code == "?" || want == got {
 					next = append(next, after)
 				}
@@ -186,14 +184,14 @@ func judgeModel(policy watchword.RotationPolicy) porcupine.Model {
 	return model.ToModel()
 }
 
-func present(s judged, policy watchword.RotationPolicy, g int64, at time.Time) (judged, outcome) {
+func judgeRefresh(s modelState, policy watchword.RotationPolicy, g int64, at time.Time) (modelState, outcome) {
 	if s.ended {
 		return s, outcome{code: "SESSION_ENDED"}
 	}
 	verdict, after := watchword.Judge(s.rotation, policy, watchword.Presentation{Generation: g, Agent: "a", At: at})
 	switch verdict {
 	case watchword.VerdictReuse:
-		return judged{ended: true}, outcome{code: "REFRESH_REUSED"}
+		return modelState{ended: true}, outcome{code: "REFRESH_REUSED"}
 	case watchword.VerdictEnded:
 		return s, outcome{code: "SESSION_ENDED"}
 	}
@@ -205,5 +203,5 @@ func present(s judged, policy watchword.RotationPolicy, g int64, at time.Time) (
 		}
 	}
 	after.RotatedAt = epoch
-	return judged{rotation: after}, outcome{generation: after.Generation}
+	return modelState{rotation: after}, outcome{generation: after.Generation}
 }

@@ -10,12 +10,12 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// logger writes to standard error: text at a terminal, otherwise JSON. Both formats escape
-// control characters (LOG-2). They write a duration as a string such as "1.5s", because a bare
-// number of nanoseconds has no unit. Times are in UTC, so that the lines of servers in two time
-// zones can be sorted as text. Only serve logs. Other commands print their result and their
-// error.
-func (p *program) logger() *slog.Logger {
+// newLogger returns a logger for standard error: text at a terminal, otherwise JSON. Both
+// formats escape control characters (LOG-2). They write a duration as a string such as "1.5s",
+// because a bare number of nanoseconds has no unit. Times are in UTC, so that the lines of
+// servers in two time zones can be sorted as text. Only serve logs. Other commands print their
+// result and their error.
+func (p *program) newLogger() *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(p.settings.LogLevel)) // the level is valid because of its oneof tag
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
@@ -23,7 +23,8 @@ func (p *program) logger() *slog.Logger {
 		case slog.KindDuration:
 			a.Value = slog.StringValue(a.Value.Duration().String())
 		case slog.KindTime:
-			// The time is converted to UTC, because the handlers would write it in the zone of the machine.
+			// The time is converted to UTC, because the handlers would write it in the zone of
+			// the machine.
 			a.Value = slog.TimeValue(a.Value.Time().UTC())
 		}
 		return a
@@ -37,11 +38,11 @@ func (p *program) logger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(p.err, options))
 }
 
-// plain returns an error as one line for the operator. A refusal by the engine becomes the text
-// that users see, without its code, because the text already says what to do.
+// errorLine turns a refusal by the engine into the text that users see, without its code,
+// because the text already says what to do.
 //
-// The line has no prefix: report prints the name of the program before it.
-func plain(err error) string {
+// The line has no prefix: reportError prints the name of the program before it.
+func errorLine(err error) string {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
 		return oneLine(err.Error())
@@ -60,9 +61,9 @@ func plain(err error) string {
 // could control the terminal (printable).
 func oneLine(text string) string { return printable(strings.Join(strings.Fields(text), " ")) }
 
-// noUser replaces a "not found" of the engine with an error that names the address. The engine
-// does not repeat the address, because strangers also get its errors.
-func noUser(err error, email string) error {
+// unknownUserError adds the address to a "not found" of the engine, and returns any other error
+// unchanged. The engine does not repeat the address, because strangers also get its errors.
+func unknownUserError(err error, email string) error {
 	if watchword.CodeOf(err) == watchword.CodeNotFound {
 		return fmt.Errorf("there is no account %s. `watchword users list` lists them", email)
 	}

@@ -18,17 +18,17 @@ import (
 // retries. For each flow, the retry must get the response in the table of docs/faults.md, and the change must be made
 // exactly once.
 
-// A lostResponse is a flow whose last commit is in doubt.
-type lostResponse struct {
-	flow   string
-	commit string // statement of the transaction whose commit response is lost
-	method string // default: POST
-	path   string
-	body   body
+// A lossyFlow sends one request, whose last commit is in doubt.
+type lossyFlow struct {
+	flow      string
+	statement string // of the transaction whose commit response is lost
+	method    string // default: POST
+	path      string
+	body      body
 
-	again int    // status of the retry
-	code  string // code of the retry
-	then  func() // checks the state afterwards
+	retryStatus int
+	retryCode   string
+	verify      func() // runs after the retry
 }
 
 const (
@@ -37,11 +37,11 @@ const (
 	endSession    = "UPDATE sessions SET ended_at"
 )
 
-// doubtful is a service that loses responses of its database.
-type doubtful struct {
+// A lossyService does not get all responses of its database.
+type lossyService struct {
 	*fault
 	server *server
-	wire   *wire
+	proxy  *databaseProxy
 	mails  *mailbox
 	users  int
 }
@@ -53,16 +53,16 @@ func TestLostCommitResponseDoesNoHarm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &doubtful{fault: newFault(t, "answer to a commit lost"), wire: newWire(t, database.Host),
+	d := &lossyService{fault: newFault(t, "answer to a commit lost"), proxy: newDatabaseProxy(t, database.Host),
 		server: newServer(t, freeAddress(t))}
-	database.Host = d.wire.Addr().String()
-	named := database.Query() // pgx then sends the text of each statement; type wire searches for it
+	database.Host = d.proxy.Addr().String()
+	named := database.Query() // pgx then sends the text of each statement; the proxy searches for it
 	named.Set("default_query_exec_mode", "cache_describe")
 	database.RawQuery = named.Encode()
 	dir := startServer(t, d.server,
-		append(onPostgres(database.String()), "--limits=off", "--log-level=error", "--refresh-grace=0s")...)
+		append(postgresArguments(database.String()), "--limits=off", "--log-level=error", "--refresh-grace=0s")...)
 	d.mails = openMailbox(t, filepath.Join(dir, "watchword-data", "mail"))
-	for _, flow := range []func(*testing.T, *device, string) lostResponse{
+	for _, flow := range []func(*testing.T, *device, string) lossyFlow{
 		d.signUp, d.logIn, d.refresh, d.lateRefresh, d.reuse, d.logOut, d.logOutEverywhere,
 		d.changePassword, d.forgot, d.reset, d.verify, d.deleteAccount,
 	} {
@@ -75,33 +75,33 @@ func TestLostCommitResponseDoesNoHarm(t *testing.T) {
 		if l.method == "" {
 			l.method = http.MethodPost
 		}
-		t.Run(l.flow, func(t *testing.T) { d.lose(t, phone, l) })
+		t.Run(l.flow, func(t *testing.T) { d.checkLostResponse(t, phone, l) })
 	}
 }
 
-func (d *doubtful) lose(t *testing.T, phone *device, l lostResponse) {
+func (d *lossyService) checkLostResponse(t *testing.T, phone *device, l lossyFlow) {
 	message := commitMessage
-	if l.commit == sessionOf(t, l.body) {
-		message = l.commit // the statement runs without a transaction
+	if l.statement == sessionIDOfBody(t, l.body) {
+		message = l.statement // the statement runs without a transaction
 	}
-	lost := d.wire.lose(l.commit, message)
-	got := phone.must(t, l.method, l.path, l.body).want(t, 503)
+	lost := d.proxy.dropResponse(l.statement, message)
+	got := phone.mustSend(t, l.method, l.path, l.body).wantStatus(t, 503)
 	got.wantCode(t, "TRY_LATER")
-	d.count(&d.unavailable)
+	d.countRequest(&d.unavailable)
 	if got.retryAfter < 1 {
 		t.Error("503 without Retry-After")
 	}
 	begun := time.Now()
 	<-lost // blocks until the test's timeout if the 503 has another cause
-	again := phone.must(t, l.method, l.path, l.body).want(t, l.again)
-	again.wantCode(t, l.code)
-	l.then()
-	d.count(nil)
-	d.over(time.Since(begun))
+	again := phone.mustSend(t, l.method, l.path, l.body).wantStatus(t, l.retryStatus)
+	again.wantCode(t, l.retryCode)
+	l.verify()
+	d.countRequest(nil)
+	d.endRound(time.Since(begun))
 }
 
-// sessionOf returns the session id of a refresh token, as in the statement of a rotation.
-func sessionOf(t *testing.T, b body) string {
+// sessionIDOfBody returns the id that the statement of a rotation contains.
+func sessionIDOfBody(t *testing.T, b body) string {
 	token, ok := b["refreshToken"].(string)
 	if !ok {
 		return "no session"
@@ -110,122 +110,126 @@ func sessionOf(t *testing.T, b body) string {
 	return uuid.UUID(raw[2:18]).String()
 }
 
-func (d *doubtful) signUp(t *testing.T, phone *device, _ string) lostResponse {
+func (d *lossyService) signUp(t *testing.T, phone *device, _ string) lossyFlow {
 	account := body{"email": "new@example.com", "password": firstSecret, "delivery": "body"}
-	return lostResponse{flow: "sign-up", commit: "INSERT INTO users", path: "/register", body: account, again: 409,
-		code: "EMAIL_TAKEN",
-		then: func() { phone.post(t, "/login", account, 200) }}
+	return lossyFlow{flow: "sign-up", statement: "INSERT INTO users", path: "/register", body: account,
+		retryStatus: 409,
+		retryCode:   "EMAIL_TAKEN",
+		verify:      func() { phone.post(t, "/login", account, 200) }}
 }
 
-func (d *doubtful) logIn(_ *testing.T, _ *device, _ string) lostResponse {
-	return lostResponse{
-		flow: "login", commit: setPassword, path: "/login", body: d.account(firstSecret), again: 200, then: func() {}}
+func (d *lossyService) logIn(_ *testing.T, _ *device, _ string) lossyFlow {
+	return lossyFlow{
+		flow: "login", statement: setPassword, path: "/login", body: d.currentAccount(firstSecret), retryStatus: 200,
+		verify: func() {}}
 }
 
-func (d *doubtful) refresh(t *testing.T, phone *device, token string) lostResponse {
+func (d *lossyService) refresh(t *testing.T, phone *device, token string) lossyFlow {
 	b := body{"refreshToken": token}
-	return lostResponse{flow: "refresh", commit: sessionOf(t, b), path: "/refresh", body: b, again: 200,
-		then: func() { d.onGeneration(t, phone, token, 1) }}
+	return lossyFlow{flow: "refresh", statement: sessionIDOfBody(t, b), path: "/refresh", body: b, retryStatus: 200,
+		verify: func() { d.wantGeneration(t, phone, token, 1) }}
 }
 
-// onGeneration checks that a refresh with the old token returns the wanted generation, and that the session
-// continues.
-func (d *doubtful) onGeneration(t *testing.T, phone *device, old string, want int64) {
+// A refresh with the old token must return this generation, and the session must continue.
+func (d *lossyService) wantGeneration(t *testing.T, phone *device, old string, want int64) {
 	t.Helper()
 	newest := phone.post(t, "/refresh", body{"refreshToken": old}, 200).RefreshToken
-	if n := generationOf(t, newest); n != want {
+	if n := tokenGeneration(t, newest); n != want {
 		t.Errorf("the newest token is generation %d, want %d", n, want)
 	}
 	phone.post(t, "/refresh", body{"refreshToken": newest}, 200)
 }
 
-// lateRefresh returns the flow of a late client, which presents an old token again because it did not receive the
-// first response. The test loses the second response, too.
-func (d *doubtful) lateRefresh(t *testing.T, phone *device, token string) lostResponse {
+// A late client presents an old token again, because it did not receive the first response. The test loses the second
+// response, too.
+func (d *lossyService) lateRefresh(t *testing.T, phone *device, token string) lossyFlow {
 	b := body{"refreshToken": token}
 	phone.post(t, "/refresh", b, 200)
 	time.Sleep(5 * time.Millisecond) // after the grace period, which is 0
-	return lostResponse{flow: "late refresh", commit: "UPDATE sessions SET forgiven", path: "/refresh", body: b,
-		again: 200,
-		then:  func() { d.onGeneration(t, phone, token, 1) }}
+	return lossyFlow{flow: "late refresh", statement: "UPDATE sessions SET forgiven", path: "/refresh", body: b,
+		retryStatus: 200,
+		verify:      func() { d.wantGeneration(t, phone, token, 1) }}
 }
 
-func (d *doubtful) reuse(t *testing.T, phone *device, token string) lostResponse {
-	link := d.mails.nextTo(t, watchword.Address(d.email()), watchword.MailVerify)
-	phone.post(t, "/email/verify", body{"token": tokenIn(t, link)}, 200) // a notice goes to a proven address only
+func (d *lossyService) reuse(t *testing.T, phone *device, token string) lossyFlow {
+	link := d.mails.awaitLinkTo(t, watchword.Address(d.currentEmail()), watchword.MailVerify)
+	phone.post(t, "/email/verify", body{"token": tokenInLink(t, link)}, 200) // a notice goes to a proven address only
 	second := phone.post(t, "/refresh", body{"refreshToken": token}, 200).RefreshToken
 	newest := phone.post(t, "/refresh", body{"refreshToken": second}, 200).RefreshToken
 	time.Sleep(5 * time.Millisecond)
-	return lostResponse{flow: "reuse by a thief", commit: endSession, path: "/refresh",
-		body:  body{"refreshToken": token},
-		again: 401, code: "SESSION_ENDED",
-		then: func() {
+	return lossyFlow{flow: "reuse by a thief", statement: endSession, path: "/refresh",
+		body:        body{"refreshToken": token},
+		retryStatus: 401, retryCode: "SESSION_ENDED",
+		verify: func() {
 			phone.post(t, "/refresh", body{"refreshToken": newest}, 401).wantCode(t, "SESSION_ENDED")
-			d.mails.next(t, watchword.MailReuseDetected)
+			d.mails.awaitLink(t, watchword.MailReuseDetected)
 			d.mu.Lock()
-			d.reuses++
+			d.detectedReuses++
 			d.mu.Unlock()
 		}}
 }
 
-func (d *doubtful) logOut(t *testing.T, phone *device, token string) lostResponse {
+func (d *lossyService) logOut(t *testing.T, phone *device, token string) lossyFlow {
 	b := body{"refreshToken": token}
-	return lostResponse{flow: "logout", commit: endSession, path: "/logout", body: b, again: 200,
-		then: func() { phone.post(t, "/refresh", b, 401).wantCode(t, "SESSION_ENDED") }}
+	return lossyFlow{flow: "logout", statement: endSession, path: "/logout", body: b, retryStatus: 200,
+		verify: func() { phone.post(t, "/refresh", b, 401).wantCode(t, "SESSION_ENDED") }}
 }
 
-func (d *doubtful) logOutEverywhere(t *testing.T, phone *device, token string) lostResponse {
-	return lostResponse{flow: "logout everywhere", commit: endSession, path: "/logout-all", again: 401,
-		code: "SESSION_ENDED",
-		then: func() { phone.post(t, "/refresh", body{"refreshToken": token}, 401).wantCode(t, "SESSION_ENDED") }}
+func (d *lossyService) logOutEverywhere(t *testing.T, phone *device, token string) lossyFlow {
+	return lossyFlow{flow: "logout everywhere", statement: endSession, path: "/logout-all", retryStatus: 401,
+		retryCode: "SESSION_ENDED",
+		verify:    func() { phone.post(t, "/refresh", body{"refreshToken": token}, 401).wantCode(t, "SESSION_ENDED") }}
 }
 
-func (d *doubtful) changePassword(t *testing.T, phone *device, token string) lostResponse {
-	return lostResponse{flow: "change of password", commit: setPassword, path: "/password/change",
-		body: body{"currentPassword": firstSecret, "newPassword": nextSecret}, again: 403, code: "PASSWORD_WRONG",
-		then: func() {
-			phone.post(t, "/login", d.account(firstSecret), 401).wantCode(t, "INVALID_CREDENTIALS")
-			phone.post(t, "/login", d.account(nextSecret), 200)
+func (d *lossyService) changePassword(t *testing.T, phone *device, token string) lossyFlow {
+	return lossyFlow{flow: "change of password", statement: setPassword, path: "/password/change",
+		body: body{"currentPassword": firstSecret, "newPassword": nextSecret}, retryStatus: 403,
+		retryCode: "PASSWORD_WRONG",
+		verify: func() {
+			phone.post(t, "/login", d.currentAccount(firstSecret), 401).wantCode(t, "INVALID_CREDENTIALS")
+			phone.post(t, "/login", d.currentAccount(nextSecret), 200)
 			phone.post(t, "/refresh", body{"refreshToken": token}, 200)
 		}}
 }
 
-func (d *doubtful) forgot(t *testing.T, phone *device, _ string) lostResponse {
-	return lostResponse{flow: "forgotten password", commit: "INSERT INTO mails", path: "/password/forgot",
-		body: body{"email": d.email()}, again: 202,
-		then: func() { d.mails.next(t, watchword.MailReset); d.mails.next(t, watchword.MailReset) }}
+func (d *lossyService) forgot(t *testing.T, phone *device, _ string) lossyFlow {
+	return lossyFlow{flow: "forgotten password", statement: "INSERT INTO mails", path: "/password/forgot",
+		body: body{"email": d.currentEmail()}, retryStatus: 202,
+		verify: func() { d.mails.awaitLink(t, watchword.MailReset); d.mails.awaitLink(t, watchword.MailReset) }}
 }
 
-func (d *doubtful) reset(t *testing.T, phone *device, _ string) lostResponse {
-	phone.post(t, "/password/forgot", body{"email": d.email()}, 202)
-	return lostResponse{flow: "reset of password", commit: "DELETE FROM mail_tokens WHERE hash",
+func (d *lossyService) reset(t *testing.T, phone *device, _ string) lossyFlow {
+	phone.post(t, "/password/forgot", body{"email": d.currentEmail()}, 202)
+	return lossyFlow{flow: "reset of password", statement: "DELETE FROM mail_tokens WHERE hash",
 		path: "/password/reset",
-		body: body{"token": d.mails.token(t, watchword.MailReset), "password": nextSecret}, again: 400,
-		code: "MAIL_TOKEN_INVALID",
-		then: func() { phone.post(t, "/login", d.account(nextSecret), 200) }}
+		body: body{"token": d.mails.awaitToken(t, watchword.MailReset), "password": nextSecret}, retryStatus: 400,
+		retryCode: "MAIL_TOKEN_INVALID",
+		verify:    func() { phone.post(t, "/login", d.currentAccount(nextSecret), 200) }}
 }
 
-func (d *doubtful) verify(t *testing.T, phone *device, _ string) lostResponse {
-	link := d.mails.nextTo(t, watchword.Address(d.email()), watchword.MailVerify)
-	return lostResponse{flow: "proof of address", commit: "DELETE FROM mail_tokens WHERE hash", path: "/email/verify",
-		body: body{"token": tokenIn(t, link)}, again: 400, code: "MAIL_TOKEN_INVALID",
-		then: func() {
+func (d *lossyService) verify(t *testing.T, phone *device, _ string) lossyFlow {
+	link := d.mails.awaitLinkTo(t, watchword.Address(d.currentEmail()), watchword.MailVerify)
+	return lossyFlow{flow: "proof of address", statement: "DELETE FROM mail_tokens WHERE hash", path: "/email/verify",
+		body: body{"token": tokenInLink(t, link)}, retryStatus: 400, retryCode: "MAIL_TOKEN_INVALID",
+		verify: func() {
 			if !phone.get(t, "/me", 200).User.EmailVerified {
 				t.Error("the address is not verified")
 			}
 		}}
 }
 
-func (d *doubtful) deleteAccount(t *testing.T, phone *device, _ string) lostResponse {
-	return lostResponse{flow: "deletion of account", commit: "DELETE FROM users", method: http.MethodDelete,
+func (d *lossyService) deleteAccount(t *testing.T, phone *device, _ string) lossyFlow {
+	return lossyFlow{flow: "deletion of account", statement: "DELETE FROM users", method: http.MethodDelete,
 		path: "/me",
-		body: body{"password": firstSecret}, again: 401, code: "SESSION_ENDED",
-		then: func() { phone.post(t, "/login", d.account(firstSecret), 401).wantCode(t, "INVALID_CREDENTIALS") }}
+		body: body{"password": firstSecret}, retryStatus: 401, retryCode: "SESSION_ENDED",
+		verify: func() {
+			phone.post(t, "/login", d.currentAccount(firstSecret), 401).wantCode(t,
+				"INVALID_CREDENTIALS")
+		}}
 }
 
-// email returns the address of the flow's account.
-func (d *doubtful) email() string { return fmt.Sprintf("user%d@example.com", d.users-1) }
+func (d *lossyService) currentEmail() string { return fmt.Sprintf("user%d@example.com", d.users-1) }
 
-func (d *doubtful) account(password string) body {
-	return body{"email": d.email(), "password": password, "delivery": "body"}
+func (d *lossyService) currentAccount(password string) body {
+	return body{"email": d.currentEmail(), "password": password, "delivery": "body"}
 }

@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// mailTest sends one real mail through mail-url and prints the reply of the mail server. It finds more mistakes than
-// the doctor, which only signs in: many servers check the sender and the recipient later. The mail does not go
-// through the outbox, so the result is known at once, and no store is needed.
+// mailTest sends one real mail through mail-url and prints the reply of the mail server. It
+// finds more mistakes than the doctor, which only signs in: many servers check the sender and
+// the recipient later. The mail does not go through the outbox, so the result is known at once,
+// and no store is needed.
 type mailTest struct {
 	Address string `arg:"" help:"Where to send the mail."`
 	JSON    bool   `name:"json" help:"Print JSON."`
@@ -20,13 +21,13 @@ const mailTestTimeout = 30 * time.Second
 // Run needs a mail server. Without one, mails go to the development mailbox, which accepts
 // every mail.
 func (c *mailTest) Run(ctx context.Context, p *program) error {
-	if err := p.sources.faults(p.settings); err != nil {
+	if err := p.sources.allFaults(p.settings); err != nil {
 		return err
 	}
 	if p.settings.MailURL == "" {
 		return faults{{"mail test", "needs a mail server. Set mail-url and mail-from."}}
 	}
-	sender, err := p.settings.smtp()
+	sender, err := p.settings.newSMTPSender()
 	if err != nil {
 		return err
 	}

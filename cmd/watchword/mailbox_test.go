@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/mail/devbox"
 )
 
-// A mailbox reads the development mailbox of a server. It returns each mail only once.
+// A mailbox returns each mail only once.
 type mailbox struct {
 	box  *devbox.Box
 	seen []string
@@ -25,15 +25,13 @@ func openMailbox(t *testing.T, dir string) *mailbox {
 	return &mailbox{box: box}
 }
 
-// next waits for the next mail of a kind and returns its link.
-func (m *mailbox) next(t *testing.T, kind watchword.MailKind) (link string) {
+func (m *mailbox) awaitLink(t *testing.T, kind watchword.MailKind) (link string) {
 	t.Helper()
-	return m.nextTo(t, "", kind)
+	return m.awaitLinkTo(t, "", kind)
 }
 
-// nextTo waits for the next mail of a kind to an address and returns its link. If to is "", the mail may have any
-// recipient.
-func (m *mailbox) nextTo(t *testing.T, to watchword.Address, kind watchword.MailKind) (link string) {
+// If to is "", the mail may have any recipient.
+func (m *mailbox) awaitLinkTo(t *testing.T, to watchword.Address, kind watchword.MailKind) (link string) {
 	t.Helper()
 	for range 2400 { // at least a minute
 		mails, err := m.box.Mails()
@@ -52,17 +50,16 @@ func (m *mailbox) nextTo(t *testing.T, to watchword.Address, kind watchword.Mail
 	return ""
 }
 
-var fragment = regexp.MustCompile(`#token=([A-Za-z0-9_-]+)$`)
+var tokenFragment = regexp.MustCompile(`#token=([A-Za-z0-9_-]+)$`)
 
-// token returns the token of the next mail of a kind.
-func (m *mailbox) token(t *testing.T, kind watchword.MailKind) string {
+func (m *mailbox) awaitToken(t *testing.T, kind watchword.MailKind) string {
 	t.Helper()
-	return tokenIn(t, m.next(t, kind))
+	return tokenInLink(t, m.awaitLink(t, kind))
 }
 
-func tokenIn(t *testing.T, link string) string {
+func tokenInLink(t *testing.T, link string) string {
 	t.Helper()
-	found := fragment.FindStringSubmatch(link)
+	found := tokenFragment.FindStringSubmatch(link)
 	if found == nil {
 		t.Fatal("the link of the mail has no token in its fragment")
 	}

@@ -85,27 +85,26 @@ func run(args []string) int {
 	command := &cli{}
 	p := &program{
 		settings: &command.Settings,
-		sources:  newSources(command.list(), os.Environ()),
+		sources:  newSources(command.listSettings(), os.Environ()),
 		in:       os.Stdin,
 		out:      os.Stdout,
 		err:      os.Stderr,
 	}
-	parsed, err := p.parser(command).Parse(args)
+	parsed, err := p.newParser(command).Parse(args)
 	if err == nil {
 		p.as = command.As
-		p.sources.flags(parsed)
+		p.sources.recordFlagOrigins(parsed)
 		// All sources are read now, including a YAML file that a flag names.
 		p.sources.deriveDefaults(p.settings)
 		err = parsed.Run(p)
 	}
-	return p.report(err)
+	return p.reportError(err)
 }
 
-// parser builds the command line. The type reader decodes every setting: it records faults
-// instead of stopping at the first. Each setting has its own reader, so faults name the setting
-// and not only its type. parser panics if a struct tag has a mistake, which every test of a
-// command would find.
-func (p *program) parser(command *cli) *kong.Kong {
+// newParser panics if a struct tag has a mistake, which every test of a command would find. A
+// settingDecoder decodes each setting: it records faults instead of stopping at the first, and
+// its faults name the setting and not only its type.
+func (p *program) newParser(command *cli) *kong.Kong {
 	options := []kong.Option{
 		kong.Name("watchword"),
 		kong.Description("Watchword is an authentication server: accounts, sessions that neither break nor leak, and " +
@@ -119,8 +118,8 @@ func (p *program) parser(command *cli) *kong.Kong {
 		importVars(),
 		kong.BindTo(context.Background(), (*context.Context)(nil)),
 	}
-	for _, each := range command.list() {
-		options = append(options, kong.ValueMapper(each.value.Addr().Interface(), reader{each, p.sources}))
+	for _, each := range command.listSettings() {
+		options = append(options, kong.ValueMapper(each.value.Addr().Interface(), settingDecoder{each, p.sources}))
 	}
 	return kong.Must(command, options...)
 }
@@ -149,10 +148,10 @@ func helpWithoutSettings(options kong.HelpOptions, ctx *kong.Context) error {
 	return kong.DefaultHelpPrinter(options, ctx)
 }
 
-// report prints an error and returns the exit code. It is the only place that prints errors.
-// Faults of settings give exit code 2, like a wrong flag, because the same call can't succeed.
-// Every other error gives exit code 1.
-func (p *program) report(err error) int {
+// reportError returns the exit code. It is the only place that prints errors. Faults of
+// settings give exit code 2, like a wrong flag, because the same call can't succeed. Every
+// other error gives exit code 1.
+func (p *program) reportError(err error) int {
 	var misuse *kong.ParseError
 	var wrong faults
 	switch {
@@ -175,7 +174,7 @@ func (p *program) report(err error) int {
 	case errors.Is(err, errReported):
 		return exitFailed
 	}
-	fmt.Fprintf(p.err, "watchword: %s\n", plain(err))
+	fmt.Fprintf(p.err, "watchword: %s\n", errorLine(err))
 	return exitFailed
 }
 

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(buildAndTest(m)) }
 
-// binaryVariable is the environment variable with the path of the built program.
+// binaryVariable names the environment variable with the path of the built program.
 const binaryVariable = "TEST_BINARY"
 
 func buildAndTest(m *testing.M) int {
@@ -42,7 +42,7 @@ func buildAndTest(m *testing.M) int {
 	return code
 }
 
-// A call describes one run of the program, with only the given environment.
+// The program of a call has only the given environment.
 type call struct {
 	dir   string // default: a new folder
 	env   []string

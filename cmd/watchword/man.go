@@ -14,7 +14,7 @@ type manCmd struct{}
 
 // Run reads no setting, so it works while a package is built.
 func (c *manCmd) Run(p *program, ctx *kong.Context) error {
-	_, err := io.WriteString(p.out, manualPage(ctx.Model, p.settings.list(), thisBuild()))
+	_, err := io.WriteString(p.out, manualPage(ctx.Model, p.settings.listSettings(), thisBuild()))
 	return err
 }
 
@@ -24,54 +24,55 @@ func manualPage(app *kong.Application, settings []setting, b build) string {
 	var page roff
 	day, _, _ := strings.Cut(b.Date, "T")
 	page.printf(".TH WATCHWORD 1 %q %q\n", day, "watchword "+b.Version)
-	page.section("NAME", `watchword \- authentication server, and the tool of its operator`)
-	page.section("SYNOPSIS", `.B watchword`, `.I command`, `[\fIarguments\fR] [\fIflags\fR]`)
-	page.section("DESCRIPTION")
+	page.writeSection("NAME", `watchword \- authentication server, and the tool of its operator`)
+	page.writeSection("SYNOPSIS", `.B watchword`, `.I command`, `[\fIarguments\fR] [\fIflags\fR]`)
+	page.writeSection("DESCRIPTION")
 	for i, paragraph := range strings.Split(app.Help, "\n\n") {
 		if i > 0 {
 			page.printf(".PP\n")
 		}
-		page.text(paragraph)
+		page.writeParagraph(paragraph)
 	}
-	page.section("COMMANDS")
+	page.writeSection("COMMANDS")
 	for _, command := range app.Leaves(true) {
 		// A group of commands, such as users, can't be run by itself, so the page omits it.
-		page.command(command)
+		page.writeCommand(command)
 	}
-	page.section("FLAGS")
-	page.text("Every command accepts these flags, and the settings.")
+	page.writeSection("FLAGS")
+	page.writeParagraph("Every command accepts these flags, and the settings.")
 	for _, flag := range app.Flags {
 		// A flag with a group is a setting, and has its own section.
 		if flag.Group == nil {
-			page.entry(flag.Summary(), flag.Help)
+			page.writeEntry(flag.Summary(), flag.Help)
 		}
 	}
-	page.settings(settings)
-	page.section("EXIT STATUS")
-	page.entry("0", "The command is done.")
-	page.entry("1", "The command failed. Standard error says why.")
-	page.entry("2", "The command or a setting is wrong. Nothing has changed.")
-	page.section("SEE ALSO")
-	page.text("The documentation: https://github.com/watchword-auth/watchword/tree/main/docs")
+	page.writeSettings(settings)
+	page.writeSection("EXIT STATUS")
+	page.writeEntry("0", "The command is done.")
+	page.writeEntry("1", "The command failed. Standard error says why.")
+	page.writeEntry("2", "The command or a setting is wrong. Nothing has changed.")
+	page.writeSection("SEE ALSO")
+	page.writeParagraph("The documentation: https://github.com/watchword-auth/watchword/tree/main/docs")
 	return page.String()
 }
 
-// roff builds a page. text and entry escape their arguments; printf and section do not.
+// roff builds a page. writeParagraph and writeEntry escape their arguments; printf and
+// writeSection do not.
 type roff struct{ strings.Builder }
 
 func (r *roff) printf(format string, values ...any) { fmt.Fprintf(r, format, values...) }
 
-// section writes a heading. The parameter lines is roff source and is not escaped.
-func (r *roff) section(title string, lines ...string) {
+// The lines are roff source and are not escaped.
+func (r *roff) writeSection(title string, lines ...string) {
 	r.printf(".SH %s\n", title)
 	for _, line := range lines {
 		r.printf("%s\n", line)
 	}
 }
 
-// text writes one paragraph. If a line begins with a dot or an apostrophe, a zero-width
-// character is written before it. roff would otherwise interpret the line as a request.
-func (r *roff) text(text string) {
+// writeParagraph writes a zero-width character before a line that begins with a dot or an
+// apostrophe. roff would otherwise interpret the line as a request.
+func (r *roff) writeParagraph(text string) {
 	for line := range strings.Lines(text) {
 		line = escape(strings.TrimSuffix(line, "\n"))
 		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
@@ -81,37 +82,37 @@ func (r *roff) text(text string) {
 	}
 }
 
-// entry writes a term in bold with its explanation.
-func (r *roff) entry(term, help string) {
+// writeEntry prints the term in bold.
+func (r *roff) writeEntry(term, help string) {
 	r.printf(".TP\n\\fB%s\\fR\n", escape(term))
-	r.text(help)
+	r.writeParagraph(help)
 }
 
-// command writes a command with its arguments and its own flags.
-func (r *roff) command(command *kong.Node) {
+// writeCommand omits the flags that are settings, because they have their own section.
+func (r *roff) writeCommand(command *kong.Node) {
 	words := command.FullPath()
 	for _, argument := range command.Positional {
 		words += " " + argument.Summary()
 	}
 	r.printf(".SS \"%s\"\n", escape(strings.ReplaceAll(words, `"`, `\(dq`)))
-	r.text(command.Help)
+	r.writeParagraph(command.Help)
 	for _, argument := range command.Positional {
-		r.entry(argument.Summary(), argument.Help)
+		r.writeEntry(argument.Summary(), argument.Help)
 	}
 	for node := command; node.Parent != nil; node = node.Parent {
 		for _, flag := range node.Flags {
 			if !flag.Hidden {
-				r.entry(flag.Summary(), flag.Help)
+				r.writeEntry(flag.Summary(), flag.Help)
 			}
 		}
 	}
 }
 
-// settings writes the texts of docs/settings.md, in the same order.
-func (r *roff) settings(settings []setting) {
-	r.section("SETTINGS")
-	r.text("A setting is a flag, an environment variable, or a key of the YAML file. A secret can also be in a file, " +
-		"whose path is in the variable with the suffix _FILE.")
+// writeSettings has the texts of docs/settings.md, in the same order.
+func (r *roff) writeSettings(settings []setting) {
+	r.writeSection("SETTINGS")
+	r.writeParagraph("A setting is a flag, an environment variable, or a key of the YAML file. A secret can also be " +
+		"in a file, whose path is in the variable with the suffix _FILE.")
 	for _, group := range settingGroups {
 		r.printf(".SS %q\n", group.title)
 		for _, each := range settings {
@@ -119,11 +120,11 @@ func (r *roff) settings(settings []setting) {
 				continue
 			}
 			// The text is written for a Markdown table, so its markup is removed.
-			help := strings.NewReplacer("`", "", `\|`, "|").Replace(each.meaning())
+			help := strings.NewReplacer("`", "", `\|`, "|").Replace(each.helpWithBounds())
 			if each.Default != "" {
 				help += " Default: " + each.Default + "."
 			}
-			r.entry("--"+each.Name+", "+variable(each.Name), help)
+			r.writeEntry("--"+each.Name+", "+variableName(each.Name), help)
 		}
 	}
 }

@@ -28,10 +28,10 @@ type moveCmd struct {
 // command can be repeated. The source is locked from OpenSource to the end, because changes by
 // a server would not be copied.
 func (c *moveCmd) Run(ctx context.Context, p *program) error {
-	if err := p.sources.faults(p.settings); err != nil {
+	if err := p.sources.allFaults(p.settings); err != nil {
 		return err
 	}
-	from, to, err := c.endpoints(p.settings)
+	from, to, err := c.endpointSettings(p.settings)
 	if err != nil {
 		return err
 	}
@@ -51,24 +51,28 @@ func (c *moveCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	loaded, err := postgres.Load(ctx, string(to.Store), source, p.progress(2*rows)) // each row is copied, then compared
+	// The bar counts each row twice, because each row is copied and later compared.
+	loaded, err := postgres.Load(ctx, string(to.Store), source, p.newRowProgress(2*rows))
 	if errors.Is(err, postgres.ErrNotEmpty) {
 		return fmt.Errorf("%s: %w. Write a database of its own", to.databaseName(), err)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: nothing was moved: %w", to.databaseName(), err)
 	}
+	// The target has committed. If this step fails, the operator must keep servers off the
+	// source, because nothing else prevents a second set of sign-ins.
 	if err := source.MarkMoved(ctx); err != nil {
 		return fmt.Errorf("everything was moved, but the source could not be marked. Start no server on %s again: %w",
 			from.databasePath(), err)
 	}
-	return c.print(p, moved{from.databasePath(), to.databaseName(), rows, loaded})
+	return c.printResult(p, moveResult{from.databasePath(), to.databaseName(), rows, loaded})
 }
 
-// endpoints returns the settings of a server on the source and of a server on the target. Both are copies, because
-// messages need the original settings. endpoints returns the faults of both together, before the command opens a
-// file.
-func (c *moveCmd) endpoints(settings *Settings) (from, to Settings, err error) {
+// endpointSettings returns the settings of a server on the source and of a server on the
+// target. Both are copies, because messages need the original settings. It returns the faults
+// of both together, before the command opens a file.
+func (c *moveCmd) endpointSettings(settings *Settings) (from, to Settings, err error) {
+	// Only the store differs, because the master key must decrypt the keys in both databases.
 	from, to = *settings, *settings
 	from.Store = watchword.Secret(c.From)
 	if c.To != "" {
@@ -78,23 +82,25 @@ func (c *moveCmd) endpoints(settings *Settings) (from, to Settings, err error) {
 	if !strings.HasPrefix(c.From, "sqlite:") {
 		wrong = append(wrong, fault{"--from", "is not an SQLite database; only SQLite can be moved. Write sqlite:PATH."})
 	}
-	if !to.onPostgres() || storeProblem(&to) != "" {
+	if !to.usesPostgres() || storeProblem(&to) != "" {
 		wrong = append(wrong, fault{"--to",
 			"is not a PostgreSQL URL. Write postgres://user:password@host:5432/database, or set store to it."})
 	}
+	// An error that holds a nil faults would not equal nil.
 	if wrong != nil {
 		return from, to, wrong
 	}
 	return from, to, nil
 }
 
-// checkSource refuses a database that needs a migration, and a database whose keys the master key does not decrypt.
-// Without this check, the move would succeed, but the new servers would fail when users already need them. The store
-// is closed again before the copy, because OpenSource needs exclusive access to the file. If a server starts
-// meanwhile, OpenSource fails.
+// checkSource refuses a database that needs a migration, and a database whose keys the master
+// key does not decrypt. Without this check, the move would succeed, but the new servers would
+// fail when users already need them. The store is closed again before the copy, because
+// OpenSource needs exclusive access to the file. If a server starts meanwhile, OpenSource
+// fails.
 func (s *Settings) checkSource(ctx context.Context) error {
 	path := s.databasePath()
-	if missing(path) {
+	if isMissing(path) {
 		return fmt.Errorf("there is no database at %s. Write the right --from, or --data-dir", path)
 	}
 	pending, err := sqlite.Status(ctx, path)
@@ -124,31 +130,31 @@ func (s *Settings) existingMasterKey() (master []byte, err error) {
 	if s.MasterKey != "" {
 		return seal.ParseMaster(string(s.MasterKey))
 	}
-	if missing(s.masterKeyPath()) {
-		return nil, s.masterKeyMissing()
+	if isMissing(s.masterKeyPath()) {
+		return nil, s.missingMasterKeyError()
 	}
 	master, _, err = seal.LoadOrCreate(s.masterKeyPath())
 	return master, err
 }
 
-// moved is the result in JSON. Rows is the sum over all tables.
-type moved struct {
+// moveResult is for JSON. Rows is the sum over all tables.
+type moveResult struct {
 	From   string            `json:"from"`
 	To     string            `json:"to"`
 	Rows   int               `json:"rows"`
 	Tables []postgres.Loaded `json:"tables"`
 }
 
-// print prints the checksums of every table, which are equal on both sides, and what to do
+// printResult shows the checksums of every table, which are equal on both sides, and what to do
 // next. It prints the path of the master key and not the key, because the output may go to a
 // log.
-func (c *moveCmd) print(p *program, m moved) error {
+func (c *moveCmd) printResult(p *program, m moveResult) error {
 	if c.JSON {
 		return p.printJSON(m)
 	}
 	t := newTable("TABLE", "ROWS", "CHECKSUM ON BOTH SIDES")
 	for _, each := range m.Tables {
-		t.row(each.Table, fmt.Sprint(each.Rows), each.Checksum)
+		t.addRow(each.Table, fmt.Sprint(each.Rows), each.Checksum)
 	}
 	if err := p.printTable(t); err != nil {
 		return err

@@ -17,15 +17,13 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A factorStore is a store with second factors. Both stores of this module implement it.
 type factorStore interface {
 	watchword.Store
 	Factors() factors.Store
 }
 
-// A protected is a test with an account that has every kind of second factor. The fields engine and factors belong to
-// the current store.
-type protected struct {
+// The fields engine and factors of a factorAccount belong to the current store.
+type factorAccount struct {
 	*testing.T
 	engine  *watchword.Engine
 	factors *factors.Manager
@@ -43,8 +41,8 @@ type dropped struct{}
 
 func (dropped) Send(context.Context, watchword.Message) error { return nil }
 
-// open starts an engine on a store, with the master key of a data directory.
-func (p *protected) open(dir string, store factorStore) {
+// The data directory has the master key.
+func (p *factorAccount) openEngine(dir string, store factorStore) {
 	p.Helper()
 	key, err := watchword.LoadOrCreateMasterKey(filepath.Join(dir, "watchword-data", "master.key"))
 	p.must(err)
@@ -54,20 +52,20 @@ func (p *protected) open(dir string, store factorStore) {
 	p.factors = factors.New(p.engine, store.Factors(), factors.Options{})
 }
 
-func (p *protected) must(err error) {
+func (p *factorAccount) must(err error) {
 	p.Helper()
 	if err != nil {
 		p.Fatal(err)
 	}
 }
 
-func (p *protected) code() watchword.Secret {
+func (p *factorAccount) nextCode() watchword.Secret {
 	p.step++
-	return watchword.Secret(codeOf(p.T, p.secret, p.step-1))
+	return watchword.Secret(totpCode(p.T, p.secret, p.step-1))
 }
 
-// login signs in with the password. In a remembered browser, the password is enough.
-func (p *protected) login(remembered watchword.Secret) (in *watchword.SignIn, waiting *watchword.ChallengeOffer) {
+// In a remembered browser, the password is enough, and waiting is nil.
+func (p *factorAccount) signIn(remembered watchword.Secret) (in *watchword.SignIn, waiting *watchword.ChallengeOffer) {
 	p.Helper()
 	in, err := p.engine.Login(p.Context(), watchword.LoginRequest{Email: ada, Password: firstSecret,
 		Client: watchword.Client{Remembered: remembered}})
@@ -82,10 +80,10 @@ func (p *protected) login(remembered watchword.Secret) (in *watchword.SignIn, wa
 	return nil, nil
 }
 
-// prove completes a sign-in with a proof of a second factor. If the proof is empty, it uses the passkey.
-func (p *protected) prove(proof factors.Proof, remember bool) (*watchword.SignIn, error) {
+// proveFactor uses the passkey if the proof is empty.
+func (p *factorAccount) proveFactor(proof factors.Proof, remember bool) (*watchword.SignIn, error) {
 	p.Helper()
-	_, waiting := p.login("")
+	_, waiting := p.signIn("")
 	if waiting == nil {
 		p.Fatal("the password alone signs in")
 	}
@@ -98,20 +96,19 @@ func (p *protected) prove(proof factors.Proof, remember bool) (*watchword.SignIn
 	return p.factors.Login(p.Context(), factors.LoginRequest{Handle: waiting.Handle, Proof: proof, Remember: remember})
 }
 
-// protect adds an authenticator app and a passkey to the account.
-func (p *protected) protect() {
+func (p *factorAccount) enrolFactors() {
 	p.Helper()
 	user, err := p.engine.Operator().FindUser(p.Context(), ada)
 	p.must(err)
 	p.id = user.ID
 	p.must(p.engine.Operator().MarkVerified(p.Context(), p.id))
-	in, _ := p.login("")
+	in, _ := p.signIn("")
 	who, err := p.engine.Authenticate(p.Context(), in.AccessToken)
 	p.must(err)
 	begun, err := p.factors.BeginTOTP(p.Context(), who, "")
 	p.must(err)
-	p.secret, p.step = string(begun.Secret), stepOf()-1
-	done, err := p.factors.ConfirmTOTP(p.Context(), who, begun.ID, p.code(), watchword.Client{})
+	p.secret, p.step = string(begun.Secret), currentTimeStep()-1
+	done, err := p.factors.ConfirmTOTP(p.Context(), who, begun.ID, p.nextCode(), watchword.Client{})
 	p.must(err)
 	p.codes = done.Codes
 	created, err := p.factors.BeginPasskey(p.Context(), who, false)
@@ -140,45 +137,45 @@ func TestMoveKeepsEverySecondFactor(t *testing.T) {
 	if got.code != 0 {
 		t.Fatal(got.out, got.errors)
 	}
-	p := &protected{T: t}
+	p := &factorAccount{T: t}
 	before, err := sqlite.Open(t.Context(), filepath.Join(dir, "watchword-data", "watchword.db"))
 	p.must(err)
-	p.open(dir, before)
-	p.protect()
-	used := p.code()
-	in, err := p.prove(factors.Proof{TOTP: used}, true)
+	p.openEngine(dir, before)
+	p.enrolFactors()
+	used := p.nextCode()
+	in, err := p.proveFactor(factors.Proof{TOTP: used}, true)
 	p.must(err)
 	remembered, back := in.Remembered, p.codes[0]
-	_, err = p.prove(factors.Proof{RecoveryCode: back}, false)
+	_, err = p.proveFactor(factors.Proof{RecoveryCode: back}, false)
 	p.must(err)
-	_, waiting := p.login("") // this sign-in is completed after the move
+	_, waiting := p.signIn("") // this sign-in is completed after the move
 	p.engine.Close()
 	p.must(before.Close())
 
-	move(t, dir, 0, "", "--to="+target)
+	runMove(t, dir, 0, "", "--to="+target)
 	after, err := postgres.Open(t.Context(), target)
 	p.must(err)
 	defer after.Close() //nolint:errcheck // it is a test
-	p.open(dir, after)
+	p.openEngine(dir, after)
 	defer p.engine.Close()
 	for name, proof := range map[string]factors.Proof{
 		"a used code": {TOTP: used}, "a used recovery code": {RecoveryCode: back},
 	} {
-		if _, err := p.prove(proof, false); watchword.CodeOf(err) != watchword.CodeFactorWrong {
+		if _, err := p.proveFactor(proof, false); watchword.CodeOf(err) != watchword.CodeFactorWrong {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	in, err = p.factors.Login(t.Context(), factors.LoginRequest{Handle: waiting.Handle,
-		Proof: factors.Proof{TOTP: p.code()}})
+		Proof: factors.Proof{TOTP: p.nextCode()}})
 	p.must(err)
 	if !slices.Contains(in.Session.Methods, "mfa") {
 		t.Errorf("methods %q", in.Session.Methods)
 	}
-	_, err = p.prove(factors.Proof{RecoveryCode: p.codes[1]}, false)
+	_, err = p.proveFactor(factors.Proof{RecoveryCode: p.codes[1]}, false)
 	p.must(err)
-	_, err = p.prove(factors.Proof{}, false) // with the passkey
+	_, err = p.proveFactor(factors.Proof{}, false) // with the passkey
 	p.must(err)
-	if in, _ = p.login(remembered); in == nil || !slices.Contains(in.Session.Methods, "device") {
+	if in, _ = p.signIn(remembered); in == nil || !slices.Contains(in.Session.Methods, "device") {
 		t.Error("the remembered browser is asked for a factor")
 	}
 	overview, err := p.factors.List(t.Context(), p.id)

@@ -32,8 +32,7 @@ func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 	second := phone.post(t, "/refresh", body{"refreshToken": first}, 200).RefreshToken
 	third := phone.post(t, "/refresh", body{"refreshToken": second}, 200).RefreshToken
 
-	// A move from the database of a running server is rejected.
-	move(t, dir, 1, "watchword-data/watchword.db is in use: stop its server", "--to="+target)
+	runMove(t, dir, 1, "watchword-data/watchword.db is in use: stop its server", "--to="+target)
 	laptop.post(t, "/refresh", nil, 200)
 	if err := s.terminate(); err != nil {
 		t.Fatal(err)
@@ -51,7 +50,7 @@ func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 	if !strings.Contains(before, `"id": 9007199254740993`) || !strings.Contains(before, `"note": "é"`) {
 		t.Errorf("without metadata:\n%s", before)
 	}
-	output := move(t, dir, 0, "", "--to="+target).out
+	output := runMove(t, dir, 0, "", "--to="+target).out
 	for _, want := range []string{"PostgreSQL at ", masterKeyFile,
 		"Servers refuse to start on watchword-data/watchword.db"} {
 		if !strings.Contains(output, want) {
@@ -69,14 +68,15 @@ func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 			t.Errorf("%v on the old database: exit code %d\n%s", args, got.code, got.errors)
 		}
 	}
-	move(t, newData(t), 1, "the database is not empty: it has rows in keys, users, sessions, mail_tokens, mails, "+
-		"events, limits", "--to="+target)
+	runMove(t, createDataDir(t), 1,
+		"the database is not empty: it has rows in keys, users, sessions, mail_tokens, mails, "+
+			"events, limits", "--to="+target)
 
 	if err := s.start(dir, []string{"HOME=" + dir, masterKeyFile},
 		[]string{"--refresh-grace=0s", "--store=" + target}); err != nil {
 		t.Fatal(err)
 	}
-	openMailbox(t, filepath.Join(dir, "watchword-data", "mail")).next(t, watchword.MailInvite)
+	openMailbox(t, filepath.Join(dir, "watchword-data", "mail")).awaitLink(t, watchword.MailInvite)
 	laptop.get(t, "/me", 200)
 	laptop.post(t, "/refresh", nil, 200)
 	fourth := phone.post(t, "/refresh", body{"refreshToken": third}, 200).RefreshToken
@@ -90,7 +90,7 @@ func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 func TestInterruptedMoveCanBeRepeated(t *testing.T) {
 	t.Parallel()
 	target := pgtest.Database(t)
-	dir := newData(t)
+	dir := createDataDir(t)
 	if got := run(t, call{
 		dir: dir, env: []string{masterKeyFile}, args: []string{"migrate", "--store=" + target}}); got.code != 0 {
 		t.Fatal(got.errors)
@@ -99,13 +99,14 @@ func TestInterruptedMoveCanBeRepeated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wire := newWire(t, cuttable.Host)
+	wire := newDatabaseProxy(t, cuttable.Host)
 	cuttable.Host = wire.Addr().String()
 
 	cmd := exec.Command(os.Getenv(binaryVariable), "move", "--to="+target)
-	interrupt(t, target, cmd, dir, func() { _ = cmd.Process.Kill() })
+	interruptMove(t, target, cmd, dir, func() { _ = cmd.Process.Kill() })
 	cmd = exec.Command(os.Getenv(binaryVariable), "move", "--to="+cuttable.String())
-	if output := interrupt(t, target, cmd, dir, wire.cut); !strings.Contains(output, "nothing was moved") {
+	if output := interruptMove(t, target, cmd, dir, wire.cutConnections); !strings.Contains(output,
+		"nothing was moved") {
 		t.Errorf("a move that was cut said\n%s", output)
 	}
 
@@ -117,7 +118,7 @@ func TestInterruptedMoveCanBeRepeated(t *testing.T) {
 			Rows            int
 		}
 	}
-	if err := json.Unmarshal([]byte(move(t, dir, 0, "", "--json", "--to="+target).out), &moved); err != nil {
+	if err := json.Unmarshal([]byte(runMove(t, dir, 0, "", "--json", "--to="+target).out), &moved); err != nil {
 		t.Fatal(err)
 	}
 	rows := 0
@@ -130,9 +131,8 @@ func TestInterruptedMoveCanBeRepeated(t *testing.T) {
 	}
 }
 
-// interrupt starts a move and calls the function how while the move copies sessions. It returns the error output of
-// the move.
-func interrupt(t *testing.T, target string, cmd *exec.Cmd, dir string, how func()) (said string) {
+// interruptMove calls act while the move copies sessions.
+func interruptMove(t *testing.T, target string, cmd *exec.Cmd, dir string, act func()) (errorOutput string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), target)
 	if err != nil {
@@ -157,7 +157,7 @@ func interrupt(t *testing.T, target string, cmd *exec.Cmd, dir string, how func(
 			t.Fatal(err)
 		}
 	}
-	how()
+	act()
 	if err := cmd.Wait(); err == nil {
 		t.Error("the interrupted move succeeded")
 	}
@@ -197,21 +197,21 @@ func TestImpossibleMoveIsRefusedBeforeItBegins(t *testing.T) {
 			}
 		}, 1, "the master key watchword-data/master.key is missing", []string{nowhere}},
 		{"an older release's database", func(t *testing.T, dir string) {
-			change(t, dir,
+			executeSQL(t, dir,
 				"DELETE FROM goose_db_version WHERE version_id = (SELECT MAX(version_id) FROM goose_db_version)")
 		}, 1, "is of an older release. Migrate it first: watchword migrate --store " +
 			"'sqlite:watchword-data/watchword.db'", []string{nowhere}},
 		{"a newer release's database", func(t *testing.T, dir string) {
-			change(t, dir, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, TRUE)")
+			executeSQL(t, dir, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, TRUE)")
 		}, 1, "a newer watchword has migrated", []string{nowhere}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			dir := newData(t)
+			dir := createDataDir(t)
 			if c.spoil != nil {
 				c.spoil(t, dir)
 			}
-			got := move(t, dir, c.code, c.want, c.args...)
+			got := runMove(t, dir, c.code, c.want, c.args...)
 			if strings.Contains(got.errors, weak) || got.out != "" {
 				t.Errorf("the output contains a secret:\n%s%s", got.out, got.errors)
 			}
@@ -219,8 +219,8 @@ func TestImpossibleMoveIsRefusedBeforeItBegins(t *testing.T) {
 	}
 }
 
-// newData returns a folder with a database of one account and its master key.
-func newData(t *testing.T) (dir string) {
+// The data directory has a database with one account, and its master key.
+func createDataDir(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	if got := run(t, call{dir: dir, args: []string{"users", "create", ada}}); got.code != 0 {
@@ -229,7 +229,7 @@ func newData(t *testing.T) (dir string) {
 	return dir
 }
 
-func change(t *testing.T, dir, text string) {
+func executeSQL(t *testing.T, dir, text string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(dir, "watchword-data", "watchword.db"))
 	if err != nil {
@@ -241,8 +241,8 @@ func change(t *testing.T, dir, text string) {
 	}
 }
 
-// move runs `watchword move` and checks its exit code and its error. With code 0, there must be no error output.
-func move(t *testing.T, dir string, code int, wantError string, args ...string) result {
+// With code 0, runMove wants no error output.
+func runMove(t *testing.T, dir string, code int, wantError string, args ...string) result {
 	t.Helper()
 	got := run(t, call{dir: dir, args: append([]string{"move"}, args...)})
 	if got.code != code || !strings.Contains(got.errors, wantError) || code == 0 && got.errors != "" {
@@ -251,7 +251,7 @@ func move(t *testing.T, dir string, code int, wantError string, args ...string) 
 	return got
 }
 
-// operatorOutput returns the output of commands that read every part of the database.
+// The commands read every part of the database.
 func operatorOutput(t *testing.T, dir string, args ...string) (shown string) {
 	t.Helper()
 	for _, command := range []string{"users list", "users show " + ada, "users set " + ada, "mail list", "keys list"} {

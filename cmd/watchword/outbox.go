@@ -50,15 +50,16 @@ func (c *mailList) Run(ctx context.Context, p *program) error {
 	if c.JSON {
 		views := make([]mailView, len(mails))
 		for i, m := range mails {
-			views[i] = mailView{m.ID, m.Kind, m.To, mailState(m), m.Attempts, m.LastError, stamp(m.CreatedAt),
-				stamp(nextAttempt(m))}
+			views[i] = mailView{m.ID, m.Kind, m.To, mailState(m), m.Attempts, m.LastError, jsonTime(m.CreatedAt),
+				jsonTime(nextAttempt(m))}
 		}
 		return p.printJSON(map[string]any{"mails": views})
 	}
+	// The error is the last column, because the text of a mail server can be long.
 	t := newTable("ID", "KIND", "TO", "STATE", "ATTEMPTS", "CREATED", "NEXT ATTEMPT", "LAST ERROR")
 	for _, m := range mails {
-		t.row(m.ID, string(m.Kind), string(m.To), mailState(m), fmt.Sprint(m.Attempts), clock(m.CreatedAt),
-			clock(nextAttempt(m)), m.LastError)
+		t.addRow(m.ID, string(m.Kind), string(m.To), mailState(m), fmt.Sprint(m.Attempts), tableTime(m.CreatedAt),
+			tableTime(nextAttempt(m)), m.LastError)
 	}
 	return p.printTable(t)
 }
@@ -72,7 +73,8 @@ func mailState(m watchword.Mail) string {
 	return "waiting"
 }
 
-// nextAttempt returns when the mail will be tried again, or the zero time for an abandoned mail.
+// nextAttempt returns when the mail will be tried again, or the zero time for an abandoned
+// mail.
 func nextAttempt(m watchword.Mail) time.Time {
 	if !m.GivenUpAt.IsZero() {
 		return time.Time{}
@@ -99,6 +101,7 @@ func (c *mailRetry) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	// With an id, 0 means that the id is wrong or that the mail was sent in the meantime.
 	if retried == 0 && c.ID != "" {
 		return fmt.Errorf("there is no such mail in the outbox. List them with `watchword mail list`")
 	}

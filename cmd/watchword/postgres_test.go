@@ -13,16 +13,16 @@ func TestCrashOfPostgresLosesNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)
 	s := newServer(t, freeAddress(t))
-	startServer(t, s, append(onPostgres(database.Database(t)), "--limits=off", "--log-level=error")...)
-	crowd := newCrowd(newFault(t, "PostgreSQL killed"), s.address)
+	startServer(t, s, append(postgresArguments(database.Database(t)), "--limits=off", "--log-level=error")...)
+	crowd := newConcurrentUsers(newFault(t, "PostgreSQL killed"), s.address)
 	for range soakRounds(6) {
-		crowd.round(t, func() {
+		crowd.injectFault(t, func() {
 			database.Kill()
 			if err := database.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		})
-		crowd.check(t.Context())
+		crowd.checkAcknowledgedChanges(t.Context())
 	}
 }
 
@@ -30,7 +30,7 @@ func TestCrashOfPostgresLosesNoAcknowledgedChange(t *testing.T) {
 func TestPostgresURLCreatesNoFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	arguments := onPostgres("postgres://me:" + weak + "@127.0.0.1:1/auth?sslmode=disable")
+	arguments := postgresArguments("postgres://me:" + weak + "@127.0.0.1:1/auth?sslmode=disable")
 	run(t, call{dir: dir, args: append([]string{"migrate"}, arguments...)})
 	if made, err := filepath.Glob(filepath.Join(dir, "postgres*")); err != nil || len(made) > 0 {
 		t.Errorf("made: %v, %v", made, err)

@@ -10,10 +10,10 @@ import (
 // Progress bars for an operator who waits. They are drawn on standard error, and only at a
 // terminal, so they are not in the output of scripts or in log files.
 
-// progress returns a function that advances a bar of the given number of rows. doing names the
-// current step. Without a terminal, the function has no effect, so callers need no condition.
-func (p *program) progress(rows int) func(doing string, rows int) {
-	bar := p.bar(int64(rows), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+// newRowProgress returns a function that advances the bar; doing names the current step.
+// Without a terminal, the function has no effect, so callers need no condition.
+func (p *program) newRowProgress(rows int) func(doing string, rows int) {
+	bar := p.newBar(int64(rows), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
 		progressbar.OptionSetItsString("rows"),
 		progressbar.OptionOnCompletion(func() { fmt.Fprintln(p.err) }))
 	if bar == nil {
@@ -28,10 +28,9 @@ func (p *program) progress(rows int) func(doing string, rows int) {
 	}
 }
 
-// bar returns a progress bar, or nil if standard error is not a terminal. A size of -1 means
-// unknown. The bar is drawn at most ten times a second, because drawing it for each row would
-// be slow.
-func (p *program) bar(size int64, more ...progressbar.Option) *progressbar.ProgressBar {
+// newBar returns nil if standard error is not a terminal. A size of -1 means unknown. The bar
+// is drawn at most ten times a second, because drawing it for each row would be slow.
+func (p *program) newBar(size int64, more ...progressbar.Option) *progressbar.ProgressBar {
 	if !onTerminal(p.err) {
 		return nil
 	}
@@ -50,10 +49,10 @@ type fileProgress struct {
 	since time.Time
 }
 
-// fileProgress starts a bar for a file of size bytes; -1 means unknown. The size is unknown for
-// standard input and for an export. The bar then shows counts without an estimate.
-func (p *program) fileProgress(doing string, size int64) *fileProgress {
-	return &fileProgress{bar: p.bar(size), size: size, doing: doing, since: time.Now()}
+// newFileProgress starts a bar for a file of size bytes; -1 means unknown, as for standard
+// input and for an export. The bar then shows counts without an estimate.
+func (p *program) newFileProgress(doing string, size int64) *fileProgress {
+	return &fileProgress{bar: p.newBar(size), size: size, doing: doing, since: time.Now()}
 }
 
 // update draws the bar at an offset in the file. The rate is the average since the start, which

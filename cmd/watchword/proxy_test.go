@@ -17,7 +17,7 @@ import (
 // HTTP-14
 func TestBehindNginxThePublicURLResponds(t *testing.T) {
 	t.Parallel()
-	behindProxy(t, nginx(), func(text, certificate, key string) string {
+	checkBehindProxy(t, nginx(), func(text, certificate, key string) string {
 		return strings.NewReplacer("/etc/ssl/id.example.com.pem", certificate, "/etc/ssl/private/id.example.com.key",
 			key).Replace(text)
 	})
@@ -26,15 +26,15 @@ func TestBehindNginxThePublicURLResponds(t *testing.T) {
 // HTTP-14
 func TestBehindCaddyThePublicURLResponds(t *testing.T) {
 	t.Parallel()
-	behindProxy(t, caddy(),
+	checkBehindProxy(t, caddy(),
 		func(text, certificate, key string) string { // Caddy could not get a certificate for the test
 			return strings.Replace(text, "{\n", fmt.Sprintf("{\n\ttls %s %s\n", certificate, key), 1)
 		})
 }
 
-func behindProxy(t *testing.T, g gateway, withCertificate func(text, certificate, key string) string) {
+func checkBehindProxy(t *testing.T, g gateway, withCertificate func(text, certificate, key string) string) {
 	t.Helper()
-	program := g.find(t)
+	program := g.findProgram(t)
 	text, err := os.ReadFile(filepath.Join("../../examples/proxy", g.example))
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +43,7 @@ func behindProxy(t *testing.T, g gateway, withCertificate func(text, certificate
 		t.Errorf("docs/operations.md does not show %s as it is: %v", g.example, err)
 	}
 	files := t.TempDir()
-	pem, private := certificateFor(t)
+	pem, private := createLocalhostCertificate(t)
 	certificate, key := write(t, files, "cert.pem", pem), write(t, files, "key.pem", private)
 	front, s := freeAddress(t), newServer(t, freeAddress(t))
 	_, port, _ := strings.Cut(front, ":")

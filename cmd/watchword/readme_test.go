@@ -14,23 +14,23 @@ import (
 	"time"
 )
 
-const root = "../.." // the checkout
+const checkout = "../.." // the checkout
 
 // readmeCommands says how the test runs each kind of command in README.md. A command of an
 // unknown kind fails the test.
 var readmeCommands = []struct {
 	form *regexp.Regexp
-	run  func(*readme, string)
+	run  func(*readmeRun, string)
 }{
-	{regexp.MustCompile(`^(go run ./cmd/watchword|bin/watchword) serve$`), (*readme).serve},
-	{regexp.MustCompile(`^go run ./lab/rotation/cmd$`), (*readme).simulate},
-	{regexp.MustCompile(`^curl `), (*readme).curl},
-	{regexp.MustCompile(`^make [a-z-]+$`), (*readme).plan},
-	{regexp.MustCompile(`^docker compose up$`), (*readme).compose},
+	{regexp.MustCompile(`^(go run ./cmd/watchword|bin/watchword) serve$`), (*readmeRun).startBuiltServer},
+	{regexp.MustCompile(`^go run ./lab/rotation/cmd$`), (*readmeRun).runShortSimulation},
+	{regexp.MustCompile(`^curl `), (*readmeRun).curl},
+	{regexp.MustCompile(`^make [a-z-]+$`), (*readmeRun).checkMakeTarget},
+	{regexp.MustCompile(`^docker compose up$`), (*readmeRun).checkComposeFiles},
 }
 
-// A readme is a run of the commands of README.md in their order, in one folder.
-type readme struct {
+// A readmeRun runs the commands of README.md in their order, in one folder.
+type readmeRun struct {
 	*testing.T
 	dir    string
 	server *server
@@ -42,13 +42,13 @@ type readme struct {
 // prints its plan (make -n), because some targets take minutes. Docker isn't run.
 func TestEveryCommandOfTheReadmeRuns(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	text, err := os.ReadFile(filepath.Join(checkout, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &readme{T: t, dir: t.TempDir(), server: newServer(t, freeAddress(t)), ran: map[string]bool{}}
-	for _, command := range commandsOf(string(text)) {
-		r.one(command)
+	r := &readmeRun{T: t, dir: t.TempDir(), server: newServer(t, freeAddress(t)), ran: map[string]bool{}}
+	for _, command := range shellCommands(string(text)) {
+		r.runCommand(command)
 	}
 	for _, must := range []string{"serve", "curl", "make"} {
 		if !r.ran[must] {
@@ -57,7 +57,7 @@ func TestEveryCommandOfTheReadmeRuns(t *testing.T) {
 	}
 }
 
-func (r *readme) one(command string) {
+func (r *readmeRun) runCommand(command string) {
 	r.Helper()
 	for _, kind := range readmeCommands {
 		if kind.form.MatchString(command) {
@@ -74,8 +74,8 @@ var (
 	prompts = regexp.MustCompile(`(?m)^\$ ((?:.*\\\n)*.*)$`)
 )
 
-// commandsOf returns the lines of each sh block, and the text after each prompt of a console block.
-func commandsOf(text string) []string {
+// shellCommands returns the lines of each sh block, and the text after each prompt of a console block.
+func shellCommands(text string) []string {
 	var all []string
 	for _, block := range fence.FindAllStringSubmatch(text, -1) {
 		if block[1] == "console" {
@@ -93,8 +93,8 @@ func commandsOf(text string) []string {
 	return all
 }
 
-// serve starts the built program, even if README.md starts it in another way.
-func (r *readme) serve(string) {
+// startBuiltServer starts the built program, even if README.md starts it in another way.
+func (r *readmeRun) startBuiltServer(string) {
 	r.Helper()
 	r.ran["serve"] = true
 	if r.server.cmd != nil {
@@ -113,11 +113,11 @@ func (r *readme) serve(string) {
 	}
 }
 
-func (r *readme) curl(command string) {
+func (r *readmeRun) curl(command string) {
 	r.Helper()
 	r.ran["curl"] = true
 	command = strings.ReplaceAll(command, "http://localhost:8080", r.server.url())
-	out := r.shell(r.dir, strings.Replace(command, "curl ", "curl -sS --fail-with-body ", 1))
+	out := r.runInShell(r.dir, strings.Replace(command, "curl ", "curl -sS --fail-with-body ", 1))
 	var response struct{ AccessToken string }
 	if err := json.Unmarshal(out, &response); err != nil {
 		r.Errorf("%s: the response isn't JSON: %v", command, err)
@@ -127,32 +127,33 @@ func (r *readme) curl(command string) {
 	}
 }
 
-// simulate runs the command with fewer refreshes, because the full tables take too long for a test.
-func (r *readme) simulate(command string) {
+// The full tables of the simulation take too long for a test.
+func (r *readmeRun) runShortSimulation(command string) {
 	r.Helper()
-	if !bytes.Contains(r.shell(root, command+" -refreshes 20000 -thieves 100"), []byte("bounded forgiveness")) {
+	if !bytes.Contains(r.runInShell(checkout, command+" -refreshes 20000 -thieves 100"),
+		[]byte("bounded forgiveness")) {
 		r.Errorf("%s: the output doesn't name our rule", command)
 	}
 }
 
-// plan runs make -n, which checks that the target and its prerequisites exist.
-func (r *readme) plan(command string) {
+// checkMakeTarget runs make -n, which checks that the target and its prerequisites exist.
+func (r *readmeRun) checkMakeTarget(command string) {
 	r.Helper()
 	r.ran["make"] = true
-	r.shell(root, strings.Replace(command, "make ", "make -n ", 1))
+	r.runInShell(checkout, strings.Replace(command, "make ", "make -n ", 1))
 }
 
-// compose checks only that the files of the command exist. The tests of deploy/check read compose.yaml.
-func (r *readme) compose(string) {
+// checkComposeFiles checks only that the files of the command exist. The tests of deploy/check read compose.yaml.
+func (r *readmeRun) checkComposeFiles(string) {
 	r.Helper()
 	for _, name := range []string{"compose.yaml", "Dockerfile"} {
-		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
+		if _, err := os.Stat(filepath.Join(checkout, name)); err != nil {
 			r.Error(err)
 		}
 	}
 }
 
-func (r *readme) shell(dir, command string) []byte {
+func (r *readmeRun) runInShell(dir, command string) []byte {
 	r.Helper()
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Minute)
 	defer cancel()

@@ -29,15 +29,15 @@ func TestDoctorReportsARestore(t *testing.T) {
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
 		url := pgtest.Database(t)
-		restoreBackup(t, onPostgres(url), func(string) (restore func() []string) {
+		restoreBackup(t, postgresArguments(url), func(string) (restore func() []string) {
 			copied := pgtest.Copy(t, url)
-			return func() []string { return onPostgres(copied) }
+			return func() []string { return postgresArguments(copied) }
 		})
 	})
 }
 
-// restoreBackup makes a backup, changes the data, and restores the backup, so the changes are lost. The function
-// restore returns the arguments that select the restored store.
+// restoreBackup loses the changes after the backup. The function restore returns the arguments that select the
+// restored store.
 func restoreBackup(t *testing.T, arguments []string, backup func(dir string) (restore func() []string)) {
 	s := newServer(t, freeAddress(t))
 	dir := startServer(t, s, arguments...)
@@ -47,11 +47,11 @@ func restoreBackup(t *testing.T, arguments []string, backup func(dir string) (re
 		got := run(t, call{dir: dir, args: append(args, arguments...)})
 		return got.out + got.errors
 	}
-	withApps(t, dir, 1, arguments...)
+	importAccountsWithApps(t, dir, 1, arguments...)
 	const email = "u0@example.com"
-	laptop, step := newDevice(t, s.address), stepOf()
-	token := laptop.post(t, "/login/factor", body{"handle": laptop.challenged(t, email),
-		"totp": codeOf(t, factorSecret, step)}, 200).RefreshToken
+	laptop, step := newDevice(t, s.address), currentTimeStep()
+	token := laptop.post(t, "/login/factor", body{"handle": laptop.startSecondFactor(t, email),
+		"totp": totpCode(t, factorSecret, step)}, 200).RefreshToken
 	codes := laptop.post(t, "/factors/recovery-codes", nil, 200).Codes
 	stop()
 	restore := backup(dir)
@@ -61,10 +61,10 @@ func restoreBackup(t *testing.T, arguments []string, backup func(dir string) (re
 	signIn := func(proof string, code string, want int) {
 		t.Helper()
 		phone := newDevice(t, s.address)
-		phone.post(t, "/login/factor", body{"handle": phone.challenged(t, email), proof: code}, want)
+		phone.post(t, "/login/factor", body{"handle": phone.startSecondFactor(t, email), proof: code}, want)
 	}
-	signIn("totp", codeOf(t, factorSecret, step+1), 200)
-	signIn("totp", codeOf(t, factorSecret, step+1), 403)
+	signIn("totp", totpCode(t, factorSecret, step+1), 200)
+	signIn("totp", totpCode(t, factorSecret, step+1), 403)
 	signIn("recoveryCode", codes[0], 200)
 	signIn("recoveryCode", codes[0], 403)
 	if found := watchword("doctor"); strings.Contains(found, "restore") {
@@ -74,7 +74,7 @@ func restoreBackup(t *testing.T, arguments []string, backup func(dir string) (re
 	arguments = restore()
 
 	again()
-	signIn("totp", codeOf(t, factorSecret, step+1), 200)
+	signIn("totp", totpCode(t, factorSecret, step+1), 200)
 	signIn("recoveryCode", codes[0], 200)
 	if found := watchword("doctor"); strings.Contains(found, "restore") {
 		t.Errorf("before a newer token was presented:\n%s", found)

@@ -22,18 +22,18 @@ func TestEndedSessionIsRevokedEverywhere(t *testing.T) {
 	t.Parallel()
 	t.Run("one server, SQLite", func(t *testing.T) {
 		t.Parallel()
-		revoke(t, startFleet(t, 1, nil))
+		measureRevocation(t, startFleet(t, 1, nil))
 	})
 	t.Run("three servers, PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		revoke(t, startFleet(t, 3, onPostgres(pgtest.Database(t))))
+		measureRevocation(t, startFleet(t, 3, postgresArguments(pgtest.Database(t))))
 	})
 }
 
-func revoke(t *testing.T, servers []*fleetServer) {
+func measureRevocation(t *testing.T, servers []*fleetServer) {
 	var services []*verify.Verifier
 	for _, s := range servers {
-		v, err := verify.New(servers[0].url(), verify.Options{HTTPClient: through(t, s.address)})
+		v, err := verify.New(servers[0].url(), verify.Options{HTTPClient: httpClientTo(t, s.address)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,7 +60,7 @@ func revoke(t *testing.T, servers []*fleetServer) {
 		var waiting sync.WaitGroup
 		for i, v := range services {
 			waiting.Go(func() {
-				took[i] = append(took[i], untilRevoked(t, v, in.AccessToken).Sub(ended))
+				took[i] = append(took[i], awaitRevocation(t, v, in.AccessToken).Sub(ended))
 			})
 		}
 		waiting.Wait()
@@ -75,8 +75,8 @@ func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
 }
 
-// untilRevoked verifies the token until the verifier refuses it, for at most a minute.
-func untilRevoked(t *testing.T, v *verify.Verifier, token string) time.Time {
+// awaitRevocation fails after a minute.
+func awaitRevocation(t *testing.T, v *verify.Verifier, token string) time.Time {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
@@ -95,8 +95,8 @@ func untilRevoked(t *testing.T, v *verify.Verifier, token string) time.Time {
 	}
 }
 
-// through returns a client that connects to the server at address and ignores the host of the request.
-func through(t *testing.T, address string) *http.Client {
+// The client ignores the host of the request.
+func httpClientTo(t *testing.T, address string) *http.Client {
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}}

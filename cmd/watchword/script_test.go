@@ -97,7 +97,6 @@ func exits(binary string) script.Cmd {
 	})
 }
 
-// getCommand sends a GET request, as a browser does when it opens an address.
 func getCommand(s *server) script.Cmd {
 	return script.Command(script.CmdUsage{Summary: "send a GET and want a status", Args: "status url"},
 		func(state *script.State, args ...string) (script.WaitFunc, error) {
@@ -124,7 +123,7 @@ func getCommand(s *server) script.Cmd {
 		})
 }
 
-// startCommand starts the server of a script. A script has only one server.
+// A script has only one server.
 func startCommand(s *server, onTerminal bool) script.Cmd {
 	return script.Command(script.CmdUsage{Summary: "start the server", Args: "[args...]"},
 		func(state *script.State, args ...string) (script.WaitFunc, error) {
@@ -133,7 +132,6 @@ func startCommand(s *server, onTerminal bool) script.Cmd {
 		})
 }
 
-// stopCommand stops the server of a script.
 func stopCommand(s *server) script.Cmd {
 	return script.Command(script.CmdUsage{Summary: "stop the server"},
 		func(*script.State, ...string) (script.WaitFunc, error) {

@@ -35,22 +35,22 @@ func (c *serveCmd) Run(p *program) error {
 	// take minutes.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := p.sources.faults(p.settings); err != nil {
+	if err := p.sources.allFaults(p.settings); err != nil {
 		return err
 	}
-	p.settings.tune()
-	log := p.logger()
-	listeners, err := listen(p.settings)
+	p.settings.tuneRuntime()
+	log := p.newLogger()
+	listeners, err := openListeners(p.settings)
 	if err != nil {
 		return err
 	}
 	defer listeners.close()
-	s, err := p.openWith(ctx, log)
+	s, err := p.openWithLog(ctx, log)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if err := listeners.install(p.settings, s, log); err != nil {
+	if err := listeners.installHTTPEdge(p.settings, s, log); err != nil {
 		return err
 	}
 	// Warnings are logged at each start, because the current operator may not be the person who
@@ -65,7 +65,7 @@ func (c *serveCmd) Run(p *program) error {
 	backgroundDone := make(chan struct{})
 	go func() { defer close(backgroundDone); s.engine.Run(background) }()
 	go logDamage(background, s.store, log)
-	failed := listeners.serve()
+	failed := listeners.startServing()
 	took := time.Since(started)
 	log.Info("ready", slog.String("version", thisBuild().Version), slog.String("public_url", p.settings.PublicURL),
 		slog.String("listen", p.settings.Listen), slog.String("took", took.String()))
@@ -78,7 +78,7 @@ func (c *serveCmd) Run(p *program) error {
 	case <-ctx.Done():
 		stop() // a second signal then ends the program at once
 		log.Info("draining", "delay", p.settings.DrainDelay.String(), "at_most", drainTime.String())
-		err = listeners.announce(p.settings.DrainDelay, failed)
+		err = listeners.announceDrain(p.settings.DrainDelay, failed)
 	case err = <-failed:
 	}
 	// Requests use the engine, and the engine uses the store. Requests therefore end first,

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// startServer runs a server in a new folder until the test ends.
+// startServer uses a new folder and stops the server at the end of the test.
 func startServer(t *testing.T, s *server, args ...string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -33,7 +33,7 @@ func TestChangedCertificateIsServedWithoutARestart(t *testing.T) {
 	files := t.TempDir()
 	cert, key := filepath.Join(files, "cert.pem"), filepath.Join(files, "key.pem")
 	writePair := func() {
-		certificate, private := certificateFor(t)
+		certificate, private := createLocalhostCertificate(t)
 		for name, text := range map[string]string{cert: certificate, key: private} {
 			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
@@ -78,7 +78,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 	s.https = true
 	files := t.TempDir()
 	cert, key := filepath.Join(files, "cert.pem"), filepath.Join(files, "key.pem")
-	certificate, private := certificateFor(t)
+	certificate, private := createLocalhostCertificate(t)
 	if os.WriteFile(cert, []byte(certificate), 0o600) != nil || os.WriteFile(key, []byte(private), 0o600) != nil {
 		t.Fatal("can't write the certificate")
 	}
@@ -145,7 +145,7 @@ func TestSIGTERMLetsAnOpenRequestFinish(t *testing.T) {
 
 	ended := make(chan error, 1)
 	go func() { ended <- s.terminate() }()
-	for range 200 { // until the listener is closed
+	for range 200 {
 		probe, err := net.Dial("tcp", s.address)
 		if err != nil {
 			break

@@ -15,13 +15,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/porttest"
 )
 
-// A server runs `watchword serve` on one address. A test can start it several times in succession.
+// A server can be started several times in succession, always on the same address.
 type server struct {
 	binary, address string
 	https           bool
-	onTerminal      bool // standard output is a terminal
+	onTerminal      bool // for standard output
 	cmd             *exec.Cmd
-	ended           chan error   // result of cmd.Wait
+	ended           chan error
 	out, errs       bytes.Buffer // of the last run; complete when the run has ended
 }
 
@@ -49,7 +49,7 @@ func (s *server) client() *http.Client {
 	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
 }
 
-// start starts the server and returns when it is ready.
+// start returns when the server is ready.
 func (s *server) start(dir string, env, args []string) error {
 	if s.cmd != nil {
 		return errors.New("a server is running")
@@ -70,7 +70,7 @@ func (s *server) start(dir string, env, args []string) error {
 		cmd.Stdout = screen.program
 		wait = func() {
 			err := cmd.Wait()
-			s.out.Write(<-screen.seen)
+			s.out.Write(<-screen.output)
 			ended <- err
 		}
 	}
@@ -97,7 +97,7 @@ func (s *server) start(dir string, env, args []string) error {
 	return fmt.Errorf("the server did not get ready:\n%s%s", s.out.String(), s.errs.String())
 }
 
-// terminate sends SIGTERM, waits until the server has ended, and returns the error of its end.
+// terminate waits until the server has ended, and returns the error of its end.
 func (s *server) terminate() error {
 	if s.cmd == nil {
 		return errors.New("no server is running")
@@ -115,7 +115,6 @@ func (s *server) kill() {
 	}
 }
 
-// freeAddress returns an address on which no server listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	port, err := porttest.Free()

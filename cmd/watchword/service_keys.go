@@ -19,7 +19,8 @@ type serviceKeysCmd struct {
 	Revoke serviceKeyRevoke `cmd:"" help:"Revoke a service key. Every server refuses it at the next request."`
 }
 
-// serviceKeyCreate prints the key on a separate line, so that a script can store it without parsing:
+// serviceKeyCreate prints the key on a separate line, so that a script can store it without
+// parsing:
 //
 // watchword service-keys create billing --scope users:read >billing.key
 //
@@ -38,7 +39,7 @@ type serviceKeyCreate struct {
 // The admin manager checks the name and the scopes, as for requests to the API. Its error names
 // the faulty value.
 func (c *serviceKeyCreate) Run(ctx context.Context, p *program) error {
-	life, err := parseLife(c.Expires)
+	life, err := parseLifetime(c.Expires)
 	if err != nil {
 		return err
 	}
@@ -47,7 +48,7 @@ func (c *serviceKeyCreate) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	key, secret, err := p.settings.admin(s).CreateServiceKey(ctx, p.caller(),
+	key, secret, err := p.settings.newAdminManager(s).CreateServiceKey(ctx, p.adminCaller(),
 		admin.NewServiceKey{Name: c.Name, Scopes: c.Scopes, Life: life})
 	if err != nil {
 		return err
@@ -59,14 +60,15 @@ func (c *serviceKeyCreate) Run(ctx context.Context, p *program) error {
 		return p.printJSON(view)
 	}
 	p.say("%s", string(secret))
-	fmt.Fprintf(p.err, "Store the key now: it can't be shown again. Revoke it with `watchword service-keys revoke %s`.\n", key.ID)
+	fmt.Fprintf(p.err, "Store the key now: it can't be shown again. Revoke it with `watchword service-keys revoke %s`.\n",
+		key.ID)
 	return nil
 }
 
-// parseLife parses the lifetime of a key: a Go duration, or days such as 90d, because a year in hours is hard to
-// read. The store keeps the time of expiry and not the lifetime. A new default in a later release therefore does not
-// change existing keys.
-func parseLife(text string) (time.Duration, error) {
+// parseLifetime accepts a Go duration, or days such as 90d, because a year in hours is hard to
+// read. The store keeps the time of expiry and not the lifetime. A new default in a later
+// release therefore does not change existing keys.
+func parseLifetime(text string) (time.Duration, error) {
 	hours := text
 	if days, found := strings.CutSuffix(text, "d"); found {
 		hours = days + "h"
@@ -83,10 +85,10 @@ func parseLife(text string) (time.Duration, error) {
 	return life, nil
 }
 
-// caller returns the person who runs the command, for the administration functions and their events. The person needs
-// no roles and no scopes, because the operating system has authenticated the person. The person can read the store
-// and the master key anyway.
-func (p *program) caller() admin.Caller { return admin.Caller{Shell: p.operatorName()} }
+// adminCaller is the person who runs the command, for the administration functions and their
+// events. The person needs no roles and no scopes, because the operating system has
+// authenticated the person. The person can read the store and the master key anyway.
+func (p *program) adminCaller() admin.Caller { return admin.Caller{Shell: p.operatorName()} }
 
 // serviceKeyList shows all keys and when they were last used. LAST USED is exact to the minute,
 // because a server does not write it at every request.
@@ -102,7 +104,7 @@ func (c *serviceKeyList) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	keys, err := serviceKeys(ctx, p.settings.admin(s))
+	keys, err := listServiceKeys(ctx, p.settings.newAdminManager(s))
 	if err != nil {
 		return err
 	}
@@ -118,15 +120,16 @@ func (c *serviceKeyList) Run(ctx context.Context, p *program) error {
 	// The id is last, because it is the longest and people read the name first.
 	t := newTable("NAME", "STATE", "SCOPES", "CREATED", "LAST USED", "EXPIRES", "ID")
 	for _, k := range keys {
-		t.row(k.Name, k.State(now), strings.Join(k.Scopes, ","), clock(k.CreatedAt), clock(k.LastUsedAt), clock(k.ExpiresAt),
+		t.addRow(k.Name, k.State(now), strings.Join(k.Scopes, ","), tableTime(k.CreatedAt), tableTime(k.LastUsedAt),
+			tableTime(k.ExpiresAt),
 			k.ID)
 	}
 	return p.printTable(t)
 }
 
-// serviceKeys returns all keys, the newest first. Each page continues with older keys, so a key
+// listServiceKeys returns the newest key first. Each page continues with older keys, so a key
 // that is created meanwhile is missing.
-func serviceKeys(ctx context.Context, m *admin.Manager) (all []admin.ServiceKey, err error) {
+func listServiceKeys(ctx context.Context, m *admin.Manager) (all []admin.ServiceKey, err error) {
 	for next := ""; ; {
 		page, after, err := m.ServiceKeys(ctx, next, admin.MaxLimit)
 		if all = append(all, page...); err != nil || after == "" {
@@ -136,8 +139,9 @@ func serviceKeys(ctx context.Context, m *admin.Manager) (all []admin.ServiceKey,
 	}
 }
 
-// serviceKeyRevoke takes the id of the key, because two keys may have the same name. To replace a key without an
-// interruption, an operator creates a second key with the same name and then revokes the first.
+// serviceKeyRevoke takes the id of the key, because two keys may have the same name. To replace
+// a key without an interruption, an operator creates a second key with the same name and then
+// revokes the first.
 type serviceKeyRevoke struct {
 	ID string `arg:"" help:"Id of the key, from the list."`
 }
@@ -152,7 +156,7 @@ func (c *serviceKeyRevoke) Run(ctx context.Context, p *program) error {
 	defer s.close()
 	// A key that is already revoked is an error, because the operator may have written a wrong
 	// id.
-	err = p.settings.admin(s).RevokeServiceKey(ctx, p.caller(), c.ID)
+	err = p.settings.newAdminManager(s).RevokeServiceKey(ctx, p.adminCaller(), c.ID)
 	if watchword.CodeOf(err) == watchword.CodeNotFound {
 		return fmt.Errorf("no service key that can be revoked has this id. List them with `watchword service-keys list`")
 	}
@@ -178,6 +182,6 @@ type serviceKeyView struct {
 // newServiceKeyView writes null for a missing time, like the other commands, because scripts do
 // not know the zero time of Go.
 func newServiceKeyView(k admin.ServiceKey, now time.Time) serviceKeyView {
-	return serviceKeyView{ID: k.ID, Name: k.Name, Scopes: k.Scopes, State: k.State(now), CreatedAt: stamp(k.CreatedAt),
-		ExpiresAt: stamp(k.ExpiresAt), LastUsedAt: stamp(k.LastUsedAt), RevokedAt: stamp(k.RevokedAt)}
+	return serviceKeyView{ID: k.ID, Name: k.Name, Scopes: k.Scopes, State: k.State(now), CreatedAt: jsonTime(k.CreatedAt),
+		ExpiresAt: jsonTime(k.ExpiresAt), LastUsedAt: jsonTime(k.LastUsedAt), RevokedAt: jsonTime(k.RevokedAt)}
 }

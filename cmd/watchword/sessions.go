@@ -19,9 +19,10 @@ type sessionsCmd struct {
 // sessionList shows where an account is signed in.
 type sessionList struct{ accountFlags }
 
-// Run lists live sessions only. To see ended sessions, operators read the events of the account (users show).
+// Run lists live sessions only. To see ended sessions, operators read the events of the account
+// (users show).
 func (c *sessionList) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p.openToRead)
+	s, user, err := c.openAndFind(ctx, p.openToRead)
 	if err != nil {
 		return err
 	}
@@ -49,7 +50,7 @@ type sessionEnd struct {
 // Run prints the number, so that a script sees whether any session was ended. Exit code 0 with
 // a count of 0 means that the account exists but was not signed in.
 func (c *sessionEnd) Run(ctx context.Context, p *program) error {
-	ended, err := c.end(ctx, p)
+	ended, err := c.endSelected(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -60,25 +61,28 @@ func (c *sessionEnd) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// The method end ends the sessions that the arguments select. It ends one session without a question. For all
-// sessions of an account, or of all accounts, it asks for a confirmation. The question names the account as stored,
-// so that the operator notices a wrong address. The store stays open during the question, which does not block a
-// server.
-func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error) {
+// endSelected ends one session without a question. For all sessions of an account, or of all
+// accounts, it asks for a confirmation. The question names the account as stored, so that the
+// operator notices a wrong address. The store stays open during the question, which does not
+// block a server.
+func (c *sessionEnd) endSelected(ctx context.Context, p *program) (ended int, err error) {
 	switch {
+	// One of the two is a mistake, and ended sessions can't be restored.
 	case c.All && c.Email != "":
 		return 0, faults{{"--all", "ends the sessions of every account, but one is named. Write the address or --all."}}
 	case c.All:
-		return c.endEvery(ctx, p)
+		return c.endAllSessions(ctx, p)
 	case c.Email == "":
 		return 0, faults{{"sessions end", "names no account. Write its address, or --all for every account."}}
 	}
-	s, user, err := accountFlags{c.Email, c.JSON}.find(ctx, p.openExisting)
+	s, user, err := accountFlags{c.Email, c.JSON}.openAndFind(ctx, p.openExisting)
 	if err != nil {
 		return 0, err
 	}
 	defer s.close()
 	if c.ID != "" {
+		// The engine finds only sessions of this account. A mistyped address therefore ends no
+		// session of another user.
 		err = s.operator.EndUserSession(ctx, user.ID, watchword.SessionID(c.ID))
 		if watchword.CodeOf(err) == watchword.CodeNotFound {
 			return 0, fmt.Errorf("%s has no such session. List them with `watchword sessions list %s`", user.Email, user.Email)
@@ -91,11 +95,10 @@ func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error)
 	return s.operator.EndUserSessions(ctx, user.ID)
 }
 
-// endEvery ends the sessions of all accounts, after an incident or after a backup was restored.
-// In a restored backup, refresh tokens that were replaced or revoked later are valid again.
-// When endEvery returns, all sessions have ended in the store, so a server that starts
-// afterwards accepts no old token.
-func (c *sessionEnd) endEvery(ctx context.Context, p *program) (int, error) {
+// endAllSessions is for an incident, or for a restored backup. In a restored backup, refresh
+// tokens that were replaced or revoked later are valid again. When endAllSessions returns, all
+// sessions have ended in the store, so a server that starts afterwards accepts no old token.
+func (c *sessionEnd) endAllSessions(ctx context.Context, p *program) (int, error) {
 	s, err := p.openExisting(ctx)
 	if err != nil {
 		return 0, err
@@ -114,7 +117,8 @@ func (c *sessionEnd) endEvery(ctx context.Context, p *program) (int, error) {
 func sessionTable(engine *watchword.Engine, sessions []watchword.Session) *table {
 	t := newTable("ID", "DEVICE", "FROM", "SIGNED IN", "LAST USED", "ENDS")
 	for _, s := range sessions {
-		t.row(string(s.ID), s.Device, s.Address, clock(s.CreatedAt), clock(s.RotatedAt), clock(engine.SessionExpires(s)))
+		t.addRow(string(s.ID), s.Device, s.Address, tableTime(s.CreatedAt), tableTime(s.RotatedAt),
+			tableTime(engine.SessionExpires(s)))
 	}
 	return t
 }
@@ -133,8 +137,8 @@ type sessionView struct {
 func sessionsJSON(engine *watchword.Engine, sessions []watchword.Session) []sessionView {
 	views := make([]sessionView, len(sessions))
 	for i, s := range sessions {
-		views[i] = sessionView{s.ID, s.Device, s.Address, stamp(s.CreatedAt), stamp(s.RotatedAt),
-			stamp(engine.SessionExpires(s))}
+		views[i] = sessionView{s.ID, s.Device, s.Address, jsonTime(s.CreatedAt), jsonTime(s.RotatedAt),
+			jsonTime(engine.SessionExpires(s))}
 	}
 	return views
 }

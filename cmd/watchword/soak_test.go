@@ -26,10 +26,10 @@ import (
 // A trend is one column of the table of samples. The slack is the growth that counts as noise. For the resident
 // memory, it is two buffers of Argon2; for the write-ahead log, the size at which SQLite checkpoints it.
 type trend struct {
-	name  string
-	slack float64
-	timed bool // only a long soak checks it, because it depends on the machine
-	read  func(*sample) float64
+	name           string
+	slack          float64
+	onlyInLongSoak bool // because it depends on the machine
+	read           func(*sample) float64
 }
 
 const mebi = 1 << 20
@@ -46,18 +46,18 @@ var trends = []trend{
 
 // A sample has the resources of the server at the end of an interval, and the latencies during the interval.
 type sample struct {
-	metrics map[string]float64 // values by name, without labels
-	wal     float64            // bytes of SQLite's write-ahead log; 0 on PostgreSQL
-	took    []time.Duration    // latencies of the requests /refresh and /me
+	metrics   map[string]float64 // values by name, without labels
+	wal       float64            // bytes of SQLite's write-ahead log; 0 on PostgreSQL
+	latencies []time.Duration    // of the requests /refresh and /me
 }
 
-// percentile returns the n-th percentile of took in milliseconds, or 0 without any request.
+// percentile is in milliseconds. It returns 0 without any request.
 func (s *sample) percentile(n int) float64 {
-	if len(s.took) == 0 {
+	if len(s.latencies) == 0 {
 		return 0
 	}
-	slices.Sort(s.took)
-	return s.took[(len(s.took)-1)*n/100].Seconds() * 1000
+	slices.Sort(s.latencies)
+	return s.latencies[(len(s.latencies)-1)*n/100].Seconds() * 1000
 }
 
 // isFlat compares the medians of the second and the last quarter. A trend is flat if the last median is at most 1.2
@@ -65,11 +65,11 @@ func (s *sample) percentile(n int) float64 {
 // the median.
 func isFlat(values []float64, slack float64) (second, last float64, flat bool) {
 	n := len(values)
-	second, last = medianOf(values[n/4:n/2]), medianOf(values[n-n/4:])
+	second, last = median(values[n/4:n/2]), median(values[n-n/4:])
 	return second, last, last <= 1.2*second+slack
 }
 
-func medianOf(values []float64) float64 {
+func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[len(sorted)/2]
 }
@@ -118,39 +118,39 @@ func TestMixedLoadKeepsResourcesFlat(t *testing.T) {
 			queue = "15s"
 		}
 		s := &soak{t: t, server: newServer(t, freeAddress(t)), dir: t.TempDir(), admin: freeAddress(t)}
-		s.store = arguments
-		s.arguments = append([]string{"--admin-listen=" + s.admin, "--pprof=on", "--limits=off", "--log-level=error",
+		s.storeArguments = arguments
+		s.serveArguments = append([]string{"--admin-listen=" + s.admin, "--pprof=on", "--limits=off",
+			"--log-level=error",
 			"--reset-ttl=30s", "--hash-queue=" + queue}, arguments...)
-		s.run(duration)
-		s.check(isLong)
+		s.applyLoad(duration)
+		s.checkTrends(isLong)
 	})
 }
 
 type soak struct {
-	t          *testing.T
-	server     *server
-	dir, admin string
-	store      []string // arguments that name the store
-	arguments  []string // of `serve`
+	t              *testing.T
+	server         *server
+	dir, admin     string
+	storeArguments []string
+	serveArguments []string
 
-	pause    sync.RWMutex // requests hold the read lock
-	mu       sync.Mutex
-	took     []time.Duration // latencies since the last sample
-	answered map[string]int  // number of requests by path
-	samples  []*sample
+	pause          sync.RWMutex // requests hold the read lock
+	mu             sync.Mutex
+	latencies      []time.Duration // since the last sample
+	requestsByPath map[string]int
+	samples        []*sample
 }
 
-// run applies the load for a duration. It takes 60 samples, or one sample a second if the duration is less than a
-// minute.
-func (s *soak) run(duration time.Duration) {
-	s.answered = map[string]int{}
+// applyLoad takes 60 samples, or one sample a second if the duration is less than a minute.
+func (s *soak) applyLoad(duration time.Duration) {
+	s.requestsByPath = map[string]int{}
 	s.restart(false)
 	ctx, cancel := context.WithCancel(s.t.Context())
 	var users sync.WaitGroup
 	defer users.Wait()
 	defer cancel()
 	for n := range 8 {
-		users.Go(func() { s.use(ctx, n) })
+		users.Go(func() { s.simulateUser(ctx, n) })
 	}
 	every := max(duration/60, time.Second)
 	count := int(duration / every)
@@ -161,8 +161,8 @@ func (s *soak) run(duration time.Duration) {
 		if s.t.Failed() {
 			return
 		}
-		s.samples = append(s.samples, s.sample())
-		s.print()
+		s.samples = append(s.samples, s.takeSample())
+		s.printSample()
 		if i < count/4 && i%max(count/12, 1) == 0 {
 			s.restart(true)
 		}
@@ -182,24 +182,24 @@ func (s *soak) restart(running bool) {
 			return
 		}
 	}
-	if err := s.server.start(s.dir, []string{"HOME=" + s.dir}, s.arguments); err != nil {
+	if err := s.server.start(s.dir, []string{"HOME=" + s.dir}, s.serveArguments); err != nil {
 		s.t.Error(err)
 	}
 }
 
 func (s *soak) rotateKeys() {
 	for _, use := range []string{"sign", "refresh"} {
-		arguments := append([]string{"keys", "rotate", use}, s.store...)
+		arguments := append([]string{"keys", "rotate", use}, s.storeArguments...)
 		if got := run(s.t, call{dir: s.dir, args: arguments}); got.code != 0 {
 			s.t.Errorf("%v: %d %s", arguments, got.code, got.errors)
 		}
 	}
 }
 
-// The method use sends the requests of one user with one device. It sends 50 requests a second, on a fast and on a
-// slow machine, so that the load is constant. Each user repeats the same cycle of 400 requests. The users start at
-// different points of the cycle, so that their sign-ups do not arrive together.
-func (s *soak) use(ctx context.Context, n int) {
+// simulateUser sends 50 requests a second, on a fast and on a slow machine, so that the load is constant. Each user
+// repeats the same cycle of 400 requests. The users start at different points of the cycle, so that their sign-ups do
+// not arrive together.
+func (s *soak) simulateUser(ctx context.Context, n int) {
 	d, accounts, email := newDevice(s.t, s.server.address), 0, ""
 	refreshToken, signedIn := "", false
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -211,28 +211,28 @@ func (s *soak) use(ctx context.Context, n int) {
 			return
 		}
 		credentials := body{"email": email, "password": firstSecret, "delivery": "body"}
-		var got *answer
+		var got *apiResponse
 		switch {
 		case i%400 == 0, email == "":
 			accounts++
 			email = fmt.Sprintf("soak%d.%d@example.com", n, accounts)
 			credentials["email"] = email
-			got = s.request(ctx, d, http.MethodPost, "/register", credentials, 201)
+			got = s.requestWithRetry(ctx, d, http.MethodPost, "/register", credentials, 201)
 			signedIn = true
 		case i%400 == 200:
-			s.request(ctx, d, http.MethodPost, "/password/forgot", body{"email": email}, 202)
+			s.requestWithRetry(ctx, d, http.MethodPost, "/password/forgot", body{"email": email}, 202)
 			continue
 		case i%100 == 50:
-			s.request(ctx, d, http.MethodPost, "/logout", body{"refreshToken": refreshToken}, 200)
+			s.requestWithRetry(ctx, d, http.MethodPost, "/logout", body{"refreshToken": refreshToken}, 200)
 			signedIn = false
 			continue
 		case !signedIn:
-			got = s.request(ctx, d, http.MethodPost, "/login", credentials, 200)
+			got = s.requestWithRetry(ctx, d, http.MethodPost, "/login", credentials, 200)
 			signedIn = true
 		case i%2 == 0:
-			got = s.request(ctx, d, http.MethodPost, "/refresh", body{"refreshToken": refreshToken}, 200)
+			got = s.requestWithRetry(ctx, d, http.MethodPost, "/refresh", body{"refreshToken": refreshToken}, 200)
 		default:
-			s.request(ctx, d, http.MethodGet, "/me", nil, 200)
+			s.requestWithRetry(ctx, d, http.MethodGet, "/me", nil, 200)
 			continue
 		}
 		if got != nil {
@@ -241,9 +241,9 @@ func (s *soak) use(ctx context.Context, n int) {
 	}
 }
 
-// request sends a request, and sends it again after a 503 TRY_LATER, as clients do. It returns nil if the soak has
-// ended. Any other status fails the test.
-func (s *soak) request(ctx context.Context, d *device, method, path string, b body, want int) *answer {
+// requestWithRetry repeats the request after a 503 TRY_LATER, as clients do. It returns nil if the soak has ended.
+// Any other status fails the test.
+func (s *soak) requestWithRetry(ctx context.Context, d *device, method, path string, b body, want int) *apiResponse {
 	for ctx.Err() == nil {
 		got, took, err := s.send(ctx, d, method, path, b)
 		switch {
@@ -253,23 +253,23 @@ func (s *soak) request(ctx context.Context, d *device, method, path string, b bo
 			s.t.Errorf("%s %s: %v", method, path, err)
 			return nil
 		case got.status == http.StatusServiceUnavailable && got.Code == "TRY_LATER":
-			s.count("503", 0)
+			s.recordRequest("503", 0)
 			time.Sleep(time.Second) // as long as Retry-After
 		case got.status != want:
 			s.t.Errorf("%s %s: %d %s, want %d", method, path, got.status, got.Code, want)
 			return nil
 		default:
-			s.count(path, took)
+			s.recordRequest(path, took)
 			return got
 		}
 	}
 	return nil
 }
 
-// send sends a request. It waits while the server restarts or a sample is taken.
+// send waits while the server restarts or a sample is taken.
 func (s *soak) send(
 	ctx context.Context, d *device, method, path string, b body,
-) (got *answer, took time.Duration, err error) {
+) (got *apiResponse, took time.Duration, err error) {
 	s.pause.RLock()
 	defer s.pause.RUnlock()
 	begun := time.Now()
@@ -277,18 +277,18 @@ func (s *soak) send(
 	return got, time.Since(begun), err
 }
 
-func (s *soak) count(what string, took time.Duration) {
+func (s *soak) recordRequest(what string, took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.answered[what]++
+	s.requestsByPath[what]++
 	if what == "/refresh" || what == "/me" {
-		s.took = append(s.took, took)
+		s.latencies = append(s.latencies, took)
 	}
 }
 
-// sample waits for running requests and makes the server collect garbage. Afterwards, the heap contains only data
+// takeSample waits for running requests and makes the server collect garbage. Afterwards, the heap contains only data
 // that outlives requests, and no buffers of Argon2.
-func (s *soak) sample() *sample {
+func (s *soak) takeSample() *sample {
 	s.pause.Lock()
 	defer s.pause.Unlock()
 	_, err := s.get("/debug/pprof/heap?gc=1")
@@ -309,7 +309,7 @@ func (s *soak) sample() *sample {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	one.took, s.took = s.took, nil
+	one.latencies, s.latencies = s.latencies, nil
 	return one
 }
 
@@ -326,8 +326,7 @@ func (s *soak) get(path string) (string, error) {
 	return string(text), err
 }
 
-// print shows the last sample as a row of a table.
-func (s *soak) print() {
+func (s *soak) printSample() {
 	var head, row strings.Builder
 	for _, one := range trends {
 		fmt.Fprintf(&head, " %s |", one.name)
@@ -339,18 +338,17 @@ func (s *soak) print() {
 	s.t.Logf("| %d |%s", len(s.samples), row.String())
 }
 
-// check fails for each trend that is not flat.
-func (s *soak) check(isLong bool) {
+func (s *soak) checkTrends(isLong bool) {
 	if s.t.Failed() {
 		return
 	}
 	for _, path := range []string{"/register", "/login", "/logout", "/refresh", "/me", "/password/forgot"} {
-		if s.answered[path] == 0 {
+		if s.requestsByPath[path] == 0 {
 			s.t.Errorf("no request for %s", path)
 		}
 	}
-	s.t.Logf("requests: %v", s.answered)
-	if refused := s.answered["503"]; refused > s.answered["/refresh"]/100 {
+	s.t.Logf("requests: %v", s.requestsByPath)
+	if refused := s.requestsByPath["503"]; refused > s.requestsByPath["/refresh"]/100 {
 		s.t.Errorf("%d requests got 503, more than one of 100 refreshes", refused)
 	}
 	for _, one := range trends {
@@ -360,10 +358,10 @@ func (s *soak) check(isLong bool) {
 		}
 		second, last, flat := isFlat(values, one.slack)
 		s.t.Logf("%-14s %8.1f in the second quarter, %8.1f in the last", one.name, second, last)
-		if !flat && (isLong || !one.timed) {
+		if !flat && (isLong || !one.onlyInLongSoak) {
 			s.t.Errorf("%s rises from %.1f to %.1f", one.name, second, last)
 		}
-		if last == 0 && !one.timed && one.name != "WAL MiB" {
+		if last == 0 && !one.onlyInLongSoak && one.name != "WAL MiB" {
 			s.t.Errorf("%s is not measured", one.name)
 		}
 	}

@@ -32,8 +32,8 @@ func TestStartCreatesNoUnneededDataDirectory(t *testing.T) {
 	must(t, s.terminate())
 }
 
-// damage overwrites pages of the database in a data directory, but not the first page.
-func damage(t *testing.T, dir string, choose func(pages int) []int) {
+// overwritePages never overwrites the first page.
+func overwritePages(t *testing.T, dir string, choose func(pages int) []int) {
 	t.Helper()
 	const size = 4096
 	path := filepath.Join(dir, "watchword-data", "watchword.db")
@@ -47,10 +47,10 @@ func damage(t *testing.T, dir string, choose func(pages int) []int) {
 
 func TestServeNamesDamagedPagesAsDoctorDoes(t *testing.T) {
 	t.Parallel()
-	dir := newData(t)
+	dir := createDataDir(t)
 	// The damaged pages contain the tables of challenges and devices. They do not contain the schema, because the
 	// store could not be opened without it.
-	damage(t, dir, func(int) []int { return []int{43, 44, 45, 46} })
+	overwritePages(t, dir, func(int) []int { return []int{43, 44, 45, 46} })
 	if got := run(t, call{dir: dir, args: []string{"doctor"}}); !strings.Contains(got.out, "the database is damaged") {
 		t.Errorf("doctor: %s", got.out)
 	}
@@ -76,8 +76,8 @@ func TestServeNamesDamagedPagesAsDoctorDoes(t *testing.T) {
 
 func TestStartOnADamagedFileNamesTheDamage(t *testing.T) {
 	t.Parallel()
-	dir := newData(t)
-	damage(t, dir, func(pages int) (all []int) {
+	dir := createDataDir(t)
+	overwritePages(t, dir, func(pages int) (all []int) {
 		for page := 1; page < pages; page++ {
 			all = append(all, page)
 		}

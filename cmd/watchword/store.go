@@ -29,9 +29,8 @@ type database interface {
 	Check(context.Context) error
 }
 
-// onPostgres reports whether the setting store is a PostgreSQL URL. As in PostgreSQL's own tools, the scheme can be
-// postgres or postgresql.
-func (s *Settings) onPostgres() bool {
+// usesPostgres accepts the schemes postgres and postgresql, as PostgreSQL's own tools do.
+func (s *Settings) usesPostgres() bool {
 	scheme, _, _ := strings.Cut(string(s.Store), ":")
 	return scheme == "postgres" || scheme == "postgresql"
 }
@@ -48,7 +47,7 @@ func (s *Settings) databasePath() string {
 // databaseName returns a name for messages, without user and password, because messages go to
 // logs and reports.
 func (s *Settings) databaseName() string {
-	if !s.onPostgres() {
+	if !s.usesPostgres() {
 		return s.databasePath()
 	}
 	u, err := url.Parse(string(s.Store))
@@ -62,15 +61,15 @@ func (s *Settings) databaseName() string {
 // schema, so every command that opens the store migrates it. This is safe while servers run,
 // because migrations are additive. Commands that only read call refuseOlder first.
 func (s *Settings) openDatabase(ctx context.Context) (database, error) {
-	if s.onPostgres() {
+	if s.usesPostgres() {
 		return postgres.Open(ctx, string(s.Store))
 	}
 	return sqlite.Open(ctx, s.databasePath())
 }
 
-// storeWarnings returns a warning if a proxy in front of PostgreSQL drops the timeouts of the connection. Only an
-// open connection shows this, so storeWarnings runs after the start. Settings.warnings returns the risks in the
-// settings.
+// storeWarnings returns a warning if a proxy in front of PostgreSQL drops the timeouts of the
+// connection. Only an open connection shows this, so storeWarnings runs after the start.
+// Settings.warnings returns the risks in the settings.
 func storeWarnings(ctx context.Context, db database) []string {
 	store, ok := db.(*postgres.Store)
 	if !ok {
@@ -85,27 +84,28 @@ func storeWarnings(ctx context.Context, db database) []string {
 		strings.Join(statements, "\n  ")}
 }
 
-// restoreBackup says what to do about a damaged database.
-const restoreBackup = "Stop the server, keep a copy of the files, and restore the last backup."
+// restoreBackupAdvice is for a damaged database.
+const restoreBackupAdvice = "Stop the server, keep a copy of the files, and restore the last backup."
 
-// logDamage checks an SQLite file once. If the file is damaged, it logs the error with the doctor's advice. The check
-// runs while the server works, because reading a large file would delay the start too long. A damaged file does not
-// stop the server: most requests don't read the damaged pages, and the operator decides what to do. The check ends
-// with ctx at shutdown. PostgreSQL has its own tools for damage (checksums, amcheck).
+// logDamage checks an SQLite file once. If the file is damaged, it logs the error with the
+// doctor's advice. The check runs while the server works, because reading a large file would
+// delay the start too long. A damaged file does not stop the server: most requests don't read
+// the damaged pages, and the operator decides what to do. The check ends with ctx at shutdown.
+// PostgreSQL has its own tools for damage (checksums, amcheck).
 func logDamage(ctx context.Context, db database, log *slog.Logger) {
 	store, ok := db.(*sqlite.Store)
 	if !ok {
 		return
 	}
 	if err := store.CheckQuickly(ctx); errors.Is(err, sqlite.ErrDamaged) {
-		log.Error("The database is damaged. "+restoreBackup, slog.Any("error", err))
+		log.Error("The database is damaged. "+restoreBackupAdvice, slog.Any("error", err))
 	}
 }
 
 // migrateDatabase applies pending migrations and returns their names. After an error, the
 // migrations before the failed migration stay applied, and running the command again continues.
 func (s *Settings) migrateDatabase(ctx context.Context) (applied []string, err error) {
-	if s.onPostgres() {
+	if s.usesPostgres() {
 		return postgres.Migrate(ctx, string(s.Store))
 	}
 	return sqlite.Migrate(ctx, s.databasePath())
@@ -117,7 +117,7 @@ func storeProblem(s *Settings) string {
 	switch {
 	case strings.HasPrefix(string(s.Store), "sqlite:"):
 		return ""
-	case !s.onPostgres():
+	case !s.usesPostgres():
 		return "is not a store. Write sqlite: for a database in the data directory, sqlite:PATH, or " +
 			"postgres://user:password@host/database."
 	case postgres.CheckURL(string(s.Store)) != nil:

@@ -6,8 +6,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// onEachStore runs a test on SQLite and on PostgreSQL, because both stores must behave the
-// same. arguments select the store for `serve`.
+// Both stores must behave the same. arguments select the store for `serve`.
 func onEachStore(t *testing.T, test func(t *testing.T, arguments []string)) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
@@ -15,10 +14,10 @@ func onEachStore(t *testing.T, test func(t *testing.T, arguments []string)) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		test(t, onPostgres(pgtest.Database(t)))
+		test(t, postgresArguments(pgtest.Database(t)))
 	})
 }
 
-func onPostgres(url string) []string {
+func postgresArguments(url string) []string {
 	return []string{"--store=" + url, "--master-key=bm90IGEgc2VjcmV0OiBvbmx5IGEga2V5IGluIHRlc3Q="}
 }

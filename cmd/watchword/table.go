@@ -19,10 +19,9 @@ type table struct{ rows [][]string }
 // distinguishes it from the rows.
 func newTable(header ...string) *table { return &table{rows: [][]string{header}} }
 
-// row adds one row with a cell for each column. The cells are printed as text, never as a
-// format. The number of cells is not checked, because every caller creates the header a few
-// lines above.
-func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
+// addRow prints the cells as text, never as a format. The number of cells is not checked,
+// because every caller creates the header a few lines above.
+func (t *table) addRow(cells ...string) { t.rows = append(t.rows, cells) }
 
 // printTable aligns the columns and prints "-" for an empty cell. Cells contain texts of
 // strangers, such as user agents. printTable replaces control characters in them, which could
@@ -77,18 +76,18 @@ func (p *program) say(format string, args ...any) {
 	fmt.Fprintf(p.out, format+"\n", args...)
 }
 
-// clock formats a time for a table in UTC, to the second, so that an operator can compare it
-// with the log. For the zero time, it returns "".
-func clock(t time.Time) string {
+// tableTime is in UTC, to the second, so that an operator can compare it with the log. For the
+// zero time, it returns "".
+func tableTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
-// stamp returns a time for JSON, in UTC. For the zero time, it returns nil, which JSON shows as
-// null. It keeps milliseconds, because scripts compare these times with those of the API.
-func stamp(t time.Time) *time.Time {
+// jsonTime is in UTC. For the zero time, it returns nil, which JSON shows as null. It keeps
+// milliseconds, because scripts compare these times with those of the API.
+func jsonTime(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}

@@ -15,7 +15,7 @@ import (
 // This file prints how each injected fault affects clients, as one table at the end of the run (docs/faults.md).
 // `make faults` runs these tests.
 
-// tableVariable is the environment variable with the path of the file to which the tests append their lines.
+// The environment variable has the path of the file to which the tests append their lines.
 const tableVariable = "TEST_FAULT_TABLE"
 
 // A fault is an injected fault and its effects, as one line of the table.
@@ -23,25 +23,25 @@ type fault struct {
 	t    *testing.T
 	name string
 
-	// serversDie means that the test kills servers. Requests may then fail without a response, and not only with 503.
-	serversDie bool
+	// If a test kills servers, requests may fail without a response, and not only with 503.
+	killsServers bool
 
 	mu                      sync.Mutex
 	rounds, requests        int
-	unavailable, unanswered int // requests with a 503, and requests without a response
-	reuses                  int // detected reuses of refresh tokens
-	broken                  int // broken promises of docs/faults.md
+	unavailable, unanswered int
+	detectedReuses          int // of refresh tokens
+	brokenPromises          int // of docs/faults.md
 	away                    []time.Duration
 }
 
-// newFault starts a line of the table. The line is written when the test ends.
+// The line is written to the table when the test ends.
 func newFault(t *testing.T, name string) *fault {
 	f := &fault{t: t, name: name}
-	t.Cleanup(f.report)
+	t.Cleanup(f.writeTableLine)
 	return f
 }
 
-// soakRounds returns how often a test injects its fault: SOAK_ROUNDS, or else short.
+// The variable SOAK_ROUNDS takes precedence over short.
 func soakRounds(short int) int {
 	if longer, err := strconv.Atoi(os.Getenv("SOAK_ROUNDS")); err == nil {
 		return longer
@@ -49,8 +49,8 @@ func soakRounds(short int) int {
 	return short
 }
 
-// count counts one request. It also increments the counter requests if that is not nil.
-func (f *fault) count(requests *int) {
+// countRequest also increments the counter requests if that is not nil.
+func (f *fault) countRequest(requests *int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.requests++
@@ -59,30 +59,29 @@ func (f *fault) count(requests *int) {
 	}
 }
 
-// broke counts a broken promise of docs/faults.md and returns it as an error.
-func (f *fault) broke(format string, args ...any) error {
+// The promises are in docs/faults.md.
+func (f *fault) reportBrokenPromise(format string, args ...any) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.broken++
+	f.brokenPromises++
 	err := fmt.Errorf(format, args...)
 	f.t.Error(err)
 	return err
 }
 
-// The method over records the end of a round. Its argument away is the time from the fault until each client had a
-// response.
-func (f *fault) over(away time.Duration) {
+// outage is the time from the fault until each client had a response.
+func (f *fault) endRound(outage time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.rounds++
-	f.away = append(f.away, away)
+	f.away = append(f.away, outage)
 }
 
-func (f *fault) report() {
+func (f *fault) writeTableLine() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.t.Failed() {
-		f.broken = max(f.broken, 1)
+		f.brokenPromises = max(f.brokenPromises, 1)
 	}
 	recovered := "-"
 	if len(f.away) > 0 {
@@ -90,7 +89,7 @@ func (f *fault) report() {
 		recovered = fmt.Sprintf("%s, %s", seconds(f.away[len(f.away)/2]), seconds(f.away[len(f.away)-1]))
 	}
 	line := fmt.Sprintf("| %s\t| %d\t| %d\t| %d\t| %d\t| %s\t| %d\t| %d\t|\n", f.name, f.rounds, f.requests,
-		f.unavailable, f.unanswered, recovered, f.reuses, f.broken)
+		f.unavailable, f.unanswered, recovered, f.detectedReuses, f.brokenPromises)
 	f.t.Log(line)
 	file, err := os.OpenFile(os.Getenv(tableVariable), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -105,11 +104,10 @@ func (f *fault) report() {
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
 
-// printTable prints the lines of the file at path as a table.
 func printTable(path string) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return // no fault was injected
+		return
 	}
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	slices.Sort(lines)

@@ -9,11 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A terminal is a pseudo-terminal (pty(7)). A program writes to one end, and the test reads from the other end what a
-// person would see.
+// A terminal is a pseudo-terminal (pty(7)). A program writes to one end, and the test reads the other end.
 type terminal struct {
 	program *os.File
-	seen    chan []byte // the whole output, sent when the program has ended
+	output  chan []byte // sent when the program has ended
 }
 
 func newTerminal() (*terminal, error) {
@@ -36,7 +35,7 @@ func newTerminal() (*terminal, error) {
 	go func() {
 		defer reader.Close()
 		text, _ := io.ReadAll(reader) // always returns an error when all writers have closed
-		t.seen <- bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
+		t.output <- bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
 	}()
 	return t, nil
 }

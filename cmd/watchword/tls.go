@@ -18,27 +18,27 @@ type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 
-	mu      sync.Mutex
-	pair    *tls.Certificate
-	changed time.Time // modification time of the newer file when the pair was read
-	checked time.Time // when the files were last checked
+	mu         sync.Mutex
+	pair       *tls.Certificate
+	modifiedAt time.Time // of the newer file, when the pair was read
+	checkedAt  time.Time // for the files
 }
 
 // checkInterval is the least time between two checks of the files. With one second, a renewal
 // takes effect quickly, and a flood of handshakes costs only two calls of stat a second.
 const checkInterval = time.Second
 
-// config returns the TLS configuration of the public listener (CFG-2: at least TLS 1.2). TLS
-// 1.0 and 1.1 are deprecated (RFC 8996). The standard library chooses the curves, and the
-// cipher suites of TLS 1.3.
-func (c *certificate) config() *tls.Config {
+// tlsConfig is for the public listener (CFG-2: at least TLS 1.2). TLS 1.0 and 1.1 are
+// deprecated (RFC 8996). The standard library chooses the curves, and the cipher suites of TLS
+// 1.3.
+func (c *certificate) tlsConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS12,
 		CipherSuites: modernSuites(), // for TLS 1.2 only
 		// Without this list, a listener that is not opened by net/http offers no HTTP/2.
 		NextProtos: []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return c.current(time.Now())
+			return c.currentPair(time.Now())
 		},
 	}
 }
@@ -60,20 +60,20 @@ func modernSuites() (ids []uint16) {
 	return ids
 }
 
-// current returns the pair for a handshake. It returns an error only if no pair was ever read.
-// It holds the lock while it reads the files, at most once a second. Other handshakes wait for
-// the read and then get the same pair.
-func (c *certificate) current(now time.Time) (*tls.Certificate, error) {
+// currentPair returns an error only if no pair was ever read. It holds the lock while it reads
+// the files, at most once a second. Other handshakes wait for the read and then get the same
+// pair.
+func (c *certificate) currentPair(now time.Time) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pair != nil && now.Sub(c.checked) < checkInterval {
+	if c.pair != nil && now.Sub(c.checkedAt) < checkInterval {
 		return c.pair, nil
 	}
 	// checked is set before the files are read, so that a broken pair is read once a second and
 	// not in each handshake.
-	c.checked = now
+	c.checkedAt = now
 	changed := c.lastChange()
-	if c.pair != nil && changed.Equal(c.changed) {
+	if c.pair != nil && changed.Equal(c.modifiedAt) {
 		return c.pair, nil
 	}
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
@@ -91,13 +91,13 @@ func (c *certificate) current(now time.Time) (*tls.Certificate, error) {
 		// successful.
 		c.log.Info("certificate reloaded", "until", pair.Leaf.NotAfter)
 	}
-	c.pair, c.changed = &pair, changed
+	c.pair, c.modifiedAt = &pair, changed
 	return c.pair, nil
 }
 
 // lastChange returns the later modification time of the two files, or the zero time if one file
-// is missing. The zero time differs from any stored time, so current tries to load the files
-// and logs which file is missing. os.Stat follows symbolic links, with which certbot and
+// is missing. The zero time differs from any stored time, so currentPair tries to load the
+// files and logs which file is missing. os.Stat follows symbolic links, with which certbot and
 // Kubernetes replace files.
 func (c *certificate) lastChange() time.Time {
 	var last time.Time

@@ -13,48 +13,53 @@ import (
 // Settings of the Go runtime. They affect the whole process, so only this program sets them;
 // packages never do. The variables GOMAXPROCS, GOGC and GOMEMLIMIT take precedence.
 
-// scheduled is the value of GOMAXPROCS before tune raises it. Without the variable GOMAXPROCS, it is the number of
-// cores or, if that is lower, about the CPU quota of the control group.
-var scheduled = runtime.GOMAXPROCS(0)
+// initialMaxProcs is the value of GOMAXPROCS before tuneRuntime raises it. Without the variable
+// GOMAXPROCS, it is the number of cores or, if that is lower, about the CPU quota of the
+// control group.
+var initialMaxProcs = runtime.GOMAXPROCS(0)
 
-// A processors describes the CPUs that the process may use.
+// The CPU affinity, the quota of the control group and GOMAXPROCS limit the processors of the
+// process.
 type processors struct {
-	machine   int     // cores, or fewer if the CPU affinity limits them
-	scheduled int     // GOMAXPROCS
-	quota     float64 // CPUs of the control group's quota; 0: no quota
-	fixed     bool    // the variable GOMAXPROCS is set
+	machine       int     // cores, or fewer if the CPU affinity limits them
+	scheduled     int     // GOMAXPROCS
+	quota         float64 // CPUs of the control group's quota; 0: no quota
+	maxProcsFixed bool    // the variable GOMAXPROCS is set
 }
 
-// usable returns the processors of this process.
-func usable(getenv func(string) string) processors {
-	return processors{runtime.NumCPU(), scheduled, cpuquota.Read(os.DirFS("/")), getenv("GOMAXPROCS") != ""}
+// usableProcessors reads the environment with getenv, so that a test can set GOMAXPROCS.
+func usableProcessors(getenv func(string) string) processors {
+	return processors{runtime.NumCPU(), initialMaxProcs, cpuquota.Read(os.DirFS("/")), getenv("GOMAXPROCS") != ""}
 }
 
-// cores returns the number of processors that the process can keep busy.
-func (p processors) cores() int { return min(p.machine, p.scheduled) }
+// usableCores is the number of processors that the process can keep busy.
+func (p processors) usableCores() int { return min(p.machine, p.scheduled) }
 
-// raised returns the value of GOMAXPROCS for this number of hash workers, or 0 to keep the current value.
+// raisedMaxProcs returns the value of GOMAXPROCS for this number of hash workers, or 0 to keep
+// the current value.
 //
-// The value is the number of cores plus one for each hash worker. With a lower value, a request waits until the Go
-// scheduler preempts a hash, even if the hash runs with lower priority (see passhash.Pool).
+// The value is the number of cores plus one for each hash worker. With a lower value, a request
+// waits until the Go scheduler preempts a hash, even if the hash runs with lower priority (see
+// passhash.Pool).
 //
-// Under a CPU quota of the control group, raised returns 0. Lower priority has no benefit there, and additional
-// threads use up the quota earlier. The kernel then stops all threads for a part of its period. A quota above the
-// number of cores can't be used up, so it does not count.
-func (p processors) raised(workers int) int {
-	if p.fixed || p.quota > 0 && p.quota <= float64(p.machine) {
+// Under a CPU quota of the control group, raisedMaxProcs returns 0. Lower priority has no
+// benefit there, and additional threads use up the quota earlier. The kernel then stops all
+// threads for a part of its period. A quota above the number of cores can't be used up, so it
+// does not count.
+func (p processors) raisedMaxProcs(workers int) int {
+	if p.maxProcsFixed || p.quota > 0 && p.quota <= float64(p.machine) {
 		return 0
 	}
-	return p.cores() + workers
+	return p.usableCores() + workers
 }
 
-// mostWorkers returns how many hash workers can run without delaying requests. If GOMAXPROCS is
+// maxHashWorkers is how many hash workers can run without delaying requests. If GOMAXPROCS is
 // not raised, one processor of the Go scheduler must stay free for requests.
-func (p processors) mostWorkers() int {
-	if p.raised(0) > 0 {
-		return p.cores()
+func (p processors) maxHashWorkers() int {
+	if p.raisedMaxProcs(0) > 0 {
+		return p.usableCores()
 	}
-	return min(p.cores(), max(p.scheduled-1, 1))
+	return min(p.usableCores(), max(p.scheduled-1, 1))
 }
 
 // hashWorkersProblem refuses a number of workers that would delay every other request. The
@@ -62,12 +67,12 @@ func (p processors) mostWorkers() int {
 // processor for requests. A container can have fewer cores than its machine, so a setting can
 // be valid on one machine and refused in a container.
 func hashWorkersProblem(s *Settings) string {
-	on := usable(os.Getenv)
-	most := on.mostWorkers()
+	on := usableProcessors(os.Getenv)
+	most := on.maxHashWorkers()
 	switch {
 	case s.HashWorkers <= most:
 		return ""
-	case s.HashWorkers <= on.cores():
+	case s.HashWorkers <= on.usableCores():
 		return fmt.Sprintf("%d would occupy every processor: a CPU quota or GOMAXPROCS allows only %d, and one must stay "+
 			"free for other requests. Write 1 to %d, or 0 for the default.", s.HashWorkers, on.scheduled, most)
 	}
@@ -82,15 +87,15 @@ type tuning struct {
 	memoryLimit int64 // GOMEMLIMIT, in bytes
 }
 
-// tuningFor returns the tuning of a server with this number of hash workers. The function getenv reads the
-// environment.
+// tuningFor returns the tuning of a server with this number of hash workers.
 //
-// GOGC is 200, so the collector runs half as often as with the default of 100. Each hash allocates 19 MiB, which are
-// garbage afterwards. The memory limit makes the collector run before this garbage takes several times as much
-// memory. The limit does not include about 20 MiB for the program and SQLite.
+// GOGC is 200, so the collector runs half as often as with the default of 100. Each hash
+// allocates 19 MiB, which are garbage afterwards. The memory limit makes the collector run
+// before this garbage takes several times as much memory. The limit does not include about 20
+// MiB for the program and SQLite.
 func tuningFor(workers int, on processors, getenv func(string) string) tuning {
 	const mebibyte = 1 << 20
-	t := tuning{processors: on.raised(workers)}
+	t := tuning{processors: on.raisedMaxProcs(workers)}
 	if getenv("GOGC") == "" {
 		t.collectAt = 200
 	}
@@ -100,9 +105,9 @@ func tuningFor(workers int, on processors, getenv func(string) string) tuning {
 	return t
 }
 
-// tune sets the Go runtime for these settings.
-func (s *Settings) tune() {
-	t := tuningFor(s.hashWorkers(), usable(os.Getenv), os.Getenv)
+// tuneRuntime changes the whole process.
+func (s *Settings) tuneRuntime() {
+	t := tuningFor(s.hashWorkers(), usableProcessors(os.Getenv), os.Getenv)
 	runtime.GOMAXPROCS(t.processors) // 0 has no effect
 	if t.collectAt > 0 {
 		debug.SetGCPercent(t.collectAt)

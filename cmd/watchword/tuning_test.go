@@ -6,7 +6,6 @@ import (
 	main "github.com/watchword-auth/watchword/cmd/watchword"
 )
 
-// A tuning is the result of TuningFor.
 type tuning struct {
 	processors, collectAt int
 	memoryLimit           int64

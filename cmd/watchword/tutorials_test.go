@@ -29,15 +29,14 @@ func TestMigrationTutorialsWorkAsWritten(t *testing.T) {
 	}
 	for _, section := range sections {
 		title, _, _ := strings.Cut(section, "\n")
-		t.Run(title, func(t *testing.T) { t.Parallel(); follow(t, section) })
+		t.Run(title, func(t *testing.T) { t.Parallel(); followTutorial(t, section) })
 	}
 }
 
-var block = regexp.MustCompile("(?s)```(json|csv|sh)\n(.*?)```")
+var codeBlock = regexp.MustCompile("(?s)```(json|csv|sh)\n(.*?)```")
 
-// follow executes the steps of a section. A command that serves runs until another command replaces it, or until the
-// section ends.
-func follow(t *testing.T, section string) {
+// A command that serves runs until another command replaces it, or until the section ends.
+func followTutorial(t *testing.T, section string) {
 	dir, port := t.TempDir(), unusedPort(t)
 	bin := filepath.Join(dir, "bin")
 	if err := os.MkdirAll(bin, 0o700); err != nil {
@@ -49,7 +48,7 @@ func follow(t *testing.T, section string) {
 	env := []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + dir, "WATCHWORD_ADMIN_LISTEN=",
 		"WATCHWORD_HASH_QUEUE=30s"} // hashing may wait for cores, which other tests use
 	var running *exec.Cmd
-	for _, found := range block.FindAllStringSubmatch(section, -1) {
+	for _, found := range codeBlock.FindAllStringSubmatch(section, -1) {
 		kind, content := found[1], strings.ReplaceAll(found[2], ":8000", ":"+port)
 		if kind != "sh" {
 			if err := os.WriteFile(filepath.Join(dir, "users."+kind), []byte(content), 0o600); err != nil {
@@ -60,8 +59,8 @@ func follow(t *testing.T, section string) {
 		script := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", content)
 		script.Dir, script.Env = dir, env
 		if strings.Contains(content, "watchword serve") {
-			stop(running) // the document says to stop Watchword and start it with this command
-			serve(t, script, port)
+			stopTutorialServer(running) // the document says to stop Watchword and start it with this command
+			startTutorialServer(t, script, port)
 			running = script
 			continue
 		}
@@ -72,8 +71,8 @@ func follow(t *testing.T, section string) {
 	}
 }
 
-// serve starts a server of the document and returns when it is ready.
-func serve(t *testing.T, script *exec.Cmd, port string) {
+// startTutorialServer returns when the server is ready.
+func startTutorialServer(t *testing.T, script *exec.Cmd, port string) {
 	t.Helper()
 	text := &script.Args[len(script.Args)-1]
 	*text = strings.Replace(*text, "watchword serve", "exec watchword serve", 1) // exec, so that signals reach it
@@ -81,7 +80,7 @@ func serve(t *testing.T, script *exec.Cmd, port string) {
 	if err := script.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { stop(script) })
+	t.Cleanup(func() { stopTutorialServer(script) })
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for ctx.Err() == nil {
@@ -100,8 +99,8 @@ func serve(t *testing.T, script *exec.Cmd, port string) {
 	t.Fatal("the server does not get ready")
 }
 
-// stop stops a server of the document, if there is one, and waits for its end.
-func stop(server *exec.Cmd) {
+// server may be nil.
+func stopTutorialServer(server *exec.Cmd) {
 	if server != nil {
 		_ = server.Process.Signal(syscall.SIGTERM)
 		_ = server.Wait()

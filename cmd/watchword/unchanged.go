@@ -34,14 +34,14 @@ func (e olderError) Error() string {
 var errNeedsStart = errors.New("the store has no usable keys, and this command does not create them. " +
 	"Start the server once: `watchword serve`")
 
-// openToRead opens the store for a command that only reads. It works like openExisting, but returns an olderError if
-// migrations are pending. Opening the store migrates nothing, because no migration is pending after this check, even
-// if another process has migrated meanwhile.
+// openToRead opens the store for a command that only reads. It works like openExisting, but
+// returns an olderError if migrations are pending. Opening the store migrates nothing, because
+// no migration is pending after this check, even if another process has migrated meanwhile.
 func (p *program) openToRead(ctx context.Context) (*stack, error) {
 	if err := p.refuseOlder(ctx); err != nil {
 		return nil, err
 	}
-	return p.open(ctx)
+	return p.openOrCreate(ctx)
 }
 
 // refuseOlder returns an error if the settings are faulty, if there is no database, or if
@@ -60,7 +60,7 @@ func (p *program) refuseOlder(ctx context.Context) error {
 // pendingMigrations returns the file names of pending migrations in the order of their numbers.
 // The SQLite file must exist.
 func (s *Settings) pendingMigrations(ctx context.Context) ([]string, error) {
-	if s.onPostgres() {
+	if s.usesPostgres() {
 		return postgres.Status(ctx, string(s.Store))
 	}
 	return sqlite.Status(ctx, s.databasePath())
@@ -81,12 +81,12 @@ func (p *program) openUnchanged(ctx context.Context) (*stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := p.settings.engine()
+	options := p.settings.engineOptions()
 	options.Mailer = noMailer{}
 	options.MasterKey = p.settings.currentMasterKey(ctx, db, master)
 	guard := &startGuard{database: db}
 	s := &stack{store: db, mailer: options.Mailer}
-	if s.engine, err = watchword.New(ctx, guard.store(), options); err != nil {
+	if s.engine, err = watchword.New(ctx, guard.guardedStore(), options); err != nil {
 		db.Close() //nolint:errcheck // the first error is more useful
 		if errors.Is(err, errNeedsStart) {
 			err = errNeedsStart // without the text that the engine put before it
@@ -94,7 +94,7 @@ func (p *program) openUnchanged(ctx context.Context) (*stack, error) {
 		return nil, err
 	}
 	s.operator = s.engine.Operator() // a dry run stores no event, so it needs no name
-	guard.started = true
+	guard.engineStarted = true
 	return s, nil
 }
 
@@ -113,26 +113,26 @@ func (s *Settings) currentMasterKey(ctx context.Context, db database, master []b
 	return next
 }
 
-// A startGuard refuses writes while an engine starts. Later writes are allowed, because the doctor tests whether the
-// store accepts writes. This test inserts a row and deletes the row in the same transaction.
+// A startGuard refuses writes while an engine starts. Later writes are allowed, because the
+// doctor tests whether the store accepts writes. This test inserts a row and deletes the row in
+// the same transaction.
 type startGuard struct {
 	database
-	started bool // set once, before the engine is used
+	engineStarted bool // set once, before the engine is used
 }
 
-// Update returns errNeedsStart while the engine starts. It begins no transaction, so a read-only database gives the
-// same error.
+// Update returns errNeedsStart while the engine starts. It begins no transaction, so a
+// read-only database gives the same error.
 func (g *startGuard) Update(ctx context.Context, fn func(watchword.Tx) error) error {
-	if !g.started {
+	if !g.engineStarted {
 		return errNeedsStart
 	}
 	return g.database.Update(ctx, fn)
 }
 
-// store returns the guarded store, with the clock of the database if it has a clock. The engine
-// finds a clock by a type assertion, which would fail for startGuard: the embedded interface
-// hides the clock.
-func (g *startGuard) store() watchword.Store {
+// guardedStore has the clock of the database, if there is one. The engine finds a clock by a
+// type assertion, which would fail for startGuard: the embedded interface hides the clock.
+func (g *startGuard) guardedStore() watchword.Store {
 	if clock, ok := g.database.(watchword.Clocked); ok {
 		return struct {
 			watchword.Store

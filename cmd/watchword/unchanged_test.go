@@ -11,9 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// undone has the statements that revert the migrations from 00007 on. Afterwards, the database is like that of an
-// older release.
-var undone = []string{
+// revertStatements revert the migrations from 00007 on. Afterwards, the database is like that of an older release.
+var revertStatements = []string{
 	"DROP TABLE callbacks",
 	"DROP TABLE factors",
 	"DROP TABLE recovery_codes",
@@ -29,7 +28,7 @@ var undone = []string{
 // Commands that only read must not migrate, because servers of the older release may be running.
 func TestReadingCommandsDoNotMigrate(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, dir string, arguments []string, execute func(string)) {
+	onEachDatabase(t, func(t *testing.T, dir string, arguments []string, execute func(string)) {
 		watchword := func(args ...string) result {
 			return run(t, call{dir: dir, args: append(args, arguments...),
 				files: map[string]string{"users.csv": "email\nbob@example.com\n"}})
@@ -37,7 +36,7 @@ func TestReadingCommandsDoNotMigrate(t *testing.T) {
 		if got := watchword("users", "create", ada); got.code != 0 {
 			t.Fatal(got.errors)
 		}
-		for _, statement := range undone {
+		for _, statement := range revertStatements {
 			execute(statement)
 		}
 		for _, args := range [][]string{{"doctor"}, {"users", "list"}, {"users", "show", ada}, {"users", "export"},
@@ -58,16 +57,16 @@ func TestReadingCommandsDoNotMigrate(t *testing.T) {
 
 func TestDoctorCreatesNoKeysAndNoFiles(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, dir string, arguments []string, execute func(string)) {
+	onEachDatabase(t, func(t *testing.T, dir string, arguments []string, execute func(string)) {
 		if got := run(t, call{dir: dir, args: append([]string{"migrate"}, arguments...)}); got.code != 0 {
 			t.Fatal(got.errors)
 		}
-		before := namesIn(t, dir)
+		before := fileNamesBelow(t, dir)
 		got := run(t, call{dir: dir, args: append([]string{"doctor"}, arguments...)})
 		if got.code != 1 || !strings.Contains(got.out, "fail  keys") || !strings.Contains(got.out, "Start the server") {
 			t.Errorf("exit code %d\n%s%s", got.code, got.out, got.errors)
 		}
-		if after := namesIn(t, dir); !slices.Equal(before, after) {
+		if after := fileNamesBelow(t, dir); !slices.Equal(before, after) {
 			t.Errorf("files before %q, after %q", before, after)
 		}
 		// The table of keys must still be empty. If the doctor has created a key, this statement fails, because it
@@ -76,24 +75,22 @@ func TestDoctorCreatesNoKeysAndNoFiles(t *testing.T) {
 	})
 }
 
-// eachDatabase gives test a directory, the arguments that select the store, and a function that
-// runs a statement on the store.
-func eachDatabase(t *testing.T, test func(t *testing.T, dir string, arguments []string, execute func(string))) {
+// arguments select the store; execute runs a statement on it.
+func onEachDatabase(t *testing.T, test func(t *testing.T, dir string, arguments []string, execute func(string))) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		test(t, dir, nil, func(text string) { change(t, dir, text) })
+		test(t, dir, nil, func(text string) { executeSQL(t, dir, text) })
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
 		url := pgtest.Database(t)
-		test(t, t.TempDir(), onPostgres(url), func(text string) { execute(t, url, text) })
+		test(t, t.TempDir(), postgresArguments(url), func(text string) { execute(t, url, text) })
 	})
 }
 
-// namesIn returns the files and directories below dir. It skips SQLite's files -wal and -shm, which exist only while
-// a connection is open.
-func namesIn(t *testing.T, dir string) (names []string) {
+// fileNamesBelow skips SQLite's files -wal and -shm, which exist only while a connection is open.
+func fileNamesBelow(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	must(t, fs.WalkDir(os.DirFS(dir), ".", func(path string, _ fs.DirEntry, err error) error {
 		if ext := filepath.Ext(path); ext != ".db-wal" && ext != ".db-shm" {

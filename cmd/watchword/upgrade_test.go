@@ -49,7 +49,6 @@ func upgradeFrom(t *testing.T, binary string, arguments []string) {
 	phone.post(t, "/login", account, 200)
 	phone.post(t, "/refresh", nil, 200)
 
-	// The later server migrates while the earlier server runs.
 	shared := append([]string{"--public-url=" + earlier.url()}, arguments...)
 	if err := later.start(dir, []string{"HOME=" + dir}, shared); err != nil {
 		t.Fatal(err)
@@ -99,7 +98,6 @@ func upgradeFrom(t *testing.T, binary string, arguments []string) {
 	command("users", "disable", "grace@example.com", "--yes")
 	tablet.post(t, "/refresh", nil, 401)
 
-	// The earlier server stops and does not start again. The later server continues alone.
 	if err := earlier.terminate(); err != nil {
 		t.Fatal(err)
 	}

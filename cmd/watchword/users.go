@@ -38,18 +38,18 @@ type usersCmd struct {
 	Set          userSet          `cmd:"" help:"Set or print the metadata of an account: data of the application."`
 }
 
-// accountFlags are the flags of every command on one account. The argument is the address, which operators know, or
-// the id, which is in logs and in the `sub` of tokens.
+// accountFlags are the flags of every command on one account. The argument is the address,
+// which operators know, or the id, which is in logs and in the `sub` of tokens.
 type accountFlags struct {
 	Email string `arg:"" help:"Address or id of the account."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
-// find opens the store with open (program.openToRead or openExisting) and finds the account.
-// The caller closes the stack if there is no error. An unknown address gives exit code 1, like
-// every refusal by the engine. The engine normalises the address as at sign-up, so the case of
-// letters does not matter.
-func (f accountFlags) find(
+// openAndFind opens the store with open (program.openToRead or openExisting) and finds the
+// account. The caller closes the stack if there is no error. An unknown address gives exit code
+// 1, like every refusal by the engine. The engine normalises the address as at sign-up, so the
+// case of letters does not matter.
+func (f accountFlags) openAndFind(
 	ctx context.Context, open func(context.Context) (*stack, error),
 ) (*stack, watchword.User, error) {
 	s, err := open(ctx)
@@ -64,7 +64,7 @@ func (f accountFlags) find(
 	user, err := look()
 	if err != nil {
 		s.close()
-		return nil, watchword.User{}, noUser(err, f.Email)
+		return nil, watchword.User{}, unknownUserError(err, f.Email)
 	}
 	return s, user, nil
 }
@@ -100,19 +100,19 @@ func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := p.open(ctx)
+	s, err := p.openOrCreate(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	user, err := c.create(ctx, p, s, account)
+	user, err := c.createAccount(ctx, p, s, account)
 	if watchword.CodeOf(err) == watchword.CodeEmailTaken {
 		return fmt.Errorf("the account %s already exists. `watchword users show %s` shows it", c.Email, c.Email)
 	}
 	if err != nil {
 		return err
 	}
-	link, err := c.link(ctx, p, s, user)
+	link, err := c.invitationLink(ctx, p, s, user)
 	if err != nil {
 		return err
 	}
@@ -133,26 +133,27 @@ func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
 	return nil
 }
 
-// create creates the account. With --no-mail, package admin creates it, because the engine's
-// CreateUser always sends a mail. Both packages check address, name and roles in the same way,
-// and store the event with the operator's name.
-func (c *userCreate) create(
+// createAccount uses package admin with --no-mail, because the engine's CreateUser always sends
+// a mail. Both packages check address, name and roles in the same way, and store the event with
+// the operator's name.
+func (c *userCreate) createAccount(
 	ctx context.Context, p *program, s *stack, account watchword.NewUser,
 ) (watchword.User, error) {
 	if !c.NoMail {
 		return s.operator.CreateUser(ctx, account)
 	}
-	return p.settings.admin(s).Create(ctx, p.caller(),
+	return p.settings.newAdminManager(s).Create(ctx, p.adminCaller(),
 		admin.NewAccount{Email: c.Email, Name: c.Name, Locale: c.Locale, Roles: c.Roles})
 }
 
-// The method link returns the URL of an invitation, or "" without --invite. This URL is as secret as a mailed link,
-// so it is printed only on request. With it, the first administrator can sign in before a mail server is set up.
-func (c *userCreate) link(ctx context.Context, p *program, s *stack, user watchword.User) (string, error) {
+// invitationLink returns "" without --invite. The URL is as secret as a mailed link, so it is
+// printed only on request. With it, the first administrator can sign in before a mail server is
+// set up.
+func (c *userCreate) invitationLink(ctx context.Context, p *program, s *stack, user watchword.User) (string, error) {
 	if !c.Invite {
 		return "", nil
 	}
-	token, err := p.settings.admin(s).InviteToken(ctx, user.ID)
+	token, err := p.settings.newAdminManager(s).InviteToken(ctx, user.ID)
 	if err != nil {
 		return "", err
 	}
@@ -175,7 +176,7 @@ type userShow struct {
 // changes meanwhile, the output can be inconsistent. The operator can then run the command
 // again.
 func (c *userShow) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p.openToRead)
+	s, user, err := c.openAndFind(ctx, p.openToRead)
 	if err != nil {
 		return err
 	}
@@ -194,11 +195,11 @@ func (c *userShow) Run(ctx context.Context, p *program) error {
 		})
 	}
 	facts := newTable("email", string(user.Email))
-	facts.row("id", string(user.ID))
-	facts.row("name", user.Name)
-	facts.row("roles", strings.Join(user.Roles, ","))
-	facts.row("state", usersearch.State(user))
-	facts.row("since", clock(user.CreatedAt))
+	facts.addRow("id", string(user.ID))
+	facts.addRow("name", user.Name)
+	facts.addRow("roles", strings.Join(user.Roles, ","))
+	facts.addRow("state", usersearch.State(user))
+	facts.addRow("since", tableTime(user.CreatedAt))
 	if err := p.printTable(facts); err != nil {
 		return err
 	}
@@ -223,7 +224,7 @@ func eventTable(events []watchword.Event) *table {
 		if e.Times > 1 {
 			detail += fmt.Sprintf(" (%d times)", e.Times)
 		}
-		t.row(clock(e.At), string(e.Kind), e.Address, e.Device, detail, e.Operator, string(e.SessionID))
+		t.addRow(tableTime(e.At), string(e.Kind), e.Address, e.Device, detail, e.Operator, string(e.SessionID))
 	}
 	return t
 }
@@ -240,7 +241,7 @@ type userDisable struct {
 // operator notices a typing error in the argument. One transaction disables the account and
 // ends its sessions.
 func (c *userDisable) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p.openExisting)
+	s, user, err := c.openAndFind(ctx, p.openExisting)
 	if err != nil {
 		return err
 	}
@@ -251,7 +252,7 @@ func (c *userDisable) Run(ctx context.Context, p *program) error {
 	if err := s.operator.DisableUser(ctx, user.ID); err != nil {
 		return err
 	}
-	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Disabled"})
+	return p.printChange(ctx, s, changedUser{user.Email, c.JSON, "Disabled"})
 }
 
 // userEnable lets a disabled account sign in again. Its sessions stay ended. It needs no
@@ -260,7 +261,7 @@ type userEnable struct{ accountFlags }
 
 // Run also succeeds if the account is not disabled, so that a script can repeat it.
 func (c *userEnable) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p.openExisting)
+	s, user, err := c.openAndFind(ctx, p.openExisting)
 	if err != nil {
 		return err
 	}
@@ -268,7 +269,7 @@ func (c *userEnable) Run(ctx context.Context, p *program) error {
 	if err := s.operator.EnableUser(ctx, user.ID); err != nil {
 		return err
 	}
-	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Enabled"})
+	return p.printChange(ctx, s, changedUser{user.Email, c.JSON, "Enabled"})
 }
 
 // userRoles replaces all roles. A script can therefore repeat the command without a different
@@ -281,7 +282,7 @@ type userRoles struct {
 // Run without a role removes all roles. It does not ask, because the old roles can be set
 // again.
 func (c *userRoles) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p.openExisting)
+	s, user, err := c.openAndFind(ctx, p.openExisting)
 	if err != nil {
 		return err
 	}
@@ -289,21 +290,19 @@ func (c *userRoles) Run(ctx context.Context, p *program) error {
 	if _, err := s.operator.SetRoles(ctx, user.ID, c.Roles); err != nil {
 		return err
 	}
-	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Set the roles of"})
+	return p.printChange(ctx, s, changedUser{user.Email, c.JSON, "Set the roles of"})
 }
 
-// changedUser is the result of a command that changed an account. The field done is the beginning of the printed
-// line, such as "Set the roles of".
+// In changedUser, done is the beginning of the printed line, such as "Set the roles of".
 type changedUser struct {
 	email watchword.Address
 	json  bool
 	done  string
 }
 
-// The method changed prints the result of a command that changed an account. For JSON it reads the account again, so
-// that a script gets the stored values. If another process changes the account before this second read, the output
-// has the later values.
-func (p *program) changed(ctx context.Context, s *stack, c changedUser) error {
+// printChange reads the account again for JSON, so that a script gets the stored values. If
+// another process changes the account before this second read, the output has the later values.
+func (p *program) printChange(ctx context.Context, s *stack, c changedUser) error {
 	if !c.json {
 		p.say("%s %s.", c.done, c.email)
 		return nil
@@ -325,7 +324,7 @@ type userDelete struct {
 // Run prints the id in JSON, because services store ids and have to delete their own rows for
 // it. If an account is created again with the same address, it gets another id.
 func (c *userDelete) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p.openExisting)
+	s, user, err := c.openAndFind(ctx, p.openExisting)
 	if err != nil {
 		return err
 	}
@@ -349,7 +348,7 @@ type userReset struct{ accountFlags }
 // Run only queues the mail. The server sends it, so the command needs no access to the mail
 // server. The result has the stored address of the account, to which the link is sent.
 func (c *userReset) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p.openExisting)
+	s, user, err := c.openAndFind(ctx, p.openExisting)
 	if err != nil {
 		return err
 	}
@@ -373,7 +372,7 @@ type userView struct {
 
 // userJSON is the only function that converts a user for output. The fields come from
 // User.Profile, so a new secret field of watchword.User is not printed by accident.
-func userJSON(u watchword.User) userView { return userView{u.Profile(), stamp(u.DisabledAt)} }
+func userJSON(u watchword.User) userView { return userView{u.Profile(), jsonTime(u.DisabledAt)} }
 
 // eventView is an event in JSON. Times is the number of equal events that the engine merged
 // into this event. Empty members are left out, because most events have only a few members. The
@@ -394,7 +393,7 @@ type eventView struct {
 func eventsJSON(events []watchword.Event) []eventView {
 	views := make([]eventView, len(events))
 	for i, e := range events {
-		views[i] = eventView{stamp(e.At), e.Kind, e.SessionID, e.Address, e.Device, e.RequestID, e.Detail,
+		views[i] = eventView{jsonTime(e.At), e.Kind, e.SessionID, e.Address, e.Device, e.RequestID, e.Detail,
 			e.Operator, e.Times}
 	}
 	return views

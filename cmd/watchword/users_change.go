@@ -19,7 +19,7 @@ type userRename struct {
 
 // Run asks no question, because the operator can set the old name again.
 func (c *userRename) Run(ctx context.Context, p *program) error {
-	return c.change(ctx, p, "Renamed", func(o watchword.Operator, u watchword.User) error {
+	return c.runOperation(ctx, p, "Renamed", func(o watchword.Operator, u watchword.User) error {
 		return o.Rename(ctx, u.ID, c.Name)
 	})
 }
@@ -37,7 +37,7 @@ type userEmail struct {
 // continue. If the old address was verified, it gets a notice. The notice has no link that
 // undoes the change.
 func (c *userEmail) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p.openExisting)
+	s, user, err := c.openAndFind(ctx, p.openExisting)
 	if err != nil {
 		return err
 	}
@@ -63,25 +63,25 @@ func (c *userEmail) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// userVerify marks an address as verified. The operator must know that it belongs to the user, because the owner of a
-// verified address can reset the password.
+// userVerify marks an address as verified. The operator must know that it belongs to the user,
+// because the owner of a verified address can reset the password.
 type userVerify struct{ accountFlags }
 
 // Run also succeeds if the address is verified, so that a script can repeat it.
 func (c *userVerify) Run(ctx context.Context, p *program) error {
-	return c.change(ctx, p, "Verified", func(o watchword.Operator, u watchword.User) error {
+	return c.runOperation(ctx, p, "Verified", func(o watchword.Operator, u watchword.User) error {
 		return o.MarkVerified(ctx, u.ID)
 	})
 }
 
-// userResend mails another link that verifies the address. The previous link works until the server sends the new
-// link.
+// userResend mails another link that verifies the address. The previous link works until the
+// server sends the new link.
 type userResend struct{ accountFlags }
 
 // Run only queues the mail, as reset-password does. For a verified address, the engine returns
 // an error.
 func (c *userResend) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p.openExisting)
+	s, user, err := c.openAndFind(ctx, p.openExisting)
 	if err != nil {
 		return err
 	}
@@ -96,24 +96,24 @@ func (c *userResend) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// userClear resets the rate limits of an account. It helps a user who gets 429 because strangers or a broken program
-// have used up these limits.
+// userClear resets the rate limits of an account. It helps a user who gets 429 because
+// strangers or a broken program have used up these limits.
 type userClear struct{ accountFlags }
 
-// Run does not ask, because the rate limits would end by themselves anyway. It does not reset the rate limits of a
-// client network, because they don't belong to the account.
+// Run does not ask, because the rate limits would end by themselves anyway. It does not reset
+// the rate limits of a client network, because they don't belong to the account.
 func (c *userClear) Run(ctx context.Context, p *program) error {
-	return c.change(ctx, p, "Cleared the limits of", func(o watchword.Operator, u watchword.User) error {
+	return c.runOperation(ctx, p, "Cleared the limits of", func(o watchword.Operator, u watchword.User) error {
 		return o.ClearLimits(ctx, u.ID)
 	})
 }
 
-// The method change finds the account, runs one operation on it and prints the result. It asks no question, so it is
-// only for operations that need no confirmation.
-func (f accountFlags) change(
+// runOperation finds the account, runs one operation on it and prints the result. It asks no
+// question, so it is only for operations that need no confirmation.
+func (f accountFlags) runOperation(
 	ctx context.Context, p *program, done string, operation func(watchword.Operator, watchword.User) error,
 ) error {
-	s, user, err := f.find(ctx, p.openExisting)
+	s, user, err := f.openAndFind(ctx, p.openExisting)
 	if err != nil {
 		return err
 	}
@@ -121,5 +121,5 @@ func (f accountFlags) change(
 	if err := operation(s.operator, user); err != nil {
 		return err
 	}
-	return p.changed(ctx, s, changedUser{user.Email, f.JSON, done})
+	return p.printChange(ctx, s, changedUser{user.Email, f.JSON, done})
 }

@@ -24,7 +24,7 @@ type userExport struct {
 // Run prints the warning about hashes to standard error, so that standard output contains only
 // accounts. A new file gets its name only when it is complete.
 func (c *userExport) Run(ctx context.Context, p *program) error {
-	if c.NoFormulas && !c.csv() {
+	if c.NoFormulas && !c.isCSV() {
 		return faults{{"--no-formulas", "applies only to CSV. Remove it, or write --format csv."}}
 	}
 	s, err := p.openToRead(ctx)
@@ -35,22 +35,24 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	var out io.Writer = p.out
 	var file *newFile
 	if c.File != "-" {
-		// At a signal, the export stops and removes the temporary file, because the file contains hashes.
+		// At a signal, the export stops and removes the temporary file, because the file
+		// contains hashes.
 		var stop context.CancelFunc
 		ctx, stop = untilSignal(ctx)
 		defer stop()
 		if file, err = createFile(c.File); err != nil {
 			return err
 		}
-		defer file.drop()
+		defer file.removeTemporary()
 		out = file
 	}
-	progress := p.fileProgress("Exporting", -1)
+	// The size is unknown, because the export does not count the accounts before it reads them.
+	progress := p.newFileProgress("Exporting", -1)
 	n, err := userimport.Export(ctx, s.operator, out, userimport.ExportOptions{
-		CSV: c.csv(), NoFormulas: c.NoFormulas,
-		// The export contains second factors. Without them, a password alone could sign in after an import into
-		// another installation.
-		Factors:  p.settings.factors(s).Portable,
+		CSV: c.isCSV(), NoFormulas: c.NoFormulas,
+		// The export contains second factors. Without them, a password alone could sign in
+		// after an import into another installation.
+		Factors:  p.settings.newFactorManager(s).Portable,
 		Private:  metadata.New(s.engine, s.store.Metadata()).Private,
 		Progress: func(accounts int) { progress.update(int64(accounts), accounts) },
 	})
@@ -60,7 +62,7 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	case file != nil && ctx.Err() != nil:
 		err = fmt.Errorf("stopped. %s was not written", c.File)
 	case err == nil && file != nil:
-		err = file.keep()
+		err = file.publish()
 	}
 	if err != nil {
 		return err
@@ -84,8 +86,8 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// The method csv reports whether the output is CSV. JSON is the default, because it keeps types and nested values.
-// The file extension may be in capitals, as in exports of Windows programs.
-func (c *userExport) csv() bool {
+// isCSV is false by default, because JSON keeps types and nested values. The file extension may
+// be in capitals, as in exports of Windows programs.
+func (c *userExport) isCSV() bool {
 	return c.Format == "csv" || c.Format == "" && strings.EqualFold(filepath.Ext(c.File), ".csv")
 }

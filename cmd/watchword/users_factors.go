@@ -11,8 +11,8 @@ import (
 // These commands show and remove second factors. A person who has lost both the authenticator
 // and the recovery codes needs an operator, who must first check the identity of the person.
 
-// userFactors shows the second factors of an account. A support team compares them with what the user says on the
-// phone. The command only reads, so it works while the server runs.
+// userFactors shows the second factors of an account. A support team compares them with what
+// the user says on the phone. The command only reads, so it works while the server runs.
 type userFactors struct{ accountFlags }
 
 // factorView is a factor in JSON. It has no secret and no public key, because support teams
@@ -54,12 +54,12 @@ func (f factorView) describe() string {
 // reads, so it works while the server runs, and on a backup. The operator sees whether the user
 // can still sign in with a second app or a recovery code.
 func (c *userFactors) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p.openToRead)
+	s, user, err := c.openAndFind(ctx, p.openToRead)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	overview, err := p.settings.factors(s).List(ctx, user.ID)
+	overview, err := p.settings.newFactorManager(s).List(ctx, user.ID)
 	if err != nil {
 		return err
 	}
@@ -86,22 +86,24 @@ type userResetFactors struct {
 	Kind string `enum:"all,totp,passkey,recovery" default:"all" help:"What to remove: totp, passkey, recovery or all."`
 }
 
-// removals has the name of each kind of factor for questions and results. The mail to the user has the same names, so
-// that the user and the operator use the same terms.
-var removals = map[string]string{"all": "second factors", "totp": "authenticator apps", "passkey": "passkeys",
+// factorPlurals is for questions and results. The mail to the user has the same names, so that
+// the user and the operator use the same terms.
+var factorPlurals = map[string]string{"all": "second factors", "totp": "authenticator apps", "passkey": "passkeys",
 	"recovery": "recovery codes"}
 
-// Run removes the factors and ends the sessions, because a thief with the lost device may use one of them.
-// Afterwards, the password alone can sign in until the user adds a new factor. A wrong account would be a risk, so
-// the question names the account, and the event names the operator.
+// Run removes the factors and ends the sessions, because a thief with the lost device may use
+// one of them. Afterwards, the password alone can sign in until the user adds a new factor. A
+// wrong account would be a risk, so the question names the account, and the event names the
+// operator.
 func (c *userResetFactors) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p.openExisting)
+	s, user, err := c.openAndFind(ctx, p.openExisting)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	// The operator confirms before any change. With --yes, scripts of a help desk need no terminal.
-	question := fmt.Sprintf("Remove all %s of %s and end all sessions?", removals[c.Kind], user.Email)
+	// The operator confirms before any change. With --yes, scripts of a help desk need no
+	// terminal.
+	question := fmt.Sprintf("Remove all %s of %s and end all sessions?", factorPlurals[c.Kind], user.Email)
 	if err := p.confirm(c.confirmation, question); err != nil {
 		return err
 	}
@@ -111,8 +113,8 @@ func (c *userResetFactors) Run(ctx context.Context, p *program) error {
 	if c.Kind == "all" {
 		kind = ""
 	}
-	if err := p.settings.factors(s).ResetKind(ctx, p.operatorName(), user.ID, kind); err != nil {
+	if err := p.settings.newFactorManager(s).ResetKind(ctx, p.operatorName(), user.ID, kind); err != nil {
 		return err
 	}
-	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Removed the " + removals[c.Kind] + " of"})
+	return p.printChange(ctx, s, changedUser{user.Email, c.JSON, "Removed the " + factorPlurals[c.Kind] + " of"})
 }

@@ -27,7 +27,7 @@ func TestResetFactorsRemovesThem(t *testing.T) {
 			dir, url, more := t.TempDir(), "", []string(nil)
 			if name == "postgres" {
 				url = pgtest.Database(t)
-				more = onPostgres(url)
+				more = postgresArguments(url)
 			}
 			watchword := func(args ...string) result {
 				return run(t, call{dir: dir, args: append(args, more...)})
@@ -37,7 +37,7 @@ func TestResetFactorsRemovesThem(t *testing.T) {
 			}
 			for _, insert := range lostFactors {
 				if name == "sqlite" {
-					change(t, dir, strings.Replace(insert, "'',", "x'',", 1)) // SQLite needs a BLOB here
+					executeSQL(t, dir, strings.Replace(insert, "'',", "x'',", 1)) // SQLite needs a BLOB here
 				} else {
 					execute(t, url, insert)
 				}

@@ -9,10 +9,11 @@ import (
 	"github.com/watchword-auth/watchword/usersearch"
 )
 
-// userList lists accounts in the order of addresses. The command prints one page at a time, because all accounts
-// together could exceed the memory. With the last address of a page in --after, the next call lists the next page. A
-// prefix is fast, because addresses have an index. --contains, --role and --state read all accounts with the prefix.
-// --session and --request identify accounts exactly, so they exclude the other filters.
+// userList lists accounts in the order of addresses. The command prints one page at a time,
+// because all accounts together could exceed the memory. With the last address of a page in
+// --after, the next call lists the next page. A prefix is fast, because addresses have an
+// index. --contains, --role and --state read all accounts with the prefix. --session and
+// --request identify accounts exactly, so they exclude the other filters.
 type userList struct {
 	Prefix   string `arg:"" optional:"" help:"Begin of the address."`
 	Contains string `name:"contains" help:"A part of the address or of the name. Reads all accounts."`
@@ -41,9 +42,9 @@ func (c *userList) Run(ctx context.Context, p *program) error {
 	defer s.close()
 	switch {
 	case c.Session != "":
-		return c.ofSession(ctx, p, s)
+		return c.printUserOfSession(ctx, p, s)
 	case c.Request != "":
-		return c.ofRequest(ctx, p, s)
+		return c.printUsersOfRequest(ctx, p, s)
 	}
 	after := watchword.Address(strings.ToLower(c.After))
 	users, err := usersearch.Find(ctx, s.operator, filter, after, max(c.Max, 1))
@@ -53,9 +54,9 @@ func (c *userList) Run(ctx context.Context, p *program) error {
 	return p.printUsers(users, c.JSON, nil)
 }
 
-// ofSession prints the account of a session. It finds an ended session until the sweeper
-// deletes the session, some days after its end.
-func (c *userList) ofSession(ctx context.Context, p *program, s *stack) error {
+// printUserOfSession finds an ended session until the sweeper deletes the session, some days
+// after its end.
+func (c *userList) printUserOfSession(ctx context.Context, p *program, s *stack) error {
 	user, err := s.operator.UserOfSession(ctx, watchword.SessionID(c.Session))
 	if watchword.CodeOf(err) == watchword.CodeNotFound {
 		return fmt.Errorf("there is no session %s, or it was deleted with its account or by age", c.Session)
@@ -66,10 +67,10 @@ func (c *userList) ofSession(ctx context.Context, p *program, s *stack) error {
 	return p.printUsers([]watchword.User{user}, c.JSON, nil)
 }
 
-// ofRequest prints the events of a request and the accounts in these events. A successful
-// refresh stores no event. A deleted account is missing from the accounts, but its last event
-// is listed.
-func (c *userList) ofRequest(ctx context.Context, p *program, s *stack) error {
+// printUsersOfRequest prints the events of a request and the accounts in these events. A
+// successful refresh stores no event. A deleted account is missing from the accounts, but its
+// last event is listed.
+func (c *userList) printUsersOfRequest(ctx context.Context, p *program, s *stack) error {
 	events, err := s.operator.RequestEvents(ctx, c.Request, max(c.Max, 1))
 	if err != nil {
 		return err
@@ -112,7 +113,8 @@ func (p *program) printUsers(users []watchword.User, json bool, events []watchwo
 	}
 	t := newTable("EMAIL", "NAME", "ROLES", "STATE", "SINCE", "ID")
 	for _, user := range users {
-		t.row(string(user.Email), user.Name, strings.Join(user.Roles, ","), usersearch.State(user), clock(user.CreatedAt),
+		t.addRow(string(user.Email), user.Name, strings.Join(user.Roles, ","), usersearch.State(user),
+			tableTime(user.CreatedAt),
 			string(user.ID))
 	}
 	// Without --request, events is nil, and the output has no table of events.

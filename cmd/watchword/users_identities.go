@@ -27,7 +27,7 @@ type identityView struct {
 // Run prints the identities, the oldest first. It needs no entry in sign-in-with, because an
 // identity stays in the store when its provider is removed from the settings.
 func (c *userIdentities) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p.openToRead)
+	s, user, err := c.openAndFind(ctx, p.openToRead)
 	if err != nil {
 		return err
 	}

@@ -39,22 +39,22 @@ type userImport struct {
 // would find. The id map is created before the first account. If its path is not writable, the
 // import therefore stops before the first change.
 func (c *userImport) Run(ctx context.Context, p *program) error {
-	if err := c.misuse(); err != nil {
+	if err := c.flagFaults(); err != nil {
 		return err
 	}
-	options, err := c.options()
+	options, err := c.importOptions()
 	if err != nil {
 		return err
 	}
 	if c.Try != "" {
-		return c.try(p, options)
+		return c.tryPassword(p, options)
 	}
 	input, err := p.openInput(c.File)
 	if err != nil {
 		return err
 	}
 	defer input.Close() //nolint:errcheck // the file was only read
-	s, closeStack, err := c.open(ctx, p)
+	s, closeStack, err := c.openStore(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -70,19 +70,19 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 		if err != nil {
 			return err
 		}
-		defer ids.file.drop()
+		defer ids.file.removeTemporary()
 		options.IDMap = ids
 	}
 	printer := &importPrinter{program: p, command: c, size: input.Size}
 	// Package accountimport does not import packages factors and metadata, so this command
 	// connects them. Without this, the importer would refuse accounts that have factors or
 	// metadata.
-	accounts := accountimport.New(s.engine).As(p.operatorName()).With(p.settings.factors(s).Imports()).
+	accounts := accountimport.New(s.engine).As(p.operatorName()).With(p.settings.newFactorManager(s).Imports()).
 		WithMetadata(metadata.New(s.engine, s.store.Metadata()).Imports())
 	importer := userimport.New(accounts, input, options, printer)
 	if c.DryRun {
 		report, err := importer.Check(ctx)
-		printer.summary(report, err)
+		printer.printSummary(report, err)
 		// The exit code says whether an import of this file would succeed, so that a script can
 		// rely on it.
 		if err == nil && (report.IsIncomplete() || report.Bad > 0 && !c.SkipBad || report.IsEmpty()) {
@@ -91,7 +91,7 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	report, err := importer.Import(ctx)
-	printer.summary(report, err)
+	printer.printSummary(report, err)
 	if err == nil && report.IsEmpty() {
 		err = errReported
 	}

@@ -10,81 +10,80 @@ import (
 	"testing"
 )
 
-// The password of the hashes in testdata/import. The files have the form that other systems write, with made-up
-// accounts.
+// The files in testdata/import have the form that other systems write, with made-up accounts.
 const casePassword = "violet Kettle 93 harbour"
 
-// An importCase is a file and the expected state of its accounts.
 type importCase struct {
-	file     string
-	flags    string         // flags of the dry run and the import
-	problems []string       // problems that the dry run lists
-	refused  string         // part of the error of the import
-	signs    map[string]int // expected status of a sign-in, by account
+	file         string
+	flags        string         // of the dry run and the import
+	problems     []string       // of the dry run
+	importError  string         // a part of it
+	signInStatus map[string]int // expected, by account
 }
 
 const signedIn, accountOff, badLogin = 200, 403, 401
 
 var importCases = []importCase{
 	// Accounts that are disabled in the other system must stay disabled.
-	{file: "ban.csv", signs: map[string]int{"x": accountOff}},
-	{file: "logto.csv", signs: map[string]int{"ada": signedIn, "sus": accountOff}},
-	{file: "better-auth-bcrypt.csv", signs: map[string]int{"ada": signedIn, "banned": accountOff}},
-	{file: "aspnet-bcrypt.csv", signs: map[string]int{"ada": signedIn, "locked": accountOff}},
-	{file: "aspnet.csv", signs: map[string]int{"ada": signedIn, "two": signedIn, "locked": accountOff}},
-	{file: "kratos.json", signs: map[string]int{"ada": signedIn, "off": accountOff}},
-	{file: "okta.json", signs: map[string]int{"ada": signedIn, "sus": accountOff, "dep": badLogin}},
-	{file: "supabase.csv", signs: map[string]int{"ada": signedIn, "banned": accountOff, "over": signedIn,
+	{file: "ban.csv", signInStatus: map[string]int{"x": accountOff}},
+	{file: "logto.csv", signInStatus: map[string]int{"ada": signedIn, "sus": accountOff}},
+	{file: "better-auth-bcrypt.csv", signInStatus: map[string]int{"ada": signedIn, "banned": accountOff}},
+	{file: "aspnet-bcrypt.csv", signInStatus: map[string]int{"ada": signedIn, "locked": accountOff}},
+	{file: "aspnet.csv", signInStatus: map[string]int{"ada": signedIn, "two": signedIn, "locked": accountOff}},
+	{file: "kratos.json", signInStatus: map[string]int{"ada": signedIn, "off": accountOff}},
+	{file: "okta.json", signInStatus: map[string]int{"ada": signedIn, "sus": accountOff, "dep": badLogin}},
+	{file: "supabase.csv", signInStatus: map[string]int{"ada": signedIn, "banned": accountOff, "over": signedIn,
 		"gone": accountOff}},
-	{file: "pocketbase.json", signs: map[string]int{"ada": signedIn, "two": signedIn}},
-	{file: "casdoor.json", signs: map[string]int{"ada": signedIn, "forbidden": accountOff}},
-	{file: "clerk.json", signs: map[string]int{"ada": signedIn, "ban": accountOff, "other": badLogin}},
-	{file: "fusionauth.json", signs: map[string]int{"ada": signedIn, "change": badLogin}},
-	{file: "unsettled.csv", refused: "membership_standing. Name it with --disabled COLUMN (or --verified COLUMN), or " +
-		"exclude it with --ignore membership_standing"},
+	{file: "pocketbase.json", signInStatus: map[string]int{"ada": signedIn, "two": signedIn}},
+	{file: "casdoor.json", signInStatus: map[string]int{"ada": signedIn, "forbidden": accountOff}},
+	{file: "clerk.json", signInStatus: map[string]int{"ada": signedIn, "ban": accountOff, "other": badLogin}},
+	{file: "fusionauth.json", signInStatus: map[string]int{"ada": signedIn, "change": badLogin}},
+	{file: "unsettled.csv",
+		importError: "membership_standing. Name it with --disabled COLUMN (or --verified COLUMN), or " +
+			"exclude it with --ignore membership_standing"},
 	{file: "unsettled.csv", flags: "--disabled=membership_standing=evicted",
-		signs: map[string]int{"ada": signedIn, "bad": accountOff}},
+		signInStatus: map[string]int{"ada": signedIn, "bad": accountOff}},
 
-	// Supported hashes.
-	{file: "better-auth.csv", signs: map[string]int{"ada": signedIn, "banned": accountOff}},
-	{file: "node-scrypt.csv", signs: map[string]int{"ada": signedIn}},
+	{file: "better-auth.csv", signInStatus: map[string]int{"ada": signedIn, "banned": accountOff}},
+	{file: "node-scrypt.csv", signInStatus: map[string]int{"ada": signedIn}},
 	{file: "rewritten.csv",
-		signs: map[string]int{"better": signedIn, "node": signedIn, "net3": signedIn, "net2": signedIn,
+		signInStatus: map[string]int{"better": signedIn, "node": signedIn, "net3": signedIn, "net2": signedIn,
 			"fusion": signedIn}},
-	{file: "label.csv", signs: map[string]int{"a": signedIn, "b": signedIn}},
-	{file: "passlib.csv", signs: map[string]int{"a": signedIn, "b": signedIn, "c": signedIn, "d": accountOff}},
-	{file: "clerk.csv", signs: map[string]int{"vlad": signedIn}},
-	{file: "auth0-custom.json", signs: map[string]int{"ada": signedIn, "bob": accountOff}},
-	{file: "meteor.json", signs: map[string]int{"ada": signedIn}},
-	{file: "prehash.csv", flags: "--prehash=sha256-hex", signs: map[string]int{"ada": signedIn}},
-	{file: "devise.csv", flags: "--pepper-file=pepper.txt", signs: map[string]int{
+	{file: "label.csv", signInStatus: map[string]int{"a": signedIn, "b": signedIn}},
+	{file: "passlib.csv", signInStatus: map[string]int{"a": signedIn, "b": signedIn, "c": signedIn, "d": accountOff}},
+	{file: "clerk.csv", signInStatus: map[string]int{"vlad": signedIn}},
+	{file: "auth0-custom.json", signInStatus: map[string]int{"ada": signedIn, "bob": accountOff}},
+	{file: "meteor.json", signInStatus: map[string]int{"ada": signedIn}},
+	{file: "prehash.csv", flags: "--prehash=sha256-hex", signInStatus: map[string]int{"ada": signedIn}},
+	{file: "devise.csv", flags: "--pepper-file=pepper.txt", signInStatus: map[string]int{
 		"ada": signedIn, "locked": accountOff}},
-	{file: "rails-time.csv", signs: map[string]int{"a": signedIn, "b": signedIn, "c": signedIn}},
-	{file: "wrapped.json", signs: map[string]int{"a": signedIn}},
-	{file: "cognito-list-users.json", signs: map[string]int{"johndoe": badLogin}},
+	{file: "rails-time.csv", signInStatus: map[string]int{"a": signedIn, "b": signedIn, "c": signedIn}},
+	{file: "wrapped.json", signInStatus: map[string]int{"a": signedIn}},
+	{file: "cognito-list-users.json", signInStatus: map[string]int{"johndoe": badLogin}},
 
 	// The problem names the kind of the unsupported hash. Users with a supported hash in the same file sign in.
 	{file: "wordpress.csv", problems: []string{"line 2: passwordHash: phpass ($P$, of WordPress and others) can't be " +
-		"checked"}, signs: map[string]int{"new": signedIn, "old": badLogin}},
+		"checked"}, signInStatus: map[string]int{"new": signedIn, "old": badLogin}},
 	{file: "drupal.csv", problems: []string{"line 2: passwordHash: Drupal's $S$ (SHA-512) can't be checked"},
-		signs: map[string]int{"blocked": accountOff, "ada": badLogin}},
+		signInStatus: map[string]int{"blocked": accountOff, "ada": badLogin}},
 	{file: "phpbb.csv", problems: []string{"line 3: passwordHash: phpass ($H$, of phpBB) can't be checked"},
-		signs: map[string]int{"ada": signedIn, "inactive": accountOff, "old": badLogin}},
+		signInStatus: map[string]int{"ada": signedIn, "inactive": accountOff, "old": badLogin}},
 	{file: "ldap.csv", problems: []string{"line 2: passwordHash: {SSHA} of LDAP or Spring Security can't be checked"},
-		signs: map[string]int{"ada": badLogin, "b": signedIn, "c": signedIn, "d": signedIn, "e": badLogin}},
+		signInStatus: map[string]int{"ada": badLogin, "b": signedIn, "c": signedIn, "d": signedIn, "e": badLogin}},
 	{file: "discourse-phc.csv", problems: []string{"line 3: passwordHash: the salt of the hash is hexadecimal digits " +
-		"where base64 is expected"}, signs: map[string]int{"ada": signedIn, "salt": badLogin}},
+		"where base64 is expected"}, signInStatus: map[string]int{"ada": signedIn, "salt": badLogin}},
 	{file: "keycloak-more.json", problems: []string{"line 1, account 4: passwordHash: the file holds the password " +
 		"itself and not a " +
-		"hash"}, signs: map[string]int{"temp": badLogin, "hist": signedIn, "oldkc": signedIn, "plain": badLogin}},
+		"hash"}, signInStatus: map[string]int{"temp": badLogin, "hist": signedIn, "oldkc": signedIn,
+		"plain": badLogin}},
 
 	// An import must not read NULL as a name, a role or a date.
-	{file: "ssms-null.csv", signs: map[string]int{"a": signedIn, "b": badLogin}},
-	{file: "mssql.csv", signs: map[string]int{"ada": signedIn, "bob": signedIn}},
-	{file: "mysql-batch.tsv", signs: map[string]int{"ada": signedIn, "bob": signedIn}},
+	{file: "ssms-null.csv", signInStatus: map[string]int{"a": signedIn, "b": badLogin}},
+	{file: "mssql.csv", signInStatus: map[string]int{"ada": signedIn, "bob": signedIn}},
+	{file: "mysql-batch.tsv", signInStatus: map[string]int{"ada": signedIn, "bob": signedIn}},
 
-	{file: "authelia.yml", refused: "the file is YAML. Write it as JSON"},
-	{file: "ldap.ldif", refused: "the file is LDIF"},
+	{file: "authelia.yml", importError: "the file is YAML. Write it as JSON"},
+	{file: "ldap.ldif", importError: "the file is LDIF"},
 }
 
 // The test checks and imports files of other systems while the server runs. Then the users must be able to sign in.
@@ -107,7 +106,7 @@ func TestUsersOfOtherSystemsSignInAfterImport(t *testing.T) {
 	})
 }
 
-// copyCase copies a file of testdata into a folder and gives its accounts another domain.
+// copyCase gives the accounts another domain.
 func copyCase(t *testing.T, dir, name, domain string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", "import", name))
@@ -129,7 +128,7 @@ func (c importCase) run(t *testing.T, s *server, dir, domain string, arguments [
 		args = append(args, c.flags)
 	}
 	dry := run(t, call{dir: dir, args: append(args, "--dry-run")})
-	if (dry.code == 0) != (c.refused == "" && c.problems == nil) {
+	if (dry.code == 0) != (c.importError == "" && c.problems == nil) {
 		t.Fatalf("the dry run ends with %d:\n%s%s", dry.code, dry.out, dry.errors)
 	}
 	for _, problem := range c.problems {
@@ -144,16 +143,16 @@ func (c importCase) run(t *testing.T, s *server, dir, domain string, arguments [
 		args = append(args, "--skip-bad")
 	}
 	imported := run(t, call{dir: dir, args: args})
-	if (imported.code == 0) != (c.refused == "") || !strings.Contains(imported.errors, c.refused) {
+	if (imported.code == 0) != (c.importError == "") || !strings.Contains(imported.errors, c.importError) {
 		t.Fatalf("the import ends with %d:\n%s%s", imported.code, imported.out, imported.errors)
 	}
-	for i, name := range slices.Sorted(maps.Keys(c.signs)) {
-		want := c.signs[name]
+	for i, name := range slices.Sorted(maps.Keys(c.signInStatus)) {
+		want := c.signInStatus[name]
 		device := newDevice(t, s.address)
 		if i == 0 { // only one wrong password, because it takes as long as the slowest hash
 			device.post(t, "/login", body{"email": name + "@" + domain, "password": "not " + casePassword}, badLogin)
 		}
-		answer := device.must(t, "POST", "/login", body{"email": name + "@" + domain, "password": casePassword})
+		answer := device.mustSend(t, "POST", "/login", body{"email": name + "@" + domain, "password": casePassword})
 		if answer.status != want {
 			t.Errorf("%s: a sign-in gives %d, not %d\n%s", name, answer.status, want, imported.out)
 		}

@@ -16,8 +16,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// importHashing describes how the other system created its hashes, for files that do not say it. In most files, the
-// hash itself contains this information. These flags are for bare digests and for additional secrets.
+// importHashing describes how the other system created its hashes, for files that do not say
+// it. In most files, the hash itself contains this information. These flags are for bare
+// digests and for additional secrets.
 type importHashing struct {
 	Prehash      string `name:"prehash" placeholder:"METHOD" help:"What the other system hashed instead of the password: ${prehashes}; with --pepper-file also ${keyedPrehashes}."`
 	PepperFile   string `name:"pepper-file" placeholder:"FILE" help:"File with the pepper that was added to each password (Devise: config.pepper). It is stored encrypted."`
@@ -71,9 +72,10 @@ func importVars() kong.Vars {
 	}
 }
 
-// The method faults checks that --prehash and --pepper-file fit together. With a wrong combination, the import would
-// store hashes that fit no password. A combination can be consistent and still wrong; only --try finds this.
-func (h importHashing) faults() (wrong faults) {
+// combinationFaults checks that --prehash and --pepper-file fit together. With a wrong
+// combination, the import would store hashes that fit no password. A combination can be
+// consistent and still wrong; only --try finds this.
+func (h importHashing) combinationFaults() (wrong faults) {
 	keyed := slices.Contains(passhash.Methods(true), h.Prehash)
 	switch {
 	case h.Prehash != "" && !keyed && !slices.Contains(passhash.Methods(false), h.Prehash):
@@ -88,8 +90,8 @@ func (h importHashing) faults() (wrong faults) {
 	return wrong
 }
 
-// maxPepper bounds the pepper, in bytes. A longer file is more likely a wrong path.
-const maxPepper = 1024 // bytes
+// A file longer than maxPepperBytes is more likely a wrong path than a pepper.
+const maxPepperBytes = 1024
 
 // readPepper reads the file of --pepper-file, without the line end after the pepper. It returns
 // "" without the flag. Only one line end is removed, because a pepper may end with spaces. A
@@ -103,16 +105,16 @@ func (h importHashing) readPepper() (watchword.Secret, error) {
 		return "", errors.New(plainFileError(err))
 	}
 	pepper := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
-	if pepper == "" || len(pepper) > maxPepper || strings.ContainsAny(pepper, "\n\x00") {
+	if pepper == "" || len(pepper) > maxPepperBytes || strings.ContainsAny(pepper, "\n\x00") {
 		return "", faults{{"--pepper-file", fmt.Sprintf("is empty, or not one line of at most %d bytes. Write the pepper "+
-			"into it, and nothing else.", maxPepper)}}
+			"into it, and nothing else.", maxPepperBytes)}}
 	}
 	return watchword.Secret(pepper), nil
 }
 
-// misuse checks the flags before the file is opened, because an import could otherwise read for
-// an hour before it reports a wrong combination. It returns all faults together.
-func (c *userImport) misuse() error {
+// flagFaults runs before the file is opened, because an import could otherwise read for an hour
+// before it reports a wrong combination. It returns all faults together.
+func (c *userImport) flagFaults() error {
 	var wrong faults
 	if c.DryRun && c.IDMap != "" {
 		wrong = append(wrong, fault{"--id-map", "does not go with --dry-run, which creates no accounts. Remove one of them."})
@@ -123,55 +125,56 @@ func (c *userImport) misuse() error {
 	if c.Columns != "" && c.Format == userfile.JSON {
 		wrong = append(wrong, fault{"--columns", "applies only to CSV: the columns of JSON have names. Remove it."})
 	}
-	wrong = append(wrong, c.importHashing.faults()...)
+	wrong = append(wrong, c.importHashing.combinationFaults()...)
 	if c.From != "" && !userfile.KnowsSystem(c.From) {
 		wrong = append(wrong, fault{"--from",
 			"is not a known system. Write one of " + strings.Join(userfile.Systems(), ", ") + ", or leave it out."})
 	}
+	// --try reads the password from standard input, so the file can't come from there too.
 	if c.Try != "" && (c.IDMap != "" || c.File == "-") {
 		wrong = append(wrong, fault{"--try",
 			"imports nothing and reads the password from standard input. Write the path of the file, and remove --id-map."})
 	}
-	if problem := c.importFirebase.problem(); problem != "" {
+	if problem := c.importFirebase.parameterProblem(); problem != "" {
 		wrong = append(wrong, fault{"--firebase-signer-key", problem})
 	}
+	// An error that holds a nil faults would not equal nil.
 	if wrong != nil {
 		return wrong
 	}
 	return nil
 }
 
-// problem returns why the parameters of the Firebase project are invalid, or "". It finds a signer key that is not
-// base64, and parameters out of bounds. It can't detect the key of another project. To check the parameters, it
-// parses the signer key as the hash of an account, because both have the same length.
-func (f importFirebase) problem() string {
+// parameterProblem finds a signer key that is not base64, and parameters out of bounds. It
+// can't detect the key of another project. To check the parameters, it parses the signer key as
+// the hash of an account, because both have the same length.
+func (f importFirebase) parameterProblem() string {
 	if f.SignerKey == "" {
 		return ""
 	}
-	if _, err := f.project().Adopt(string(f.SignerKey), "AAAA"); err != nil {
+	if _, err := f.passhashParameters().Adopt(string(f.SignerKey), "AAAA"); err != nil {
 		return err.Error() + "."
 	}
 	return ""
 }
 
-// project returns the parameters for passhash.
-func (f importFirebase) project() passhash.Firebase {
+func (f importFirebase) passhashParameters() passhash.Firebase {
 	return passhash.Firebase{
 		SignerKey: string(f.SignerKey), SaltSeparator: f.SaltSeparator, Rounds: f.Rounds, MemCost: f.MemCost,
 	}
 }
 
-// The method options translates the flags and reads the pepper file. The pepper stays in memory during the run, and
-// the import stores it encrypted. JoinName joins first and last name, so that the dialect users can split them again
-// for its front-ends.
-func (c *userImport) options() (userimport.Options, error) {
+// importOptions reads the pepper file. The pepper stays in memory during the run, and the
+// import stores it encrypted. JoinName joins first and last name, so that the dialect users can
+// split them again for its front-ends.
+func (c *userImport) importOptions() (userimport.Options, error) {
 	pepper, err := c.readPepper()
 	return userimport.Options{
 		File:   c.fileOptions(),
 		System: c.System, AssumeVerified: c.AssumeOK, DropBadHashes: c.NoHash, SkipBad: c.SkipBad,
 		JoinName: users.JoinName,
 		Hashing: userimport.Hashing{
-			Prehash: c.Prehash, Pepper: pepper, SaltEncoding: c.SaltEncoding, Firebase: c.project(),
+			Prehash: c.Prehash, Pepper: pepper, SaltEncoding: c.SaltEncoding, Firebase: c.passhashParameters(),
 		},
 	}, err
 }

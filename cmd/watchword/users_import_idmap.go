@@ -39,5 +39,5 @@ func (m *idMap) Keep() error {
 	if err := m.csv.Error(); err != nil {
 		return err
 	}
-	return m.file.keep()
+	return m.file.publish()
 }

@@ -23,13 +23,13 @@ type importPrinter struct {
 	command *userImport
 	size    int64 // size of the file; -1: unknown
 
-	progress *fileProgress
-	listed   int // problems in the JSON document so far
+	progress        *fileProgress
+	problemsPrinted int // in the JSON document so far
 }
 
-// maxLines bounds the lines of a section of the summary. If each account of a file has a
-// different role, a longer section would push the rest off the screen.
-const maxLines = 20
+// maxSectionLines bounds a section of the summary. If each account of a file has a different
+// role, a longer section would push the rest off the screen.
+const maxSectionLines = 20
 
 // Begin starts a bar for each phase, because each phase reads the whole file. The words for the
 // two phases have the same width, so the bar does not jump.
@@ -38,10 +38,11 @@ func (w *importPrinter) Begin(phase userimport.Phase) {
 	if phase == userimport.Importing {
 		doing = "Importing"
 	}
-	w.progress = w.program.fileProgress(doing, w.size)
+	w.progress = w.program.newFileProgress(doing, w.size)
 }
 
-// Progress draws the bar again after each batch. End removes it when a pass over the file is over.
+// Progress draws the bar again after each batch. End removes it when a pass over the file is
+// over.
 func (w *importPrinter) Progress(bytes int64, accounts int) { w.progress.update(bytes, accounts) }
 func (w *importPrinter) End()                               { w.progress.clear() }
 
@@ -50,17 +51,17 @@ func (w *importPrinter) End()                               { w.progress.clear()
 func (w *importPrinter) Problem(at userfile.Place, p userimport.Problem) {
 	w.progress.clear()
 	if w.command.JSON {
-		w.problemJSON(at, p)
+		w.printProblemJSON(at, p)
 		return
 	}
 	w.program.say("%s: %s", at, p.String())
 }
 
-// problemJSON writes one problem at once, because the whole list may be too long to keep in
-// memory. The list is the first member of the document. If the program is killed, the document
-// is incomplete and no JSON parser accepts it. A script therefore never mistakes an incomplete
-// list for a complete one.
-func (w *importPrinter) problemJSON(at userfile.Place, p userimport.Problem) {
+// printProblemJSON writes one problem at once, because the whole list may be too long to keep
+// in memory. The list is the first member of the document. If the program is killed, the
+// document is incomplete and no JSON parser accepts it. A script therefore never mistakes an
+// incomplete list for a complete one.
+func (w *importPrinter) printProblemJSON(at userfile.Place, p userimport.Problem) {
 	line, err := json.Marshal(struct {
 		Line    int    `json:"line"`
 		Account int    `json:"account"`
@@ -71,20 +72,20 @@ func (w *importPrinter) problemJSON(at userfile.Place, p userimport.Problem) {
 		panic(err) // numbers and strings can always be encoded
 	}
 	separator := ","
-	if w.listed == 0 {
+	if w.problemsPrinted == 0 {
 		separator = "{\n  \"problems\": ["
 	}
-	w.listed++
+	w.problemsPrinted++
 	fmt.Fprintf(w.program.out, "%s\n    %s", separator, line)
 }
 
-// summary prints the counts. failed is the error that ended the run, or nil. The caller prints
-// this error. If a run failed early, its counts are not useful, so summary prints no counts.
+// In printSummary, failed is the error that ended the run, or nil. The caller prints this
+// error. If a run failed early, its counts are not useful, so printSummary prints no counts.
 // The order follows the operator's questions: how many accounts, which problems, who can sign
 // in, and which columns were misunderstood.
-func (w *importPrinter) summary(r *userimport.Report, failed error) {
+func (w *importPrinter) printSummary(r *userimport.Report, failed error) {
 	if w.command.JSON {
-		w.summaryJSON(r, failed)
+		w.printSummaryJSON(r, failed)
 		return
 	}
 	if failed != nil && (r.Accounts == 0 || r.Stopped) {
@@ -99,19 +100,19 @@ func (w *importPrinter) summary(r *userimport.Report, failed error) {
 		source = "standard input"
 	}
 	p.say("%s read from %s", userimport.Accounts(r.Accounts), source)
-	w.line(r, r.Done, outcome(r))
+	w.printCount(r, r.Done, outcomeLabel(r))
 	if r.Existing > 0 {
-		w.line(r, r.Existing, "already exist, left unchanged")
+		w.printCount(r, r.Existing, "already exist, left unchanged")
 	}
 	if r.Bad > 0 {
-		w.line(r, r.Bad, "with problems")
+		w.printCount(r, r.Bad, "with problems")
 	}
-	w.section(r, "Problems", r.Kinds)
+	w.printCounts(r, "Problems", r.Kinds)
 	p.say("Verified: %d of %d. Disabled: %d of %d.", r.Verified, r.Done, r.Disabled, r.Done)
-	w.section(r, "Passwords", r.Passwords)
-	w.section(r, "Roles", r.Roles)
+	w.printCounts(r, "Passwords", r.Passwords)
+	w.printCounts(r, "Roles", r.Roles)
 	// The operator compares these counts with those of the other system.
-	w.section(r, "Second factors", r.Factors)
+	w.printCounts(r, "Second factors", r.Factors)
 	if r.Metadata > 0 {
 		p.say("With metadata: %d", r.Metadata)
 	}
@@ -132,22 +133,22 @@ func (w *importPrinter) summary(r *userimport.Report, failed error) {
 			p.say("%s: %s", list.title, strings.Join(list.names, ", "))
 		}
 	}
-	w.advise(r)
+	w.printAdvice(r)
 }
 
-// outcome returns "imported" after an import, and "ready" after a dry run. It is the label of the count Report.Done
-// in the summary, and the name of its member in the JSON document. A script can therefore tell whether the run was a
-// dry run.
-func outcome(r *userimport.Report) string {
+// outcomeLabel returns "imported" after an import, and "ready" after a dry run. It is the label
+// of the count Report.Done in the summary, and the name of its member in the JSON document. A
+// script can therefore tell whether the run was a dry run.
+func outcomeLabel(r *userimport.Report) string {
 	if r.Imported {
 		return "imported"
 	}
 	return "ready"
 }
 
-// section prints counts, the largest first. Equal counts are sorted by name, so that two runs
+// printCounts prints the largest count first. Equal counts are sorted by name, so that two runs
 // print the same lines.
-func (w *importPrinter) section(r *userimport.Report, title string, counts map[string]int) {
+func (w *importPrinter) printCounts(r *userimport.Report, title string, counts map[string]int) {
 	if len(counts) == 0 {
 		return
 	}
@@ -155,24 +156,24 @@ func (w *importPrinter) section(r *userimport.Report, title string, counts map[s
 	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
 		return cmp.Or(counts[b]-counts[a], strings.Compare(a, b))
 	})
-	for _, name := range names[:min(len(names), maxLines)] {
-		w.line(r, counts[name], name)
+	for _, name := range names[:min(len(names), maxSectionLines)] {
+		w.printCount(r, counts[name], name)
 	}
-	if more := len(names) - maxLines; more > 0 {
+	if more := len(names) - maxSectionLines; more > 0 {
 		w.program.say("  … and %d more", more)
 	}
 }
 
-// line prints a count in a column that is wide enough for the largest possible count: the
-// number of accounts in the file.
-func (w *importPrinter) line(r *userimport.Report, n int, what string) {
+// printCount uses a column that is wide enough for the largest possible count: the number of
+// accounts in the file.
+func (w *importPrinter) printCount(r *userimport.Report, n int, what string) {
 	w.program.say("  %*d  %s", len(fmt.Sprint(r.Accounts)), n, what)
 }
 
-// advise prints what the operator can do next. Each hint depends on the content of the file,
-// because operators would ignore a fixed list after the second run. Every hint names the flag
-// to write, so that the operator does not have to search the help.
-func (w *importPrinter) advise(r *userimport.Report) {
+// printAdvice chooses each hint by the content of the file, because operators would ignore a
+// fixed list after the second run. Every hint names the flag to write, so that the operator
+// does not have to search the help.
+func (w *importPrinter) printAdvice(r *userimport.Report) {
 	p, c := w.program, w.command
 	if r.System != "" && c.From == "" {
 		p.say("Read as a file of %s. If another system wrote it, name it with --from.", r.System)
@@ -224,19 +225,19 @@ func (w *importPrinter) advise(r *userimport.Report) {
 	}
 }
 
-// summaryJSON ends the document that problemJSON began. The document is written in pieces,
-// because problemJSON writes each problem when it is found. The order of the members is fixed,
+// printSummaryJSON ends the document that printProblemJSON began. The document is written in
+// pieces, because each problem is written when it is found. The order of the members is fixed,
 // so that two runs can be compared. If the run failed, the document is also complete. It has
 // the member error, and the counts up to the failure.
-func (w *importPrinter) summaryJSON(r *userimport.Report, failed error) {
+func (w *importPrinter) printSummaryJSON(r *userimport.Report, failed error) {
 	out := w.program.out
 	reason := ""
 	if failed != nil {
-		reason = plain(failed)
+		reason = errorLine(failed)
 	}
 	// Scripts iterate over the lists, and some scripts would fail at null.
 	notNull := func(names []string) []string { return append([]string{}, names...) }
-	if w.listed == 0 {
+	if w.problemsPrinted == 0 {
 		io.WriteString(out, "{\n  \"problems\": [") //nolint:errcheck // failed writes to the output are ignored
 	} else {
 		io.WriteString(out, "\n  ") //nolint:errcheck // failed writes to the output are ignored
@@ -246,7 +247,7 @@ func (w *importPrinter) summaryJSON(r *userimport.Report, failed error) {
 		name  string
 		value any
 	}{
-		{"error", reason}, {"accounts", r.Accounts}, {outcome(r), r.Done}, {"there", r.Existing}, {"bad", r.Bad},
+		{"error", reason}, {"accounts", r.Accounts}, {outcomeLabel(r), r.Done}, {"there", r.Existing}, {"bad", r.Bad},
 		{"verified", r.Verified}, {"disabled", r.Disabled}, {"system", r.System},
 		{"kinds", r.Kinds}, {"passwords", r.Passwords}, {"roles", r.Roles},
 		{"secondFactors", r.Factors}, {"secondFactorsLost", r.LostFactors}, {"metadata", r.Metadata},

@@ -21,8 +21,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// A worker is a running program that a test can signal.
-type worker struct {
+type runningProgram struct {
 	*exec.Cmd
 	dir       string
 	input     io.WriteCloser
@@ -30,9 +29,9 @@ type worker struct {
 	ended     chan error
 }
 
-func newWorker(t *testing.T, dir string, args ...string) *worker {
+func startProgram(t *testing.T, dir string, args ...string) *runningProgram {
 	t.Helper()
-	w := &worker{Cmd: exec.Command(os.Getenv(binaryVariable), args...), dir: dir, ended: make(chan error, 1)}
+	w := &runningProgram{Cmd: exec.Command(os.Getenv(binaryVariable), args...), dir: dir, ended: make(chan error, 1)}
 	w.Dir, w.Env, w.Stdout, w.Stderr = dir, []string{"HOME=" + dir}, &w.out, &w.errs
 	var err error
 	if w.input, err = w.StdinPipe(); err != nil {
@@ -46,10 +45,10 @@ func newWorker(t *testing.T, dir string, args ...string) *worker {
 	return w
 }
 
-// eventually waits until the condition is true, and fails if the program ends first.
-func (w *worker) eventually(t *testing.T, what string, so func() bool) {
+// awaitCondition fails if the program ends first.
+func (w *runningProgram) awaitCondition(t *testing.T, what string, isTrue func() bool) {
 	t.Helper()
-	for begun := time.Now(); !so(); time.Sleep(5 * time.Millisecond) {
+	for begun := time.Now(); !isTrue(); time.Sleep(5 * time.Millisecond) {
 		select {
 		case err := <-w.ended:
 			t.Fatalf("it ended before %s: %v\n%s%s", what, err, w.out.String(), w.errs.String())
@@ -61,14 +60,13 @@ func (w *worker) eventually(t *testing.T, what string, so func() bool) {
 	}
 }
 
-// begins waits for the temporary file, which the program creates after it has installed its
-// signal handlers.
-func (w *worker) begins(t *testing.T, name string) {
+// The program creates the temporary file after it has installed its signal handlers.
+func (w *runningProgram) awaitTemporaryFile(t *testing.T, name string) {
 	t.Helper()
-	w.eventually(t, "it began to write "+name, func() bool { return len(w.hidden(t)) > 0 })
+	w.awaitCondition(t, "it began to write "+name, func() bool { return len(w.hiddenFiles(t)) > 0 })
 }
 
-func (w *worker) hidden(t *testing.T) []string {
+func (w *runningProgram) hiddenFiles(t *testing.T) []string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(w.dir, ".*-*"))
 	if err != nil {
@@ -77,7 +75,7 @@ func (w *worker) hidden(t *testing.T) []string {
 	return found
 }
 
-func (w *worker) stop(t *testing.T, signal os.Signal) {
+func (w *runningProgram) signalAndWait(t *testing.T, signal os.Signal) {
 	t.Helper()
 	if err := w.Process.Signal(signal); err != nil {
 		t.Fatal(err)
@@ -90,12 +88,12 @@ func (w *worker) stop(t *testing.T, signal os.Signal) {
 	if code := w.ProcessState.ExitCode(); code != 1 {
 		t.Errorf("exit code %d\n%s", code, w.errs.String())
 	}
-	if left := w.hidden(t); left != nil {
+	if left := w.hiddenFiles(t); left != nil {
 		t.Errorf("left behind: %q", left)
 	}
 }
 
-func (w *worker) says(t *testing.T, want string) {
+func (w *runningProgram) wantOutput(t *testing.T, want string) {
 	t.Helper()
 	if got := w.errs.String(); got != "watchword: "+want+"\n" {
 		t.Errorf("it says %q, not %q", got, want)
@@ -105,10 +103,10 @@ func (w *worker) says(t *testing.T, want string) {
 func TestSignalStopsAnImportThatWaitsForInput(t *testing.T) {
 	t.Parallel()
 	for _, signal := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-		w := newWorker(t, t.TempDir(), "users", "import", "-", "--id-map=ids.csv")
-		w.begins(t, "ids.csv")
-		w.stop(t, signal)
-		w.says(t, "stopped. Nothing was imported")
+		w := startProgram(t, t.TempDir(), "users", "import", "-", "--id-map=ids.csv")
+		w.awaitTemporaryFile(t, "ids.csv")
+		w.signalAndWait(t, signal)
+		w.wantOutput(t, "stopped. Nothing was imported")
 	}
 }
 
@@ -125,20 +123,20 @@ func TestStoppedImportKeepsCompleteAccounts(t *testing.T) {
 			t.Fatal(got.errors)
 		}
 		const users = 9_600 // more than 1 MiB, because the format is detected from the first MiB
-		count := func() int { return ask(t, dir, arguments, "SELECT count(*) FROM users") }
+		count := func() int { return queryNumber(t, dir, arguments, "SELECT count(*) FROM users") }
 		for patience := 500 * time.Millisecond; count() < users; patience *= 2 { // longer until the import is complete
 			if patience > 20*time.Second {
 				t.Fatalf("%d accounts, and not those of the last batch", count())
 			}
-			w := newWorker(t, dir, append([]string{"users", "import", "-", "--id-map=ids.csv"}, arguments...)...)
-			w.begins(t, "ids.csv")
-			if _, err := io.WriteString(w.input, manyUsers(users)+"9601,half@example.com,\"Half\n"); err != nil {
+			w := startProgram(t, dir, append([]string{"users", "import", "-", "--id-map=ids.csv"}, arguments...)...)
+			w.awaitTemporaryFile(t, "ids.csv")
+			if _, err := io.WriteString(w.input, csvOfUsers(users)+"9601,half@example.com,\"Half\n"); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(patience)
-			w.stop(t, syscall.SIGTERM)
+			w.signalAndWait(t, syscall.SIGTERM)
 			if n := count(); n == users {
-				w.says(t,
+				w.wantOutput(t,
 					fmt.Sprintf("stopped. Imported so far: %d accounts. Run the same command again to continue", n))
 			}
 		}
@@ -150,12 +148,12 @@ func TestStoppedImportKeepsCompleteAccounts(t *testing.T) {
 
 func TestStoppedCheckPrintsCompleteJSON(t *testing.T) {
 	t.Parallel()
-	w := newWorker(t, t.TempDir(), "users", "import", "-", "--dry-run", "--json")
-	rows := manyUsers(9_000)
+	w := startProgram(t, t.TempDir(), "users", "import", "-", "--dry-run", "--json")
+	rows := csvOfUsers(9_000)
 	if _, err := io.WriteString(w.input, strings.Replace(rows, "ada0@example.com", "ada0@", 1)); err != nil {
 		t.Fatal(err)
 	}
-	w.stop(t, syscall.SIGTERM)
+	w.signalAndWait(t, syscall.SIGTERM)
 	var got struct {
 		Problems []any
 		Error    string
@@ -170,18 +168,18 @@ func TestStoppedCheckPrintsCompleteJSON(t *testing.T) {
 func TestSecondSignalEndsAnImportAtOnce(t *testing.T) {
 	t.Parallel()
 	database := pgtest.Database(t)
-	arguments, dir := onPostgres(database), t.TempDir()
+	arguments, dir := postgresArguments(database), t.TempDir()
 	if got := run(t, call{dir: dir, args: append([]string{"migrate"}, arguments...)}); got.code != 0 {
 		t.Fatal(got.errors)
 	}
 	lockUsers(t, database, "SHARE")
-	w := newWorker(t, dir, append([]string{"users", "import", "-"}, arguments...)...)
-	if _, err := io.WriteString(w.input, manyUsers(3)); err != nil {
+	w := startProgram(t, dir, append([]string{"users", "import", "-"}, arguments...)...)
+	if _, err := io.WriteString(w.input, csvOfUsers(3)); err != nil {
 		t.Fatal(err)
 	}
 	w.input.Close()
-	w.eventually(t, "it waited for the lock", func() bool {
-		return ask(t, dir, arguments, "SELECT count(*) FROM pg_locks WHERE NOT granted") > 0
+	w.awaitCondition(t, "it waited for the lock", func() bool {
+		return queryNumber(t, dir, arguments, "SELECT count(*) FROM pg_locks WHERE NOT granted") > 0
 	})
 	signals := 0
 	for done := false; !done; {
@@ -199,7 +197,7 @@ func TestSecondSignalEndsAnImportAtOnce(t *testing.T) {
 	}
 }
 
-// lockUsers locks the table of accounts until the test ends.
+// The table stays locked until the test ends.
 func lockUsers(t *testing.T, database, mode string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), database)
@@ -253,16 +251,16 @@ func TestCommittedBatchIsCountedCompletely(t *testing.T) {
 func TestStoppedExportRemovesItsFile(t *testing.T) {
 	t.Parallel()
 	database := pgtest.Database(t)
-	arguments, dir := onPostgres(database), t.TempDir()
-	if got := run(t, call{dir: dir, input: manyUsers(3),
+	arguments, dir := postgresArguments(database), t.TempDir()
+	if got := run(t, call{dir: dir, input: csvOfUsers(3),
 		args: append([]string{"users", "import", "-"}, arguments...)}); got.code != 0 {
 		t.Fatal(got.errors)
 	}
 	lockUsers(t, database, "ACCESS EXCLUSIVE")
-	w := newWorker(t, dir, append([]string{"users", "export", "all.json"}, arguments...)...)
-	w.begins(t, "all.json")
-	w.stop(t, syscall.SIGINT)
-	w.says(t, "stopped. all.json was not written")
+	w := startProgram(t, dir, append([]string{"users", "export", "all.json"}, arguments...)...)
+	w.awaitTemporaryFile(t, "all.json")
+	w.signalAndWait(t, syscall.SIGINT)
+	w.wantOutput(t, "stopped. all.json was not written")
 	if _, err := os.Stat(filepath.Join(dir, "all.json")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("all.json: %v", err)
 	}
@@ -272,7 +270,7 @@ func TestDryRunDoesNotMigrate(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {
 		dir := t.TempDir()
-		files := map[string]string{"users.csv": manyUsers(3)}
+		files := map[string]string{"users.csv": csvOfUsers(3)}
 		check := append([]string{"users", "import", "users.csv", "--dry-run"}, arguments...)
 		if got := run(t, call{dir: dir, files: files, args: check}); got.code != 0 || !strings.Contains(got.out,
 			"  3  ready\n") {
@@ -282,21 +280,22 @@ func TestDryRunDoesNotMigrate(t *testing.T) {
 			t.Errorf("there are data: %v", err)
 		}
 		if arguments != nil &&
-			ask(t, dir, arguments, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") != 0 {
+			queryNumber(t, dir, arguments, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") != 0 {
 			t.Error("there are tables")
 		}
 		if got := run(t, call{dir: dir, args: append([]string{"migrate"}, arguments...)}); got.code != 0 {
 			t.Fatal(got.errors)
 		}
 		const newest = "(SELECT max(version_id) FROM goose_db_version)"
-		ask(t, dir, arguments, "DELETE FROM goose_db_version WHERE version_id = "+newest+" RETURNING version_id")
-		older := ask(t, dir, arguments, "SELECT max(version_id) FROM goose_db_version")
+		queryNumber(t, dir, arguments,
+			"DELETE FROM goose_db_version WHERE version_id = "+newest+" RETURNING version_id")
+		older := queryNumber(t, dir, arguments, "SELECT max(version_id) FROM goose_db_version")
 		got := run(t, call{dir: dir, args: check})
 		if got.code != 1 || !strings.Contains(got.errors,
 			" is of an older release, and this command does not change it. Run `watchword migrate` first") {
 			t.Errorf("of an older release: exit code %d\n%s%s", got.code, got.out, got.errors)
 		}
-		if now := ask(t, dir, arguments, "SELECT max(version_id) FROM goose_db_version"); now != older {
+		if now := queryNumber(t, dir, arguments, "SELECT max(version_id) FROM goose_db_version"); now != older {
 			t.Errorf("the tables are of version %d, and were of %d", now, older)
 		}
 	})

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// open opens the store. A dry run only reads it. If the database has no tables, a dry run uses
-// an empty SQLite database in a temporary directory, which the returned function deletes. The
-// dry run then finds the same problems as an import into a new database.
-func (c *userImport) open(ctx context.Context, p *program) (*stack, func(), error) {
-	open := p.open
+// openStore only reads for a dry run. If the database has no tables, a dry run uses an empty
+// SQLite database in a temporary directory, which the returned function deletes. The dry run
+// then finds the same problems as an import into a new database.
+func (c *userImport) openStore(ctx context.Context, p *program) (*stack, func(), error) {
+	open := p.openOrCreate
 	if c.DryRun {
-		empty, err := p.noTables(ctx)
+		empty, err := p.hasNoTables(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -28,15 +28,16 @@ func (c *userImport) open(ctx context.Context, p *program) (*stack, func(), erro
 	return s, s.close, nil
 }
 
-// openTemporary opens a store in a temporary directory, and changes the settings to it. The returned function deletes
-// the directory. If the command is killed, the directory stays, but it never contains an account.
+// openTemporary opens a store in a temporary directory, and changes the settings to it. The
+// returned function deletes the directory. If the command is killed, the directory stays, but
+// it never contains an account.
 func (p *program) openTemporary(ctx context.Context) (*stack, func(), error) {
 	dir, err := os.MkdirTemp("", "watchword-dry-run-")
 	if err != nil {
 		return nil, nil, err
 	}
 	p.settings.DataDir, p.settings.Store = dir, "sqlite:"
-	s, err := p.open(ctx)
+	s, err := p.openOrCreate(ctx)
 	if err != nil {
 		os.RemoveAll(dir) //nolint:errcheck // if this fails, the directory stays
 		return nil, nil, err
@@ -44,14 +45,14 @@ func (p *program) openTemporary(ctx context.Context) (*stack, func(), error) {
 	return s, func() { s.close(); os.RemoveAll(dir) }, nil //nolint:errcheck // if this fails, the directory stays
 }
 
-// noTables reports whether the database is missing or has no tables of Watchword. Only in these
-// two cases, the first migration is pending. For a database of an older release it returns
-// false, and openUnchanged refuses that database.
-func (p *program) noTables(ctx context.Context) (bool, error) {
-	if err := p.sources.faults(p.settings); err != nil {
+// hasNoTables is also true if the database is missing. Only in these two cases, the first
+// migration is pending. For a database of an older release it returns false, and openUnchanged
+// refuses that database.
+func (p *program) hasNoTables(ctx context.Context) (bool, error) {
+	if err := p.sources.allFaults(p.settings); err != nil {
 		return false, err
 	}
-	if !p.settings.onPostgres() && missing(p.settings.databasePath()) {
+	if !p.settings.usesPostgres() && isMissing(p.settings.databasePath()) {
 		return true, nil
 	}
 	pending, err := p.settings.pendingMigrations(ctx)

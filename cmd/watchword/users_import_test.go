@@ -78,10 +78,10 @@ func importAndSignIn(t *testing.T, arguments []string) {
 	newDevice(t, s.address).post(t, "/login", body{"email": "n@example.com", "password": firstSecret}, 401)
 }
 
-// exportedHashes returns the stored hashes of all accounts, by address.
+// The keys are the addresses.
 func exportedHashes(t *testing.T, dir string, arguments []string) map[string]string {
 	t.Helper()
-	lines, err := csv.NewReader(strings.NewReader(export(t, dir, arguments, "--format=csv"))).ReadAll()
+	lines, err := csv.NewReader(strings.NewReader(exportAccounts(t, dir, arguments, "--format=csv"))).ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func exportedHashes(t *testing.T, dir string, arguments []string) map[string]str
 	return hashes
 }
 
-func export(t *testing.T, dir string, arguments []string, more ...string) string {
+func exportAccounts(t *testing.T, dir string, arguments []string, more ...string) string {
 	t.Helper()
 	got := run(t, call{dir: dir, args: append(append([]string{"users", "export"}, more...), arguments...)})
 	if got.code != 0 || got.errors != "" {
@@ -107,27 +107,27 @@ func TestExportAndImportPreserveAccounts(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {
 		from, to := t.TempDir(), t.TempDir()
-		users := manyUsers(2500) + "3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69,zoe@example.com,Zoë " +
+		users := csvOfUsers(2500) + "3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69,zoe@example.com,Zoë " +
 			"\U0001f600,,\"admin,x.y:z\",true,2021-03-04T05:06:07.089Z,true\n"
 		got := run(t, call{dir: from, files: map[string]string{"users.csv": users},
 			args: []string{"users", "import", "users.csv"}})
 		if got.code != 0 {
 			t.Fatal(got.out, got.errors)
 		}
-		before := export(t, from, nil)
+		before := exportAccounts(t, from, nil)
 		got = run(t, call{dir: to, input: before, args: append([]string{"users", "import", "-"}, arguments...)})
 		if got.code != 0 {
 			t.Fatal(got.out, got.errors)
 		}
-		if after := export(t, to, arguments); after != before || strings.Count(after, "\n") != 2501 {
+		if after := exportAccounts(t, to, arguments); after != before || strings.Count(after, "\n") != 2501 {
 			t.Errorf("%d accounts, of which the last are\n%s\nand were\n%s", strings.Count(after, "\n"),
 				after[max(0, len(after)-500):], before[max(0, len(before)-500):])
 		}
 	})
 }
 
-// manyUsers returns a CSV file of n accounts with a hash and every common field.
-func manyUsers(n int) string {
+// The users have a hash and every common field.
+func csvOfUsers(n int) string {
 	var file strings.Builder
 	file.WriteString("id,email,name,password,roles,emailVerified,createdAt,disabled\n")
 	for i := range n {
@@ -155,25 +155,25 @@ func importInPieces(t *testing.T, arguments []string) {
 	if got := run(t, call{dir: dir, args: append([]string{"migrate"}, arguments...)}); got.code != 0 {
 		t.Fatal(got.errors)
 	}
-	count := func() int { return ask(t, dir, arguments, "SELECT count(*) FROM users") }
+	count := func() int { return queryNumber(t, dir, arguments, "SELECT count(*) FROM users") }
 	there := 0
 	for _, piece := range []struct {
-		signal syscall.Signal
-		come   int // number of accounts that the pipe delivers before it blocks
+		signal    syscall.Signal
+		delivered int // number of accounts before the pipe blocks
 	}{{syscall.SIGINT, 9_500}, {syscall.SIGKILL, 11_500}} {
-		pour(t, filepath.Join(dir, "users.csv"), manyUsers(piece.come))
-		w := newWorker(t, dir, args...)
-		w.eventually(t, "a thousand were imported", func() bool { return count() >= there+1000 })
+		writeToOpenPipe(t, filepath.Join(dir, "users.csv"), csvOfUsers(piece.delivered))
+		w := startProgram(t, dir, args...)
+		w.awaitCondition(t, "a thousand were imported", func() bool { return count() >= there+1000 })
 		if err := w.Process.Signal(piece.signal); err != nil {
 			t.Fatal(err)
 		}
 		<-w.ended
 		there = count()
-		if there == 0 || there > piece.come || there%500 != 0 {
+		if there == 0 || there > piece.delivered || there%500 != 0 {
 			t.Fatalf("after %s %d accounts are there\n%s", piece.signal, there, w.errs.String())
 		}
 		if piece.signal == syscall.SIGINT {
-			w.says(t,
+			w.wantOutput(t,
 				fmt.Sprintf("stopped. Imported so far: %d accounts. Run the same command again to continue", there))
 		}
 		if _, err := os.Stat(filepath.Join(dir, "ids.csv")); err == nil {
@@ -183,7 +183,7 @@ func importInPieces(t *testing.T, arguments []string) {
 	if err := os.Remove(filepath.Join(dir, "users.csv")); err != nil {
 		t.Fatal(err)
 	}
-	got := run(t, call{dir: dir, files: map[string]string{"users.csv": manyUsers(users)}, args: args})
+	got := run(t, call{dir: dir, files: map[string]string{"users.csv": csvOfUsers(users)}, args: args})
 	for _, want := range []string{fmt.Sprintf("  %d  imported\n", users-there),
 		fmt.Sprintf("  %d  already exist, left unchanged\n", there)} {
 		if got.code != 0 || !strings.Contains(strings.ReplaceAll(got.out, "   ", "  "), want) {
@@ -191,7 +191,7 @@ func importInPieces(t *testing.T, arguments []string) {
 		}
 	}
 	if all, events := count(),
-		ask(t, dir, arguments, "SELECT count(DISTINCT user_id) FROM events WHERE kind = 'signup' "+
+		queryNumber(t, dir, arguments, "SELECT count(DISTINCT user_id) FROM events WHERE kind = 'signup' "+
 			"AND detail = 'imported'"); all != users || events != users {
 		t.Errorf("%d accounts, %d events", all, events)
 	}
@@ -204,8 +204,8 @@ func importInPieces(t *testing.T, arguments []string) {
 	}
 }
 
-// pour creates a named pipe that delivers a text and then stays open, so a reader blocks.
-func pour(t *testing.T, path, text string) {
+// The named pipe delivers the text and then stays open, so a reader blocks.
+func writeToOpenPipe(t *testing.T, path, text string) {
 	t.Helper()
 	os.Remove(path) //nolint:errcheck // the file may not exist
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -221,8 +221,7 @@ func pour(t *testing.T, path, text string) {
 	}()
 }
 
-// ask runs a query on the database and returns the resulting number.
-func ask(t *testing.T, dir string, arguments []string, question string) (n int) {
+func queryNumber(t *testing.T, dir string, arguments []string, question string) (n int) {
 	t.Helper()
 	if arguments == nil {
 		db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "watchword-data",
@@ -259,7 +258,7 @@ func TestImportOfManyAccountsUsesLittleMemory(t *testing.T) {
 		users /= 10
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "users.csv"), []byte(manyUsers(users)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "users.csv"), []byte(csvOfUsers(users)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Getenv(binaryVariable), "users", "import", "users.csv")
@@ -302,7 +301,7 @@ func TestIDMapDoesNotOverwriteANewFile(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "ids.csv"), []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.WriteString(input, manyUsers(3)); err != nil {
+	if _, err := io.WriteString(input, csvOfUsers(3)); err != nil {
 		t.Fatal(err)
 	}
 	input.Close()

@@ -15,13 +15,15 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// try runs `users import FILE --try EMAIL`. It asks for a known password and verifies it against the hash in the
-// file. If the password does not fit, it names the flags with which the password would fit. It opens no database.
+// tryPassword runs `users import FILE --try EMAIL`. It asks for a known password and verifies
+// it against the hash in the file. If the password does not fit, it names the flags with which
+// the password would fit. It opens no database.
 //
-// If one known password fits, all parameters are right. The file alone does not show this. Without this check, an
-// operator would learn of a wrong parameter from users who can't sign in. Exit code 0 means that the password fits
-// with exactly the given flags, so that scripts can rely on it.
-func (c *userImport) try(p *program, options userimport.Options) error {
+// If one known password fits, all parameters are right. The file alone does not show this.
+// Without this check, an operator would learn of a wrong parameter from users who can't sign
+// in. Exit code 0 means that the password fits with exactly the given flags, so that scripts
+// can rely on it.
+func (c *userImport) tryPassword(p *program, options userimport.Options) error {
 	email, err := address.Parse(c.Try)
 	if err != nil {
 		return faults{{"--try", "is not an e-mail address. Write that of a user of the file whose password you know."}}
@@ -35,6 +37,8 @@ func (c *userImport) try(p *program, options userimport.Options) error {
 	if err != nil {
 		return err
 	}
+	// The question comes last, so that an unreadable file or a missing account is reported
+	// without it.
 	password, err := p.askKnownPassword(email)
 	if err != nil {
 		return err
@@ -53,6 +57,8 @@ func (c *userImport) try(p *program, options userimport.Options) error {
 			email, c.variantFlags(*verdict.Other))
 		return errReported
 	}
+	// The hash does not show whether the password or a parameter is wrong, so the error names
+	// both.
 	return fmt.Errorf("the password of %s does not fit, neither as %s nor in any other known way. Is it the right "+
 		"password? "+
 		"If the system adds a pepper to passwords, name it with --pepper-file", email, verdict.Description)

@@ -35,7 +35,7 @@ func (c *userSet) Run(ctx context.Context, p *program) error {
 	if len(c.Values) == 0 {
 		open = p.openToRead
 	}
-	s, user, err := c.find(ctx, open)
+	s, user, err := c.openAndFind(ctx, open)
 	if err != nil {
 		return err
 	}
@@ -48,8 +48,8 @@ func (c *userSet) Run(ctx context.Context, p *program) error {
 		}
 		return p.printMetadata(found)
 	}
-	// The change accepts any version of the metadata (no IfMatch), because members that the command does not name
-	// keep their values.
+	// The change accepts any version of the metadata (no IfMatch), because members that the
+	// command does not name keep their values.
 	change := metadata.Patch{Public: patch, Now: c.Now, Operator: p.operatorName()}
 	if c.Private {
 		change.Public, change.Private = "", patch

@@ -14,7 +14,7 @@ func TestUsersSetWritesMetadata(t *testing.T) {
 			t.Parallel()
 			dir, more := t.TempDir(), []string(nil)
 			if name == "postgres" {
-				more = onPostgres(pgtest.Database(t))
+				more = postgresArguments(pgtest.Database(t))
 			}
 			set := func(args ...string) result {
 				return run(t, call{dir: dir, args: append(append([]string{"users"}, args...), more...)})
@@ -29,11 +29,13 @@ func TestUsersSetWritesMetadata(t *testing.T) {
 			if got := set("set", ada, `note="owes"`, "--private"); got.code != 0 {
 				t.Fatal(got.errors)
 			}
-			if got := set("set", ada, `plan=null`, "--json"); got.code != 0 || strings.Join(strings.Fields(got.out), "") !=
+			if got := set("set", ada, `plan=null`, "--json"); got.code != 0 || strings.Join(strings.Fields(got.out),
+				"") !=
 				`{"metadata":{"private":{"note":"owes"},"public":{"org":{"id":9007199254740993,"on":true}},"version":3}}` {
 				t.Errorf("%d: %s%s", got.code, got.out, got.errors)
 			}
-			for _, bad := range []string{`plan`, `plan=pro`, `=1`, `a..b=1`, `plan="` + strings.Repeat("x", 9000) + `"`} {
+			for _, bad := range []string{`plan`, `plan=pro`, `=1`, `a..b=1`, `plan="` + strings.Repeat("x", 9000) +
+				`"`} {
 				if got := set("set", ada, bad); got.code == 0 {
 					t.Errorf("%.20s is accepted", bad)
 				}

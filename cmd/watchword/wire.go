@@ -27,11 +27,11 @@ import (
 
 // A stack is an open store with its engine and mailer.
 type stack struct {
-	store    database
-	engine   *watchword.Engine
-	operator watchword.Operator // operator of the engine, with the name for events
-	mailer   watchword.Mailer
-	box      *devbox.Box // the development mailbox; nil with mail-url
+	store      database
+	engine     *watchword.Engine
+	operator   watchword.Operator // operator of the engine, with the name for events
+	mailer     watchword.Mailer
+	devMailbox *devbox.Box // nil with mail-url
 }
 
 // close ends the hash workers first, because they may still use the store. Callers defer it
@@ -41,45 +41,43 @@ func (s *stack) close() {
 	s.store.Close() //nolint:errcheck // every transaction has been committed
 }
 
-// open opens a store for a command. It works like openWith, but without a log, because commands
-// print their results.
-func (p *program) open(ctx context.Context) (*stack, error) {
-	return p.openWith(ctx, slog.New(slog.DiscardHandler))
+// openOrCreate works like openWithLog, but without a log, because commands print their results.
+func (p *program) openOrCreate(ctx context.Context) (*stack, error) {
+	return p.openWithLog(ctx, slog.New(slog.DiscardHandler))
 }
 
-// openExisting opens the store for a command that changes existing data. It works like open,
-// but creates no database. A wrong --data-dir is therefore an error and not a new, empty
-// database.
+// openExisting is for a command that changes existing data. It works like openOrCreate, but
+// creates no database. A wrong --data-dir is therefore an error and not a new, empty database.
 func (p *program) openExisting(ctx context.Context) (*stack, error) {
 	if err := p.requireDatabase(); err != nil {
 		return nil, err
 	}
-	return p.open(ctx)
+	return p.openOrCreate(ctx)
 }
 
 // requireDatabase checks the settings, and that the SQLite file exists. It does not connect to
 // PostgreSQL, because opening the store reports a missing database.
 func (p *program) requireDatabase() error {
-	if err := p.sources.faults(p.settings); err != nil {
+	if err := p.sources.allFaults(p.settings); err != nil {
 		return err
 	}
-	if !p.settings.onPostgres() && missing(p.settings.databasePath()) {
+	if !p.settings.usesPostgres() && isMissing(p.settings.databasePath()) {
 		return fmt.Errorf("there is no database at %s. Start `watchword serve` once, or write the right --data-dir",
 			p.settings.databasePath())
 	}
 	return nil
 }
 
-// openWith checks the settings, creates a missing directory, master key or database, migrates
-// and returns an engine. The caller closes the stack. If a step fails, openWith closes
-// everything that earlier steps opened. The master key is created before the database. After a
-// crash between these steps, the next start uses the key. If the database were created first, a
-// crash would leave tables without their key.
-func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error) {
-	if err := p.sources.faults(p.settings); err != nil {
+// openWithLog checks the settings, creates a missing directory, master key or database,
+// migrates and returns an engine. The caller closes the stack. If a step fails, openWithLog
+// closes everything that earlier steps opened. The master key is created before the database.
+// After a crash between these steps, the next start uses the key. If the database were created
+// first, a crash would leave tables without their key.
+func (p *program) openWithLog(ctx context.Context, log *slog.Logger) (*stack, error) {
+	if err := p.sources.allFaults(p.settings); err != nil {
 		return nil, err
 	}
-	master, err := p.settings.prepare()
+	master, err := p.settings.prepareMasterKey()
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +96,7 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 			return nil, err
 		}
 	}
-	options := p.settings.engine()
+	options := p.settings.engineOptions()
 	options.MasterKey, options.Mailer, options.Log = master, s.mailer, log
 	if s.engine, err = watchword.New(ctx, s.store, options); err != nil {
 		s.store.Close() //nolint:errcheck // the first error is more useful
@@ -108,16 +106,16 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 	return s, nil
 }
 
-// prepare creates the directories that these settings need and returns the master key. It
-// creates a key only if there is no database. A new key can't decrypt the keys of an existing
-// database, and the missing key may still be in a backup.
+// prepareMasterKey also creates the directories that these settings need. It creates a key only
+// if there is no database. A new key can't decrypt the keys of an existing database, and the
+// missing key may still be in a backup.
 //
 // Directories get the mode 0700, because the files in them are secrets. Existing directories
 // keep their mode, because an operator may have chosen it. The doctor reports a directory that
 // other users can read. The key file is created exclusively, so two processes that start at the
 // same time use the same key.
-func (s *Settings) prepare() (master []byte, err error) {
-	for _, dir := range s.directories() {
+func (s *Settings) prepareMasterKey() (master []byte, err error) {
+	for _, dir := range s.neededDirectories() {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("create the data directory: %w", err)
 		}
@@ -125,36 +123,36 @@ func (s *Settings) prepare() (master []byte, err error) {
 	if s.MasterKey != "" {
 		return seal.ParseMaster(string(s.MasterKey))
 	}
-	if !missing(s.databasePath()) && missing(s.masterKeyPath()) {
-		return nil, s.masterKeyMissing()
+	if !isMissing(s.databasePath()) && isMissing(s.masterKeyPath()) {
+		return nil, s.missingMasterKeyError()
 	}
 	master, _, err = seal.LoadOrCreate(s.masterKeyPath())
 	return master, err
 }
 
-// directories returns the directories that the program writes to. With PostgreSQL, a master key
-// and a mail server, the list is empty, and the working directory may be read-only.
-func (s *Settings) directories() (dirs []string) {
+// neededDirectories returns the directories that the program writes to. With PostgreSQL, a
+// master key and a mail server, the list is empty, and the working directory may be read-only.
+func (s *Settings) neededDirectories() (dirs []string) {
 	if s.MasterKey == "" || s.MailURL == "" {
 		dirs = append(dirs, s.DataDir)
 	}
-	if !s.onPostgres() {
+	if !s.usesPostgres() {
 		dirs = append(dirs, filepath.Dir(s.databasePath()))
 	}
 	return dirs
 }
 
-// masterKeyMissing returns the error for a database without its master key. The secrets in the
-// database can't be decrypted without this key, so the program must not create a new key.
-func (s *Settings) masterKeyMissing() error {
+// missingMasterKeyError is for a database without its master key. The secrets in the database
+// can't be decrypted without this key, so the program must not create a new key.
+func (s *Settings) missingMasterKeyError() error {
 	return fmt.Errorf("the master key %s is missing, and another key does not open %s. Restore it from a backup, or "+
 		"write --master-key", s.masterKeyPath(), s.databaseName())
 }
 
-// missing reports whether path does not exist. After any other error, such as a missing
-// permission, the path counts as existing, and opening it reports the error. Otherwise the
-// program could create a second database elsewhere.
-func missing(path string) bool {
+// isMissing is false after any error other than "does not exist", such as a missing permission.
+// Opening the path then reports the error. Otherwise the program could create a second database
+// elsewhere.
+func isMissing(path string) bool {
 	_, err := os.Stat(path)
 	return errors.Is(err, fs.ErrNotExist)
 }
@@ -163,36 +161,35 @@ func missing(path string) bool {
 // data directory. A mailer is always set, so a server without mail-url works at once. Outside
 // of development, mailURLProblem refuses a missing mail-url.
 func (s *stack) openMail(settings *Settings) (err error) {
-	renderer, err := settings.renderer()
+	renderer, err := settings.newMailRenderer()
 	if err != nil {
 		return err
 	}
 	if settings.MailURL == "" {
-		s.box, err = devbox.Open(filepath.Join(settings.DataDir, "mail"), renderer)
-		s.mailer = s.box
+		s.devMailbox, err = devbox.Open(filepath.Join(settings.DataDir, "mail"), renderer)
+		s.mailer = s.devMailbox
 		return err
 	}
-	s.mailer, err = settings.smtp()
+	s.mailer, err = settings.newSMTPSender()
 	return err
 }
 
-// renderer returns the mail renderer. Mails use the same name, files and colours as the pages.
-func (s *Settings) renderer() (*mail.Renderer, error) {
-	return mail.NewRenderer(mail.Options{PublicURL: s.PublicURL, Product: s.ProductName, Files: s.ownFiles()})
+// Mails use the same name, files and colours as the pages.
+func (s *Settings) newMailRenderer() (*mail.Renderer, error) {
+	return mail.NewRenderer(mail.Options{PublicURL: s.PublicURL, Product: s.ProductName, Files: s.operatorFiles()})
 }
 
-// ownFiles returns the operator's files for pages and mails (pages-dir), or nil.
-func (s *Settings) ownFiles() fs.FS {
+// operatorFiles are for pages and mails (pages-dir). nil means the built-in files.
+func (s *Settings) operatorFiles() fs.FS {
 	if s.PagesDir == "" {
 		return nil
 	}
 	return os.DirFS(s.PagesDir)
 }
 
-// smtp returns the sender for mail-url. It opens no connection; the first mail or the doctor
-// opens one.
-func (s *Settings) smtp() (*smtp.Sender, error) {
-	renderer, err := s.renderer()
+// newSMTPSender opens no connection; the first mail or the doctor opens one.
+func (s *Settings) newSMTPSender() (*smtp.Sender, error) {
+	renderer, err := s.newMailRenderer()
 	if err != nil {
 		return nil, err
 	}
@@ -203,10 +200,10 @@ func (s *Settings) smtp() (*smtp.Sender, error) {
 // appends suffixes to this path, so all keys of an installation are in one directory.
 func (s *Settings) masterKeyPath() string { return filepath.Join(s.DataDir, "master.key") }
 
-// engine translates settings into options of the engine, without the keys and the mailer. If an
-// option has a setting, engine always sets the option, so the engine's own default has no
-// effect. A test compares the defaults of the settings with those of the engine.
-func (s *Settings) engine() watchword.Options {
+// engineOptions has neither the keys nor the mailer. If an option has a setting, engineOptions
+// always sets the option, so the engine's own default has no effect. A test compares the
+// defaults of the settings with those of the engine.
+func (s *Settings) engineOptions() watchword.Options {
 	return watchword.Options{
 		PublicURL:      s.PublicURL,
 		LinkOrigins:    slices.DeleteFunc(s.frontEnds(), weborigin.IsApp),
@@ -215,14 +212,14 @@ func (s *Settings) engine() watchword.Options {
 		AccessTTL:      s.AccessTTL,
 		SigningAlg:     s.SigningAlg,
 		SigningSecret:  s.SigningSecret,
-		Claims:         s.claims(),
+		Claims:         s.tokenClaims(),
 		Rotation:       watchword.RotationPolicy{Grace: s.RefreshGrace, Clean: int64(s.RotationClean)},
 		ReuseEndsAll:   s.ReuseEnds == "all",
 		Sessions:       watchword.SessionPolicy{Idle: s.SessionIdle, Max: s.SessionMax},
 		MaxSessions:    s.MaxSessions,
 		Signup:         watchword.SignupMode(s.Signup),
 		NoVerifyMail:   s.VerifyMail == "off",
-		SecondFactor:   s.secondFactor(),
+		SecondFactor:   s.factorPolicy(),
 		StepUpAge:      s.StepUpAge,
 		RememberDevice: s.RememberDevice,
 		PasswordMin:    s.PasswordMin,
@@ -233,14 +230,14 @@ func (s *Settings) engine() watchword.Options {
 		HashQueue:      s.HashQueue,
 		VerifyTTL:      s.VerifyTTL,
 		ResetTTL:       s.ResetTTL,
-		Limits:         s.limits(),
+		Limits:         s.engineLimits(),
 	}
 }
 
-// The method factors returns the manager of second factors for an open store. An authenticator app shows the product
-// name or, without one, the host of the public URL. Apps get the name only from the QR code, so a later change
-// affects neither existing entries in apps nor their codes.
-func (s *Settings) factors(on *stack) *factors.Manager {
+// newFactorManager gives authenticator apps the product name or, without one, the host of the
+// public URL. Apps get the name only from the QR code, so a later change affects neither
+// existing entries in apps nor their codes.
+func (s *Settings) newFactorManager(on *stack) *factors.Manager {
 	return factors.New(on.engine, on.store.Factors(), factors.Options{
 		EnrolmentOff: s.SecondFactor == "off",
 		Issuer:       s.ProductName,
@@ -248,12 +245,12 @@ func (s *Settings) factors(on *stack) *factors.Manager {
 		NoPasskeys: s.Passkeys == "off",
 		RPID:       s.PasskeyRPID,
 		Origins:    s.frontEnds(),
-		Providers:  s.offered(),
+		Providers:  s.providerIDs(),
 	})
 }
 
-// admin returns the manager of the administration for an open store.
-func (s *Settings) admin(on *stack) *admin.Manager {
+// newAdminManager sets only the options that have a setting: admin-acr and step-up-age.
+func (s *Settings) newAdminManager(on *stack) *admin.Manager {
 	return admin.New(on.engine, on.store.Admin(), admin.Options{ACR: s.AdminACR, StepUpAge: s.StepUpAge})
 }
 
@@ -265,12 +262,13 @@ func (s *Settings) hashWorkers() int {
 	if s.HashWorkers > 0 {
 		return s.HashWorkers
 	}
-	return max(usable(os.Getenv).cores()-1, 1)
+	return max(usableProcessors(os.Getenv).usableCores()-1, 1)
 }
 
-// The method claims converts the setting of the same name. claimProblem has checked the form, and the engine defines
-// the computed values. The result has maps, because the order of claims has no meaning in a token.
-func (s *Settings) claims() watchword.Claims {
+// tokenClaims converts the setting claims. claimProblem has checked the form, and the engine
+// defines the computed values. The result has maps, because the order of claims has no meaning
+// in a token.
+func (s *Settings) tokenClaims() watchword.Claims {
 	claims := watchword.Claims{Static: map[string]string{}, Computed: map[string]string{}}
 	for _, claim := range s.Claims {
 		key, value, _ := strings.Cut(claim, "=")
@@ -288,10 +286,10 @@ func (s *Settings) claims() watchword.Claims {
 	return claims
 }
 
-// The method limits converts the settings of rate limits. Each rate limit is a separate setting, so that an operator
-// can change one and keep the others. A rate limit of the engine that has no setting stays zero. The engine then uses
-// its own default.
-func (s *Settings) limits() watchword.Limits {
+// engineLimits converts the rate limits. Each is a separate setting, so that an operator can
+// change one and keep the others. A rate limit of the engine that has no setting stays zero.
+// The engine then uses its own default.
+func (s *Settings) engineLimits() watchword.Limits {
 	if s.Limits == "off" {
 		return watchword.Unlimited()
 	}

@@ -8,36 +8,36 @@ import (
 	"testing"
 )
 
-// A wire is a TCP proxy in front of a database. It can cut connections and lose responses.
-type wire struct {
+// A databaseProxy is a TCP proxy that can cut connections and lose responses.
+type databaseProxy struct {
 	net.Listener
 	target string
 	mu     sync.Mutex
 	open   []net.Conn
-	loss   atomic.Pointer[loss]
+	loss   atomic.Pointer[droppedResponse]
 }
 
-// A loss drops one response. First the wire waits until a client has sent the bytes in the field `after`. Then it
-// drops the response to the next message that contains the bytes in the field `to`. If both fields are equal, the
-// first such message is enough. The database still executes the message.
-type loss struct {
+// A droppedResponse is one response to drop. First the proxy waits until a client has sent the bytes in `after`. Then
+// it drops the response to the next message that contains the bytes in `to`. If both fields are equal, the first such
+// message is enough. The database still executes the message.
+type droppedResponse struct {
 	after, to []byte
 	done      chan struct{}
 }
 
-func newWire(t *testing.T, target string) *wire {
+func newDatabaseProxy(t *testing.T, target string) *databaseProxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{Listener: listener, target: target}
-	t.Cleanup(func() { listener.Close(); w.cut() }) //nolint:errcheck // it is a test
+	w := &databaseProxy{Listener: listener, target: target}
+	t.Cleanup(func() { listener.Close(); w.cutConnections() }) //nolint:errcheck // it is a test
 	go w.serve()
 	return w
 }
 
-func (w *wire) serve() {
+func (w *databaseProxy) serve() {
 	for {
 		near, err := w.Accept()
 		if err != nil {
@@ -51,14 +51,14 @@ func (w *wire) serve() {
 		w.mu.Lock()
 		w.open = append(w.open, near, far)
 		w.mu.Unlock()
-		c := &proxied{wire: w, near: near, far: far}
+		c := &proxiedConnection{databaseProxy: w, near: near, far: far}
 		go c.forwardRequests()
 		go c.forwardResponses()
 	}
 }
 
-// cut closes all connections, even in the middle of a message.
-func (w *wire) cut() {
+// cutConnections closes all connections, even in the middle of a message.
+func (w *databaseProxy) cutConnections() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, conn := range w.open {
@@ -67,25 +67,24 @@ func (w *wire) cut() {
 	w.open = nil
 }
 
-// lose prepares a loss. The channel is closed when the response is dropped. The wire then closes the connection.
-func (w *wire) lose(after, to string) <-chan struct{} {
-	l := &loss{after: []byte(after), to: []byte(to), done: make(chan struct{})}
+// The channel is closed when the response is dropped. The proxy then closes the connection.
+func (w *databaseProxy) dropResponse(after, to string) <-chan struct{} {
+	l := &droppedResponse{after: []byte(after), to: []byte(to), done: make(chan struct{})}
 	w.loss.Store(l)
 	return l.done
 }
 
-// proxied is one connection through a wire.
-type proxied struct {
-	*wire
-	near, far net.Conn
-	lost      atomic.Pointer[loss] // not nil: the next response is dropped
+type proxiedConnection struct {
+	*databaseProxy
+	near, far   net.Conn
+	pendingDrop atomic.Pointer[droppedResponse] // or nil
 }
 
-func (c *proxied) forwardRequests() {
+func (c *proxiedConnection) forwardRequests() {
 	defer c.far.Close() //nolint:errcheck // ends forwardResponses
 	buffer := make([]byte, 64<<10)
-	var seen []byte // bytes since the last call of the method lose, because a text may arrive in pieces
-	var current *loss
+	var seen []byte // since the last call of dropResponse, because a text may arrive in pieces
+	var current *droppedResponse
 	for {
 		n, err := c.near.Read(buffer)
 		if l := c.loss.Load(); l != current {
@@ -96,7 +95,7 @@ func (c *proxied) forwardRequests() {
 			_, rest, marked := bytes.Cut(seen, current.after)
 			if marked && (bytes.Equal(current.after, current.to) || bytes.Contains(rest, current.to)) &&
 				c.loss.CompareAndSwap(current, nil) {
-				c.lost.Store(current) // set before the message is forwarded, so before the response arrives
+				c.pendingDrop.Store(current) // set before the message is forwarded, so before the response arrives
 			}
 		}
 		if _, failed := c.far.Write(buffer[:n]); err != nil || failed != nil {
@@ -107,12 +106,12 @@ func (c *proxied) forwardRequests() {
 
 // forwardResponses forwards responses. It drops a response only when its first bytes arrive, because the database has
 // then executed the message.
-func (c *proxied) forwardResponses() {
+func (c *proxiedConnection) forwardResponses() {
 	defer c.near.Close() //nolint:errcheck // ends forwardRequests
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := c.far.Read(buffer)
-		if l := c.lost.Load(); l != nil && n > 0 {
+		if l := c.pendingDrop.Load(); l != nil && n > 0 {
 			close(l.done)
 			c.far.Close() //nolint:errcheck // ends forwardRequests
 			return

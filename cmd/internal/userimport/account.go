@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// An account has a row of the file and the results of its import.
+// An account is one row of the file, with the results of its import.
 type account struct {
 	row         userfile.Row
 	user        accountimport.Account
@@ -24,21 +24,21 @@ type account struct {
 // isReadable reports whether the row could be parsed. If it could not, its first problem has no field.
 func (a *account) isReadable() bool { return len(a.problems) == 0 || a.problems[0].Field != "" }
 
-// account converts a row and adds the problems that the row alone shows. The caller adds the problems that depend on
-// other accounts or on the engine. If the row can't be parsed, its problems have no field.
-func (i *Importer) account(row userfile.Row) account {
+// newAccount adds the problems that the row alone shows. The caller adds the problems that depend on other accounts
+// or on the engine. If the row can't be parsed, its problems have no field.
+func (i *Importer) newAccount(row userfile.Row) account {
 	a := account{row: row}
 	for _, p := range row.Problems {
 		a.problems = append(a.problems, Problem{Field: string(p.Field), Kind: p.Text})
 	}
-	now := i.report.begun
+	now := i.report.startedAt
 	a.user = accountimport.Account{
 		ID: row.ID, System: i.options.System, Email: row.Email, Name: i.name(row),
 		Locale: row.Locale, Roles: row.Roles, Factors: watchword.Secret(factorfile.Text(row.Factors)),
 		PublicMetadata: row.Public, PrivateMetadata: row.Private,
 		CreatedAt:  row.CreatedAt,
-		DisabledAt: timeOf(row.Disabled, now),
-		VerifiedAt: timeOf(row.Verified, now),
+		DisabledAt: markTime(row.Disabled, now),
+		VerifiedAt: markTime(row.Verified, now),
 	}
 	if a.user.CreatedAt.IsZero() {
 		a.user.CreatedAt = objectIDTime(row.ID, now)
@@ -47,8 +47,8 @@ func (i *Importer) account(row userfile.Row) account {
 		a.user.VerifiedAt = now
 	}
 	var err error
-	if a.user.PasswordHash, err = i.options.Hashing.hash(row); a.user.PasswordHash != "" {
-		a.user.Prehash, a.user.Pepper = i.options.Hashing.method(row), i.options.Hashing.Pepper
+	if a.user.PasswordHash, err = i.options.Hashing.importableHash(row); a.user.PasswordHash != "" {
+		a.user.Prehash, a.user.Pepper = i.options.Hashing.prehashMethod(row), i.options.Hashing.Pepper
 	}
 	if err != nil && i.options.DropBadHashes {
 		a.hashDropped = true
@@ -65,19 +65,17 @@ func (i *Importer) name(row userfile.Row) string {
 	return row.Name
 }
 
-// timeOf returns the time of a mark, such as disabled. It returns zero if the mark is not set, and the parameter now
-// if the file gives no time. Callers set now to the start of the pass, so that all accounts of a pass get the same
-// time.
-func timeOf(m userfile.Mark, now time.Time) time.Time {
+// markTime returns zero if the mark, such as disabled, is not set, and now if the file gives no time. Callers set now
+// to the start of the pass, so that all accounts of a pass get the same time.
+func markTime(m userfile.Mark, now time.Time) time.Time {
 	if m.Set && m.At.IsZero() {
 		return now
 	}
 	return m.At
 }
 
-// objectIDTime returns the creation time in the first four bytes of a MongoDB ObjectId.
-// It returns the zero time if the id is not an ObjectId, or if the time is before the
-// first MongoDB (2009) or after now.
+// objectIDTime returns the creation time in the first four bytes of a MongoDB ObjectId. It returns the zero time if
+// the id is not an ObjectId, or if the time is before the first MongoDB (2009) or after now.
 func objectIDTime(id string, now time.Time) time.Time {
 	raw, err := hex.DecodeString(id)
 	if err != nil || len(raw) != 12 {

@@ -10,20 +10,20 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// flush checks the accounts of a batch and, in the second pass, imports them. Then it reports every account in the
-// order of the file. If the report of one account fails, it still reports the others, because they are committed.
-func (i *Importer) flush(ctx context.Context) error {
-	if err := i.examine(ctx); err != nil {
+// flushBatch imports the accounts only in the second pass. It reports every account in the order of the file. If the
+// report of one account fails, it still reports the others, because they are committed.
+func (i *Importer) flushBatch(ctx context.Context) error {
+	if err := i.findBatchProblems(ctx); err != nil {
 		return err
 	}
 	if i.report.Imported {
-		if err := i.commit(ctx); err != nil {
+		if err := i.commitBatch(ctx); err != nil {
 			return err
 		}
 	}
 	var first error
 	for n := range i.batch {
-		if err := i.settle(&i.batch[n]); first == nil {
+		if err := i.reportOutcome(&i.batch[n]); first == nil {
 			first = err
 		}
 	}
@@ -34,9 +34,9 @@ func (i *Importer) flush(ctx context.Context) error {
 // stopsAtProblem reports whether the first problem ends the import.
 func (i *Importer) stopsAtProblem() bool { return i.report.Imported && !i.options.SkipBad }
 
-// examine finds the problems of a batch and marks the accounts to skip. If a problem
-// ends the import, it also drops the accounts after the first problem.
-func (i *Importer) examine(ctx context.Context) error {
+// findBatchProblems marks the accounts to skip. If a problem ends the import, it also drops the accounts after the
+// first problem.
+func (i *Importer) findBatchProblems(ctx context.Context) error {
 	if i.report.Accounts == 0 {
 		if err := i.checkColumns(); err != nil {
 			return err
@@ -51,12 +51,12 @@ func (i *Importer) examine(ctx context.Context) error {
 	if names := i.reader.Hashes(); names != nil && i.report.Imported {
 		return unreadHashesError(names)
 	}
-	if err := i.askEngine(ctx); err != nil {
+	if err := i.addEngineProblems(ctx); err != nil {
 		return err
 	}
 	for n := range i.batch {
 		a := &i.batch[n]
-		a.problems = append(a.problems, i.duplicates.problems(a)...)
+		a.problems = append(a.problems, i.duplicates.findDuplicates(a)...)
 		a.skipped = a.problems != nil
 		if a.skipped && !i.report.Imported {
 			i.bad[a.row.Number] = true
@@ -69,10 +69,10 @@ func (i *Importer) examine(ctx context.Context) error {
 	return nil
 }
 
-// askEngine adds the problems that the engine finds. If the first pass checked the file, it asks only about the
-// accounts that had problems then, because commit checks the others. It runs before the search for duplicates, where
-// only accounts without problems count as the first use of an address.
-func (i *Importer) askEngine(ctx context.Context) error {
+// addEngineProblems asks only about the accounts that had problems in the first pass, if there was one, because
+// commitBatch checks the others. It runs before the search for duplicates, where only accounts without problems count
+// as the first use of an address.
+func (i *Importer) addEngineProblems(ctx context.Context) error {
 	checked := i.report.Imported && i.input.rereadable
 	var users []accountimport.Account
 	var positions []int
@@ -94,10 +94,10 @@ func (i *Importer) askEngine(ctx context.Context) error {
 	return nil
 }
 
-// commit imports in one transaction the accounts that are not skipped. The engine checks them again in the
-// transaction, because another process may have created an account after examine. Each account gets the result of
-// this second check.
-func (i *Importer) commit(ctx context.Context) error {
+// commitBatch imports in one transaction the accounts that are not skipped. The engine checks them again in the
+// transaction, because another process may have created an account after findBatchProblems. Each account gets the
+// result of this second check.
+func (i *Importer) commitBatch(ctx context.Context) error {
 	var users []accountimport.Account
 	for _, a := range i.batch {
 		if !a.skipped {
@@ -117,10 +117,9 @@ func (i *Importer) commit(ctx context.Context) error {
 	return nil
 }
 
-// settle reports the outcome of an account. It runs after the commit, so an account that is reported as imported is
-// on disk. If settle returns an error, such as a full disk for the id map, the import ends, and the imported batch is
-// kept.
-func (i *Importer) settle(a *account) error {
+// reportOutcome runs after the commit, so an account that is reported as imported is on disk. If it returns an error,
+// such as a full disk for the id map, the import ends, and the imported batch is kept.
+func (i *Importer) reportOutcome(a *account) error {
 	if a.problems != nil {
 		i.report.addBad(a)
 		if !i.report.Unlisted {
@@ -144,9 +143,8 @@ func (i *Importer) settle(a *account) error {
 	return i.options.IDMap.Add(a.row.ID, a.result.User)
 }
 
-// checkColumns checks in the first batch for a wrong choice of columns, which would otherwise be
-// reported once for every account. With SkipBad it does not check, because many accounts at the
-// beginning may have no address.
+// checkColumns finds in the first batch a wrong choice of columns, which would otherwise be reported once for every
+// account. With SkipBad it does not check, because many accounts at the beginning may have no address.
 func (i *Importer) checkColumns() error {
 	if i.options.SkipBad || !slices.ContainsFunc(i.batch, func(a account) bool { return a.isReadable() }) {
 		return nil
@@ -176,12 +174,11 @@ func (i *Importer) checkColumns() error {
 	return fmt.Errorf("no column holds addresses (columns: %s). Name it with --email COLUMN", i.columnNames())
 }
 
-// maxColumnNames is the maximum number of column names in an error message.
+// maxColumnNames bounds an error message.
 const maxColumnNames = 20
 
-// columnNames lists the columns for an error. It hides a text that does not look like a name,
-// because in a file without a header it may be a value. The list is sorted, so that the message is
-// the same in each run.
+// columnNames lists the columns for an error. It hides a text that does not look like a name, because in a file
+// without a header it may be a value. The list is sorted, so that the message is the same in each run.
 func (i *Importer) columnNames() string {
 	used, unused := i.reader.Columns()
 	names := slices.Sorted(slices.Values(slices.Concat(used, unused)))

@@ -8,9 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// duplicates finds accounts that occur twice in the file. It keeps 16 bytes for each
-// address and each id: a hash of 64 bits and a position. In a file of a million
-// accounts, a false match has a chance of about one in ten million.
+// duplicates finds accounts that occur twice in the file. It keeps 16 bytes for each address and each id: a hash of
+// 64 bits and a position. In a file of a million accounts, a false match has a chance of about one in ten million.
 type duplicates struct {
 	seed maphash.Seed
 	seen map[uint64]position
@@ -23,10 +22,10 @@ func newDuplicates() duplicates { return duplicates{maphash.MakeSeed(), map[uint
 // reset forgets the accounts before the next pass, and keeps the allocated memory.
 func (d duplicates) reset() { clear(d.seen) }
 
-// problems reports an earlier account of the file with the same address or id as a. If a has no problems, problems
-// also records the address and the id of a. The values of an account with problems are not recorded, because the
-// account is skipped. Ids that KeptID normalizes to the same UUID count as equal.
-func (d duplicates) problems(a *account) (found []Problem) {
+// findDuplicates reports an earlier account of the file with the same address or id as a. If a has no problems,
+// findDuplicates also records the address and the id of a. The values of an account with problems are not recorded,
+// because the account is skipped. Ids that KeptID normalizes to the same UUID count as equal.
+func (d duplicates) findDuplicates(a *account) (found []Problem) {
 	if !a.isReadable() {
 		return nil
 	}
@@ -35,7 +34,7 @@ func (d duplicates) problems(a *account) (found []Problem) {
 		key := maphash.String(d.seed, field+" "+value)
 		keys = append(keys, key)
 		if at, ok := d.seen[key]; ok {
-			detail := "the same as on " + at.from(a.row.Place) + shown
+			detail := "the same as on " + at.relativeTo(a.row.Place) + shown
 			found = append(found, Problem{Field: field, Kind: sameInFile, detail: detail})
 		}
 	}
@@ -55,9 +54,9 @@ func (d duplicates) problems(a *account) (found []Problem) {
 	return found
 }
 
-// from returns the text of a position, for a message about the account at another place of the file. If both accounts
-// are on one line, the text also has the number of the account at the position.
-func (p position) from(other userfile.Place) string {
+// relativeTo returns the text of a position, for a message about the account at other. If both accounts are on one
+// line, the text also has the number of the account at the position.
+func (p position) relativeTo(other userfile.Place) string {
 	if int(p.line) == other.Line {
 		return fmt.Sprintf("line %d, account %d", p.line, p.number)
 	}

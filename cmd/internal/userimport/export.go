@@ -44,8 +44,7 @@ type Lister interface {
 	Users(ctx context.Context, after watchword.Address, limit int) ([]watchword.User, error)
 }
 
-// exportedUser is an account in JSON. The names of its members are names that an import
-// recognises.
+// exportedUser is an account in JSON. The names of its members are names that an import recognises.
 type exportedUser struct {
 	ID              watchword.UserID  `json:"id"`
 	Email           watchword.Address `json:"email"`
@@ -68,11 +67,10 @@ var exportedColumns = []string{
 	"secondFactors", "publicMetadata", "privateMetadata", "passwordHash",
 }
 
-// Export writes every account, with its password hash, in the order of addresses. It
-// reads page by page, so accounts that change meanwhile may appear as they were before
-// or after the change.
+// Export writes every account, with its password hash, in the order of addresses. It reads page by page, so accounts
+// that change meanwhile may appear as they were before or after the change.
 func Export(ctx context.Context, engine Lister, out io.Writer, o ExportOptions) (n Exported, err error) {
-	write, flush := o.writer(out)
+	write, flush := o.newAccountWriter(out)
 	for after := watchword.Address(""); ; {
 		page, err := engine.Users(ctx, after, exportPage)
 		if err != nil {
@@ -115,14 +113,14 @@ type accountExport struct {
 	private string
 }
 
-// writer returns two functions: write writes one account, and flush ends the file. An error of the output, such as a
-// full disk, may appear only at flush, because the output is buffered.
-func (o ExportOptions) writer(out io.Writer) (write func(accountExport) error, flush func() error) {
+// The returned write writes one account, and flush ends the file. An error of the output, such as a full disk, may
+// appear only at flush, because the output is buffered.
+func (o ExportOptions) newAccountWriter(out io.Writer) (write func(accountExport) error, flush func() error) {
 	buffer := bufio.NewWriterSize(out, 1<<16)
 	if o.CSV {
 		lines := csv.NewWriter(buffer)
 		lines.Write(exportedColumns) //nolint:errcheck // the writer keeps its error, and flush returns it
-		return func(b accountExport) error { return lines.Write(o.values(b)) },
+		return func(b accountExport) error { return lines.Write(o.csvRecord(b)) },
 			func() error { lines.Flush(); return errors.Join(lines.Error(), buffer.Flush()) }
 	}
 	lines := json.NewEncoder(buffer)
@@ -140,8 +138,7 @@ func newExportedUser(u accountExport) exportedUser {
 	}
 }
 
-// utcOrNil returns nil for a missing time, because the zero time of Go looks like a date in
-// JSON.
+// utcOrNil returns nil for the zero time, which looks like a date in JSON.
 func utcOrNil(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -150,9 +147,9 @@ func utcOrNil(t time.Time) *time.Time {
 	return &t
 }
 
-// values returns the cells of an account, in the order of exportedColumns. Times are in RFC 3339 with
-// fractions of a second, which the import reads back without a loss.
-func (o ExportOptions) values(u accountExport) []string {
+// csvRecord has the order of exportedColumns. Times are in RFC 3339 with fractions of a second, which the import
+// reads back without a loss.
+func (o ExportOptions) csvRecord(u accountExport) []string {
 	at := func(t time.Time) string {
 		if t.IsZero() {
 			return ""
@@ -160,16 +157,15 @@ func (o ExportOptions) values(u accountExport) []string {
 		return t.UTC().Format(time.RFC3339Nano)
 	}
 	return []string{
-		string(u.ID), o.cell(string(u.Email)), strconv.FormatBool(u.Verified()), at(u.VerifiedAt), o.cell(u.Name),
+		string(u.ID), o.csvCell(string(u.Email)), strconv.FormatBool(u.Verified()), at(u.VerifiedAt), o.csvCell(u.Name),
 		u.Locale, strings.Join(u.Roles, ","), at(u.CreatedAt), at(u.DisabledAt),
 		string(u.factors), u.Metadata, u.private, string(u.PasswordHash),
 	}
 }
 
-// cell returns a text that a user chose, as the value of a cell. With NoFormulas, it adds an apostrophe if the text
-// begins with a character that can begin a formula (OWASP, CSV Injection). A spreadsheet then does not evaluate the
-// text.
-func (o ExportOptions) cell(text string) string {
+// csvCell is for a text that a user chose. With NoFormulas, it adds an apostrophe if the text begins with a character
+// that can begin a formula (OWASP, CSV Injection). A spreadsheet then does not evaluate the text.
+func (o ExportOptions) csvCell(text string) string {
 	if o.NoFormulas && text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
 		return "'" + text
 	}

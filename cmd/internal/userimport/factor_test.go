@@ -23,8 +23,8 @@ import (
 
 const passphrase = "correct horse battery"
 
-// now is the time of all installations. It does not advance, so that a TOTP code stays in its time step.
-var now = time.Now().Truncate(time.Millisecond)
+// fixedNow does not advance, so that a TOTP code stays in its time step.
+var fixedNow = time.Now().Truncate(time.Millisecond)
 
 // An installation is an engine with second factors and a database of its own.
 type installation struct {
@@ -33,8 +33,8 @@ type installation struct {
 	store   *sqlite.Store
 }
 
-// install starts an installation. Its master key is 31 zero bytes, followed by the byte key.
-func install(t *testing.T, key byte) *installation {
+// The master key is 31 zero bytes, followed by the byte key.
+func newInstallation(t *testing.T, key byte) *installation {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
 	must(t, err)
@@ -46,7 +46,7 @@ func install(t *testing.T, key byte) *installation {
 	must(t, err)
 	engine, err := watchword.New(t.Context(), store, watchword.Options{
 		PublicURL: publicURL, MasterKey: append(make([]byte, 31), key), Mailer: mailer,
-		Now: func() time.Time { return now },
+		Now: func() time.Time { return fixedNow },
 	})
 	must(t, err)
 	t.Cleanup(engine.Close)
@@ -64,8 +64,7 @@ func (i *installation) importer() accountimport.Importer {
 	return accountimport.New(i.Engine).With(i.factors.Imports())
 }
 
-// signIn signs in with the password. It returns the session or, if the account has second factors, the handle of the
-// second step.
+// signIn returns a session or, if the account has second factors, the handle of the second step.
 func (i *installation) signIn(t *testing.T, email string) (*watchword.SignIn, watchword.Secret) {
 	t.Helper()
 	in, err := i.Login(t.Context(), watchword.LoginRequest{Email: email, Password: passphrase})
@@ -77,13 +76,13 @@ func (i *installation) signIn(t *testing.T, email string) (*watchword.SignIn, wa
 	return in, ""
 }
 
-// enrol creates Ada's account with an authenticator app and a passkey.
-func (i *installation) enrol(t *testing.T) (secret []byte, key *authenticator) {
+// The account has an authenticator app and a passkey.
+func (i *installation) enrolAda(t *testing.T) (secret []byte, key *authenticator) {
 	t.Helper()
 	user, err := i.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com", Password: passphrase})
 	must(t, err)
 	must(t, i.store.Update(t.Context(), func(tx watchword.Tx) error {
-		_, err := tx.SetVerified(t.Context(), user.ID, user.Email, now)
+		_, err := tx.SetVerified(t.Context(), user.ID, user.Email, fixedNow)
 		return err
 	}))
 	in, _ := i.signIn(t, "ada@example.com")
@@ -93,7 +92,7 @@ func (i *installation) enrol(t *testing.T) (secret []byte, key *authenticator) {
 	must(t, err)
 	secret, _, err = totp.Parse(string(begun.URI))
 	must(t, err)
-	code, err := totp.Code(secret, totp.Step(now)-1)
+	code, err := totp.Code(secret, totp.Step(fixedNow)-1)
 	must(t, err)
 	_, err = i.factors.ConfirmTOTP(t.Context(), who, begun.ID, watchword.Secret(code), watchword.Client{})
 	must(t, err)
@@ -106,7 +105,7 @@ func (i *installation) enrol(t *testing.T) (secret []byte, key *authenticator) {
 	return secret, key
 }
 
-// An authenticator is a virtual authenticator with a passkey.
+// An authenticator is a virtual authenticator with one passkey.
 type authenticator struct {
 	party virtualwebauthn.RelyingParty
 	auth  virtualwebauthn.Authenticator
@@ -137,8 +136,7 @@ func (a *authenticator) use(t *testing.T, options json.RawMessage) []byte {
 	return []byte(virtualwebauthn.CreateAssertionResponse(a.party, a.auth, a.key, *parsed))
 }
 
-// export returns the export of all accounts as text.
-func (i *installation) export(t *testing.T, asCSV bool) string {
+func (i *installation) exportText(t *testing.T, asCSV bool) string {
 	t.Helper()
 	var out strings.Builder
 	n, err := userimport.Export(t.Context(), i.Operator(), &out, userimport.ExportOptions{
@@ -154,10 +152,10 @@ func (i *installation) export(t *testing.T, asCSV bool) string {
 // MFA-8
 func TestExportAndImportCarrySecondFactors(t *testing.T) {
 	t.Parallel()
-	from := install(t, 1)
-	secret, key := from.enrol(t)
+	from := newInstallation(t, 1)
+	secret, key := from.enrolAda(t)
 	for _, asCSV := range []bool{false, true} {
-		file, to := from.export(t, asCSV), install(t, 2)
+		file, to := from.exportText(t, asCSV), newInstallation(t, 2)
 		for range 2 { // the second import does not change the account
 			report, err := userimport.New(to.importer(), openText(t, "all", file), userimport.Options{},
 				&recorder{}).Import(t.Context())
@@ -165,7 +163,7 @@ func TestExportAndImportCarrySecondFactors(t *testing.T) {
 				t.Fatalf("%+v, %v", report, err)
 			}
 		}
-		if again := to.export(t, asCSV); again != file {
+		if again := to.exportText(t, asCSV); again != file {
 			t.Errorf("exported again:\n%s\nwant\n%s", again, file)
 		}
 		in, handle := to.signIn(t, "ada@example.com")
@@ -174,10 +172,10 @@ func TestExportAndImportCarrySecondFactors(t *testing.T) {
 		}
 		// The enrolment used a code. The export marks its time step as used, so the code is refused and later codes
 		// work.
-		if _, err := to.withCode(t, handle, secret, -1); watchword.CodeOf(err) != watchword.CodeFactorWrong {
+		if _, err := to.completeWithCode(t, handle, secret, -1); watchword.CodeOf(err) != watchword.CodeFactorWrong {
 			t.Errorf("the code of the enrolment: %v", err)
 		}
-		in, err := to.withCode(t, handle, secret, 0)
+		in, err := to.completeWithCode(t, handle, secret, 0)
 		must(t, err)
 		who, err := to.Authenticate(t.Context(), in.AccessToken)
 		must(t, err)
@@ -195,11 +193,11 @@ func TestExportAndImportCarrySecondFactors(t *testing.T) {
 	}
 }
 
-func (i *installation) withCode(
+func (i *installation) completeWithCode(
 	t *testing.T, handle watchword.Secret, secret []byte, offset int64,
 ) (*watchword.SignIn, error) {
 	t.Helper()
-	code, err := totp.Code(secret, totp.Step(now)+offset)
+	code, err := totp.Code(secret, totp.Step(fixedNow)+offset)
 	must(t, err)
 	return i.factors.Login(t.Context(), factors.LoginRequest{
 		Handle: handle, Proof: factors.Proof{TOTP: watchword.Secret(code)}})
@@ -208,9 +206,9 @@ func (i *installation) withCode(
 // A passkey belongs to one account. If a file gives Ada's passkey to Eve too, Eve's account is not imported.
 func TestImportedPasskeyTakesNoOtherAccount(t *testing.T) {
 	t.Parallel()
-	from := install(t, 1)
-	from.enrol(t)
-	ada := from.export(t, false)
+	from := newInstallation(t, 1)
+	from.enrolAda(t)
+	ada := from.exportText(t, false)
 	eve := strings.ReplaceAll(ada, "ada@example.com", "eve@example.com")
 	id := ada[strings.Index(ada, `"id":"`)+6:][:36]
 	eve = strings.Replace(eve, id, "0188b0f6-2b6e-7000-8000-000000000001", 1)
@@ -219,7 +217,7 @@ func TestImportedPasskeyTakesNoOtherAccount(t *testing.T) {
 	if err == nil || !strings.Contains(strings.Join(shown.problems, ""), "belongs to another account here") {
 		t.Errorf("%v, %q", err, shown.problems)
 	}
-	to := install(t, 2)
+	to := newInstallation(t, 2)
 	report, err := userimport.New(to.importer(), openText(t, "all", ada+eve), userimport.Options{SkipBad: true},
 		&recorder{}).Import(t.Context())
 	if err != nil || report.Done != 1 || report.Bad != 1 {
@@ -258,7 +256,7 @@ func TestSecretsOfOtherSystemsAreImported(t *testing.T) {
 		"another system's list": {`{"email":"ada@example.com","secondFactors":[{"type":"totp","key":"x"}]}`,
 			"secondFactors: not a list", 0, 0},
 	} {
-		to, shown := install(t, 1), &recorder{}
+		to, shown := newInstallation(t, 1), &recorder{}
 		report, err := userimport.New(to.importer(), openText(t, "all", c.file), userimport.Options{},
 			shown).Import(t.Context())
 		if c.problem != "" {
@@ -302,9 +300,10 @@ func TestLabelsOfFactorsNeverPreventAnImport(t *testing.T) {
 		list, err := json.Marshal([]factorfile.Factor{
 			{Kind: factorfile.TOTP, Name: label, Secret: "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}})
 		must(t, err)
-		to, shown := install(t, 1), &recorder{}
+		to, shown := newInstallation(t, 1), &recorder{}
 		_, err = userimport.New(to.importer(), openText(t, "all",
-			`{"email":"ada@example.com","secondFactors":`+string(list)+`}`), userimport.Options{}, shown).Import(t.Context())
+			`{"email":"ada@example.com","secondFactors":`+string(list)+`}`), userimport.Options{},
+			shown).Import(t.Context())
 		if err != nil {
 			t.Errorf("%q: %v, %q", label, err, shown.problems)
 			continue

@@ -17,9 +17,9 @@ type Hashing struct {
 	Firebase     passhash.Firebase
 }
 
-// method returns the transformation that the other system applied to a password before hashing, or "" without one. An
-// option takes precedence over the row, because the operator can know more than the file says.
-func (h Hashing) method(row userfile.Row) string {
+// prehashMethod returns the transformation that the other system applied to a password before hashing, or "" without
+// one. An option takes precedence over the row, because the operator can know more than the file says.
+func (h Hashing) prehashMethod(row userfile.Row) string {
 	switch {
 	case h.Prehash != "":
 		return h.Prehash
@@ -29,10 +29,9 @@ func (h Hashing) method(row userfile.Row) string {
 	return row.Prehash
 }
 
-// hash returns the hash of a row in a form that the engine imports. The label that names a prehash (passhash.Methods)
-// is not part of the result. The method returns "" for a row without a usable password. Errors contain no part of the
-// hash.
-func (h Hashing) hash(row userfile.Row) (watchword.Secret, error) {
+// importableHash returns "" for a row without a usable password. The label that names a prehash (passhash.Methods) is
+// not part of the result. Errors contain no part of the hash.
+func (h Hashing) importableHash(row userfile.Row) (watchword.Secret, error) {
 	text := strings.TrimSpace(row.Hash)
 	encoded, err := "", error(nil)
 	switch {

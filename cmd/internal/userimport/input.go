@@ -12,15 +12,14 @@ type Input struct {
 	Size int64  // in bytes; -1: unknown
 
 	rereadable bool           // a regular file, not a pipe
-	pipe       *interruptible // set by stopAt, nil for a regular file
+	pipe       *interruptible // set by stopWhenClosed, nil for a regular file
 }
 
 // Stdin returns standard input as an Input, which can be read only once.
 func Stdin(in *os.File) *Input { return &Input{File: in, Name: "standard input", Size: -1} }
 
-// Open opens a file or a named pipe, such as <(zcat users.csv.gz). Its errors are those of os.Open,
-// or say that the path is a folder. A named pipe can be read only once. The import then checks and
-// imports in one pass.
+// Open opens a file or a named pipe, such as <(zcat users.csv.gz). Its errors are those of os.Open, or say that the
+// path is a folder. A named pipe can be read only once. The import then checks and imports in one pass.
 func Open(path string) (*Input, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -40,9 +39,9 @@ func Open(path string) (*Input, error) {
 	return &Input{File: file, Name: path, Size: info.Size(), rereadable: true}, nil
 }
 
-// stopAt makes Read return when the channel done is closed, even while Read waits for a silent pipe. It does not
-// affect a regular file, because reading a regular file never blocks.
-func (in *Input) stopAt(done <-chan struct{}) {
+// stopWhenClosed makes Read return when done is closed, even while Read waits for a silent pipe. It does not affect a
+// regular file, because reading a regular file never blocks.
+func (in *Input) stopWhenClosed(done <-chan struct{}) {
 	if !in.rereadable && in.pipe == nil {
 		in.pipe = &interruptible{in: in.File, done: done}
 	}
@@ -55,13 +54,12 @@ func (in *Input) Read(p []byte) (int, error) {
 	return in.File.Read(p)
 }
 
-// truncated reports whether reading stopped before the end. The last account may then
-// be incomplete.
+// truncated reports whether reading stopped before the end. The last account may then be incomplete.
 func (in *Input) truncated() bool { return in.pipe != nil && in.pipe.truncated }
 
-// explain adds the name of the input to a read error. After a stop it returns ErrStopped instead, because the stop
-// has caused the read error.
-func (in *Input) explain(err error) error {
+// explainError adds the name of the input to a read error. After a stop it returns ErrStopped instead, because the
+// stop has caused the read error.
+func (in *Input) explainError(err error) error {
 	if in.truncated() {
 		return ErrStopped
 	}

@@ -2,8 +2,8 @@ package userimport
 
 import "io"
 
-// An interruptible reads from a source that may block forever, such as a pipe. When the channel done is closed, Read
-// stops waiting and returns ErrStopped. Only one goroutine may call Read. Each read of the source runs in its own
+// An interruptible reads from a source that may block forever, such as a pipe. When done is closed, Read stops
+// waiting and returns ErrStopped. Only one goroutine may call Read. Each read of the source runs in its own
 // goroutine. Until that read returns, only its goroutine uses buffer, so a late result can't overwrite bytes that
 // Read has returned.
 type interruptible struct {
@@ -25,7 +25,7 @@ type readResult struct {
 // imported.
 func (r *interruptible) Read(p []byte) (int, error) {
 	if len(r.unread) == 0 && r.err == nil {
-		r.fill()
+		r.awaitBytes()
 	}
 	n := copy(p, r.unread)
 	r.unread = r.unread[n:]
@@ -35,9 +35,9 @@ func (r *interruptible) Read(p []byte) (int, error) {
 	return 0, r.err
 }
 
-// fill waits until bytes arrive or the channel done is closed. If done is closed first, the goroutine that reads the
-// source stays blocked until the program ends.
-func (r *interruptible) fill() {
+// awaitBytes also ends when done is closed. The goroutine that reads the source then stays blocked until the program
+// ends.
+func (r *interruptible) awaitBytes() {
 	if r.pending == nil {
 		r.pending = make(chan readResult, 1)
 		go func() {

@@ -13,8 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// A Problem is a reason why an account can't be imported. Its texts may contain control
-// characters of the file; the caller removes them before it prints.
+// A Problem is a reason why an account can't be imported. Its texts may contain control characters of the file; the
+// caller removes them before it prints.
 type Problem struct {
 	Field  string // empty: the whole account
 	Kind   string // the reason without values of the file, so that Report can count equal reasons
@@ -72,8 +72,8 @@ func asPhrase(sentence string) string {
 	return string(unicode.ToLower(first)) + strings.TrimSuffix(sentence[size:], ".")
 }
 
-// If the operator mixed up columns, a value may be a password or a hash. A value is
-// therefore shown only if it looks like what its column should hold.
+// If the operator mixed up columns, a value may be a password or a hash. A value is therefore shown only if it looks
+// like what its column should hold.
 
 func shownEmail(text string) string {
 	if len(text) > 64 || !strings.Contains(text, "@") || strings.Contains(text, "$") {
@@ -99,8 +99,7 @@ var (
 // isShowable reports whether a text looks like the name of a role or a column.
 func isShowable(text string) bool { return plainWord.MatchString(text) && !hexDigits.MatchString(text) }
 
-// shorten cuts a value of the file to 100 bytes. A cut inside of a character removes that
-// character.
+// shorten cuts a value of the file to 100 bytes. A cut inside of a character removes that character.
 func shorten(text string) string {
 	if len(text) > 100 {
 		return strings.ToValidUTF8(text[:100], "") + "…"
@@ -108,8 +107,7 @@ func shorten(text string) string {
 	return text
 }
 
-// unreadHashesError returns an error that says what to do about columns that look like password
-// hashes.
+// unreadHashesError returns an error that says what to do about columns that look like password hashes.
 func unreadHashesError(names []string) error {
 	return fmt.Errorf("a column looks like password hashes and is not read: %s. Name it with --password-hash COLUMN, "+
 		"or leave passwords out with --password-hash=-", strings.Join(names, ", "))

@@ -7,8 +7,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// A Report counts the accounts of a run. Column names come from the file and may
-// contain control characters.
+// A Report counts the accounts of a run. Column names come from the file and may contain control characters.
 type Report struct {
 	Imported bool // the accounts were imported; otherwise only checked
 	Stopped  bool // a check ended early, so the counts are incomplete
@@ -40,7 +39,7 @@ type Report struct {
 	ColumnsWithHashes          []string // not read, although the values look like password hashes
 	System                     string   // the system that wrote the file, if it was recognised or given
 
-	begun time.Time // used for times that the file does not give
+	startedAt time.Time // for times that the file does not give
 }
 
 // maxRoles bounds the memory of Roles if a column has a different value in each account.
@@ -55,7 +54,7 @@ const (
 
 func newReport() *Report {
 	return &Report{
-		begun: time.Now(), Kinds: map[string]int{}, Passwords: map[string]int{}, Roles: map[string]int{},
+		startedAt: time.Now(), Kinds: map[string]int{}, Passwords: map[string]int{}, Roles: map[string]int{},
 		Factors: map[string]int{},
 	}
 }
@@ -70,8 +69,8 @@ func (r *Report) IsIncomplete() bool {
 // script notices.
 func (r *Report) IsEmpty() bool { return r.Done+r.Existing == 0 }
 
-// addBad counts an account that is skipped. An account can have several problems: Bad counts
-// accounts, and Kinds counts problems.
+// addBad counts an account that is skipped. An account can have several problems: Bad counts accounts, and Kinds
+// counts problems.
 func (r *Report) addBad(a *account) {
 	r.Accounts++
 	r.Bad++

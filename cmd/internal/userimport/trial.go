@@ -13,15 +13,14 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// A Trial verifies a known password against the hash that the file has for one account.
-// It shows whether the options describe correctly how the hashes were created and, if
-// not, which options would. It opens no database.
+// A Trial verifies a known password against the hash that the file has for one account. It shows whether the options
+// describe correctly how the hashes were created and, if not, which options would. It opens no database.
 type Trial struct {
 	email   string
 	row     userfile.Row
 	hashing Hashing
 	hash    watchword.Secret
-	refused error // why the engine would not import the hash
+	refusal error // by the engine, of the hash
 }
 
 // A Variant is a way in which the other system may have created a hash.
@@ -37,10 +36,10 @@ type Verdict struct {
 	Other       *Variant // if Fits is false, a variant that fits, or nil
 }
 
-// NewTrial reads the file up to the account of a normalized address. It returns an
-// error if the account is not in the file or has no password to try.
+// NewTrial reads the file up to the account of a normalized address. It returns an error if the account is not in the
+// file or has no password to try.
 func NewTrial(input *Input, o Options, email string) (*Trial, error) {
-	row, err := find(input, o.File, email)
+	row, err := findAccount(input, o.File, email)
 	if err != nil {
 		return nil, err
 	}
@@ -48,15 +47,15 @@ func NewTrial(input *Input, o Options, email string) (*Trial, error) {
 		return nil, fmt.Errorf("%s has a temporary password in the file. The account is imported without a password", email)
 	}
 	t := &Trial{email: email, row: row, hashing: o.Hashing}
-	if t.hash, t.refused = o.Hashing.hash(row); t.hash == "" && t.refused == nil {
+	if t.hash, t.refusal = o.Hashing.importableHash(row); t.hash == "" && t.refusal == nil {
 		return nil, fmt.Errorf("%s has no password in the file", email)
 	}
 	return t, nil
 }
 
-// find returns the first account with a normalized address. It normalizes the addresses of the file, as the import
-// does. It reads only as far as needed, because a file may have millions of accounts.
-func find(input *Input, o userfile.Options, email string) (userfile.Row, error) {
+// findAccount returns the first account with a normalized address. It normalizes the addresses of the file, as the
+// import does. It reads only as far as needed, because a file may have millions of accounts.
+func findAccount(input *Input, o userfile.Options, email string) (userfile.Row, error) {
 	reader, err := userfile.New(input, o)
 	for err == nil {
 		var row userfile.Row
@@ -70,15 +69,15 @@ func find(input *Input, o userfile.Options, email string) (userfile.Row, error) 
 	if errors.Is(err, io.EOF) {
 		return userfile.Row{}, fmt.Errorf("no account in %s has the address %s", input.Name, email)
 	}
-	return userfile.Row{}, input.explain(err)
+	return userfile.Row{}, input.explainError(err)
 }
 
 // Try verifies the password with the given options, and then with every variant that needs no further secret. It
 // returns an error if the engine would refuse the hash with the given options and no variant fits.
 func (t *Trial) Try(given watchword.Secret) (Verdict, error) {
-	own := t.hashing.method(t.row)
+	own := t.hashing.prehashMethod(t.row)
 	verdict := Verdict{Description: t.describe(own)}
-	if t.refused == nil && t.fits(t.hash, own, string(given)) {
+	if t.refusal == nil && t.passwordFits(t.hash, own, string(given)) {
 		verdict.Fits = true
 		return verdict, nil
 	}
@@ -86,16 +85,16 @@ func (t *Trial) Try(given watchword.Secret) (Verdict, error) {
 	for _, v := range t.variants() {
 		hashing := t.hashing
 		hashing.SaltEncoding = v.SaltEncoding
-		hash, err := hashing.hash(t.row)
+		hash, err := hashing.importableHash(t.row)
 		again := tried[v.Prehash+string(hash)]
 		tried[v.Prehash+string(hash)] = true
-		if err == nil && hash != "" && !again && t.fits(hash, v.Prehash, string(given)) {
+		if err == nil && hash != "" && !again && t.passwordFits(hash, v.Prehash, string(given)) {
 			verdict.Other = &v
 			return verdict, nil
 		}
 	}
-	if t.refused != nil {
-		return verdict, fmt.Errorf("%s: passwordHash: %w", t.email, t.refused)
+	if t.refusal != nil {
+		return verdict, fmt.Errorf("%s: passwordHash: %w", t.email, t.refusal)
 	}
 	return verdict, nil
 }
@@ -103,9 +102,8 @@ func (t *Trial) Try(given watchword.Secret) (Verdict, error) {
 // placeholderKeyID is the id of the pepper in a trial, because the engine creates the real id during an import.
 const placeholderKeyID = "00000000-0000-8000-8000-000000000000"
 
-// fits verifies as a sign-in does: the normalized password first, then the password as
-// typed.
-func (t *Trial) fits(hash watchword.Secret, method, given string) bool {
+// passwordFits verifies as a sign-in does: the normalized password first, then the password as typed.
+func (t *Trial) passwordFits(hash watchword.Secret, method, given string) bool {
 	encoded := string(hash)
 	if method != "" {
 		keyID := ""
@@ -143,8 +141,8 @@ func (t *Trial) describe(method string) string {
 	return text
 }
 
-// variants lists every combination, except those that need a pepper that is not given.
-// The likelier variants are first.
+// variants lists every combination, except those that need a pepper that is not given. The likelier variants are
+// first.
 func (t *Trial) variants() (all []Variant) {
 	salts := []string{"", passhash.SaltText, passhash.SaltHex, passhash.SaltBase64}
 	methods := append([]string{t.row.Prehash, ""}, passhash.Methods(false)...)

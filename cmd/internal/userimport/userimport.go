@@ -30,9 +30,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// batchSize is the number of accounts in a transaction. It is large enough that the
-// cost of a commit is small for each account, and small enough that other writers
-// wait only for a short time.
+// batchSize is the number of accounts in a transaction. It is large enough that the cost of a commit is small for
+// each account, and small enough that other writers wait only for a short time.
 const batchSize = 500
 
 // batchPause separates two batches. SQLite gives its write lock to the first process that asks, and during the pause
@@ -108,10 +107,9 @@ func New(engine Engine, input *Input, options Options, observer Observer) *Impor
 	}
 }
 
-// Check is a dry run: it finds every problem and makes no change. The report is valid
-// after an error too.
+// Check is a dry run: it finds every problem and makes no change. The report is valid after an error too.
 func (i *Importer) Check(ctx context.Context) (*Report, error) {
-	err := i.pass(ctx, Checking)
+	err := i.runPass(ctx, Checking)
 	if errors.Is(err, ErrStopped) {
 		i.report.Stopped = true
 		err = errors.New("stopped before the end of the file. Nothing was changed")
@@ -119,12 +117,11 @@ func (i *Importer) Check(ctx context.Context) (*Report, error) {
 	return i.report, err
 }
 
-// Import checks the file, if it can be read twice, and then imports it. Its errors say
-// how many accounts were imported and how to continue. The report is valid after an
-// error too.
+// Import checks the file, if it can be read twice, and then imports it. Its errors say how many accounts were
+// imported and how to continue. The report is valid after an error too.
 func (i *Importer) Import(ctx context.Context) (*Report, error) {
 	if i.input.rereadable {
-		if err := i.checkFirst(ctx); err != nil {
+		if err := i.checkBeforeImport(ctx); err != nil {
 			return i.report, err
 		}
 		if _, err := i.input.Seek(0, io.SeekStart); err != nil {
@@ -132,7 +129,7 @@ func (i *Importer) Import(ctx context.Context) (*Report, error) {
 		}
 	}
 	i.report.Imported = true
-	err := i.pass(ctx, Importing)
+	err := i.runPass(ctx, Importing)
 	if err == nil && i.options.IDMap != nil {
 		err = i.options.IDMap.Keep()
 	}
@@ -146,11 +143,10 @@ func (i *Importer) Import(ctx context.Context) (*Report, error) {
 	return i.report, err
 }
 
-// checkFirst runs the pass that checks the file before an import. It returns an error if the import must not begin,
-// and otherwise resets the report.
-func (i *Importer) checkFirst(ctx context.Context) error {
+// checkBeforeImport returns an error if the import must not begin, and otherwise resets the report.
+func (i *Importer) checkBeforeImport(ctx context.Context) error {
 	i.report.Unlisted = i.options.SkipBad // with SkipBad, the second pass lists the problems
-	err := i.pass(ctx, Checking)
+	err := i.runPass(ctx, Checking)
 	i.report.Stopped = errors.Is(err, ErrStopped)
 	switch r := i.report; {
 	case r.Stopped:
@@ -174,11 +170,11 @@ func (i *Importer) checkFirst(ctx context.Context) error {
 	return nil
 }
 
-// pass reads the file one time. It finishes the current batch even if ctx ends meanwhile.
-func (i *Importer) pass(ctx context.Context, phase Phase) (err error) {
-	i.input.stopAt(ctx.Done())
+// runPass reads the file one time. It finishes the current batch even if ctx ends meanwhile.
+func (i *Importer) runPass(ctx context.Context, phase Phase) (err error) {
+	i.input.stopWhenClosed(ctx.Done())
 	if i.reader, err = userfile.New(i.input, i.options.File); err != nil {
-		return i.input.explain(err)
+		return i.input.explainError(err)
 	}
 	i.duplicates.reset()
 	i.batch = nil
@@ -190,10 +186,10 @@ func (i *Importer) pass(ctx context.Context, phase Phase) (err error) {
 			readErr = ErrStopped
 		}
 		if readErr == nil {
-			i.batch = append(i.batch, i.account(row))
+			i.batch = append(i.batch, i.newAccount(row))
 		}
 		if readErr != nil || len(i.batch) == batchSize {
-			if err := i.flush(context.WithoutCancel(ctx)); err != nil {
+			if err := i.flushBatch(context.WithoutCancel(ctx)); err != nil {
 				return err
 			}
 			i.observer.Progress(i.reader.Offset(), i.report.Accounts)
@@ -208,7 +204,7 @@ func (i *Importer) pass(ctx context.Context, phase Phase) (err error) {
 			i.report.addColumns(i.reader)
 			return nil
 		case readErr != nil:
-			return i.input.explain(readErr)
+			return i.input.explainError(readErr)
 		case ctx.Err() != nil && len(i.batch) == 0:
 			return ErrStopped
 		}

@@ -25,7 +25,7 @@ import (
 
 const bcryptHash = "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"
 
-// newEngine returns an engine on an empty SQLite database.
+// The database of the engine is an empty SQLite database.
 func newEngine(t *testing.T) *watchword.Engine {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
@@ -51,7 +51,7 @@ func newEngine(t *testing.T) *watchword.Engine {
 	return engine
 }
 
-// recorder is an Observer that records its calls.
+// A recorder is an Observer that records its calls.
 type recorder struct {
 	phases   []userimport.Phase
 	problems []string
@@ -65,7 +65,6 @@ func (r *recorder) Problem(at userfile.Place, p userimport.Problem) {
 	r.problems = append(r.problems, at.String()+": "+p.String())
 }
 
-// idMap is an IDMap in memory.
 type idMap struct {
 	ids  map[string]watchword.UserID
 	kept bool
@@ -229,7 +228,7 @@ func TestExportIsImportedWithoutProblems(t *testing.T) {
 func TestExportLeavesNoMemberOfAnAccountEmpty(t *testing.T) {
 	t.Parallel()
 	var user watchword.User
-	fill(reflect.ValueOf(&user).Elem())
+	fillFields(reflect.ValueOf(&user).Elem())
 	user.PasswordHash, user.Metadata = bcryptHash, "{}"
 	for _, asCSV := range []bool{false, true} {
 		var out strings.Builder
@@ -251,15 +250,14 @@ func TestExportLeavesNoMemberOfAnAccountEmpty(t *testing.T) {
 	}
 }
 
-// oneAccount is a Lister with a single account.
+// oneAccount is a Lister.
 type oneAccount watchword.User
 
 func (a oneAccount) Users(context.Context, watchword.Address, int) ([]watchword.User, error) {
 	return []watchword.User{watchword.User(a)}, nil
 }
 
-// fill gives every field of a struct a value.
-func fill(of reflect.Value) {
+func fillFields(of reflect.Value) {
 	for _, field := range of.Fields() {
 		switch field.Interface().(type) {
 		case time.Time:
