@@ -69,7 +69,7 @@ func (c *concurrentUsers) awaitResponses(since time.Time) time.Duration {
 	return time.Since(since)
 }
 
-// The fault ends when the function fault returns. If a user gets no response afterwards, the test fails.
+// The fault ends when fault returns. If a user gets no response afterwards, the test fails.
 func (c *concurrentUsers) injectFault(t *testing.T, fault func()) {
 	t.Helper()
 	c.startSending(t.Context())

@@ -15,13 +15,13 @@ type fault struct {
 	Problem string
 }
 
-// faults is the error for wrong settings or flags. report prints each fault on its own line and
-// exits with exitMisuse. One run finds all faults, so an operator does not have to start the
-// program once for each fault.
+// faults is the error for wrong settings or flags. reportError prints each fault on its own
+// line and exits with exitMisuse. One run finds all faults, so an operator does not have to
+// start the program once for each fault.
 type faults []fault
 
-// Error returns one line for each fault, for logs and tests. At the command line, report prints
-// each fault after the name of the program.
+// Error returns one line for each fault, for logs and tests. At the command line, reportError
+// prints each fault after the name of the program.
 func (f faults) Error() string {
 	lines := make([]string, len(f))
 	for i, each := range f {

@@ -190,7 +190,7 @@ func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any
 }
 
 // Validate implements kong.Resolver. It never returns an error, because kong would then print
-// its usage. The method faults later reports all faults.
+// its usage. allFaults later reports all faults.
 func (s *sources) Validate(*kong.Application) error { return nil }
 
 // yamlPath returns the flag --config, else WATCHWORD_CONFIG, else "". The settings themselves

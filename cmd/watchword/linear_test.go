@@ -157,7 +157,7 @@ type modelState struct {
 
 var epoch = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// The model applies the function Judge. The exact time of a decision is unknown, so judgeModel tries representative
+// The model applies Judge. The exact time of a decision is unknown, so judgeModel tries representative
 // times. With a grace period, it tries one time, within the period. With a grace period of 0, it tries two: the
 // millisecond of the last rotation, and a later time.
 func judgeModel(policy watchword.RotationPolicy) porcupine.Model {

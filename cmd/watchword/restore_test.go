@@ -36,7 +36,7 @@ func TestDoctorReportsARestore(t *testing.T) {
 	})
 }
 
-// restoreBackup loses the changes after the backup. The function restore returns the arguments that select the
+// restoreBackup loses the changes after the backup. restore returns the arguments that select the
 // restored store.
 func restoreBackup(t *testing.T, arguments []string, backup func(dir string) (restore func() []string)) {
 	s := newServer(t, freeAddress(t))
