@@ -104,7 +104,7 @@ type simulatedUser struct {
 	accounts           int
 	email              string // empty: no account
 	password           string // acknowledged by a server
-	passwordInDoubt    string // an unacknowledged password that may be in effect, or empty
+	passwordInDoubt    string // unacknowledged, but may be in effect; or empty
 	token              string // empty: signed out
 	firstToken         string // of the session; a thief copied it
 	isTheftTarget      bool
@@ -175,7 +175,7 @@ func (a *simulatedUser) signUp(ctx context.Context) error {
 	return nil
 }
 
-// logIn signs in with the acknowledged password or, if the server refuses it, with the doubted one.
+// logIn uses the acknowledged password or, if the server refuses it, passwordInDoubt.
 func (a *simulatedUser) logIn(ctx context.Context) error {
 	wanted := []int{200}
 	if a.passwordInDoubt != "" {
@@ -280,7 +280,7 @@ func (a *simulatedUser) checkAcknowledgedChanges(ctx context.Context) {
 	a.retryStep(ctx, a.logIn)
 }
 
-// retryStep repeats a step until the step gets a response, or the test has failed.
+// retryStep ends when do gets a response, or the test has failed.
 func (a *simulatedUser) retryStep(ctx context.Context, do func(context.Context) error) {
 	for do(ctx) != nil && !a.t.Failed() {
 		time.Sleep(20 * time.Millisecond)

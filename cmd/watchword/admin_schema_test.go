@@ -103,7 +103,7 @@ func readAPIDocument(t *testing.T, s *server) (d *apiDocument) {
 	return d
 }
 
-// adminOperations returns the operations with the tag administration, in the order of their ids.
+// The operations are in the order of their ids.
 func (d *apiDocument) adminOperations() (all []*apiOperation) {
 	for path, methods := range d.Paths {
 		for method, o := range methods {

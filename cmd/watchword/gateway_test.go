@@ -22,7 +22,7 @@ import (
 // These tests run real gateways in front of a real server, with the configurations of
 // docs/gateways.md. They check which requests reach the service behind the gateway.
 
-// A gateway is a gateway program with an example configuration of examples/gateways.
+// Each gateway has an example configuration in examples/gateways.
 type gateway struct {
 	program, example string
 	arguments        func(t *testing.T, dir, example string) []string

@@ -33,7 +33,6 @@ func followAccount(t *testing.T, arguments []string) {
 	mails := openMailbox(t, filepath.Join(dir, "watchword-data", "mail"))
 	laptop, phone := newDevice(t, address), newDevice(t, address)
 
-	// Sign-up signs in at once, with an unproven address.
 	laptop.post(t, "/register", body{"email": ada, "password": firstSecret}, 201)
 	if laptop.get(t, "/me", 200).User.EmailVerified {
 		t.Fatal("the address is verified before the mail was read")

@@ -28,7 +28,7 @@ type refreshRequest struct{ generation int64 }
 
 type outcome struct {
 	code       string // "" for a new token, "?" for a lost response
-	generation int64  // of the new token
+	generation int64
 }
 
 func TestRotationIsLinearizable(t *testing.T) {

@@ -30,7 +30,7 @@ type factorAccount struct {
 
 	id     watchword.UserID
 	secret string
-	step   int64 // time step of the next code
+	step   int64 // of the next code
 	codes  []watchword.Secret
 	party  virtualwebauthn.RelyingParty
 	auth   virtualwebauthn.Authenticator
@@ -173,7 +173,7 @@ func TestMoveKeepsEverySecondFactor(t *testing.T) {
 	}
 	_, err = p.proveFactor(factors.Proof{RecoveryCode: p.codes[1]}, false)
 	p.must(err)
-	_, err = p.proveFactor(factors.Proof{}, false) // with the passkey
+	_, err = p.proveFactor(factors.Proof{}, false)
 	p.must(err)
 	if in, _ = p.signIn(remembered); in == nil || !slices.Contains(in.Session.Methods, "device") {
 		t.Error("the remembered browser is asked for a factor")

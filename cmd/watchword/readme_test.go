@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-const checkout = "../.." // the checkout
+const checkout = "../.."
 
 // readmeCommands says how the test runs each kind of command in README.md. A command of an
 // unknown kind fails the test.
@@ -93,7 +93,7 @@ func shellCommands(text string) []string {
 	return all
 }
 
-// startBuiltServer starts the built program, even if README.md starts it in another way.
+// README.md may start the server in another way.
 func (r *readmeRun) startBuiltServer(string) {
 	r.Helper()
 	r.ran["serve"] = true

@@ -95,7 +95,7 @@ func awaitRevocation(t *testing.T, v *verify.Verifier, token string) time.Time {
 	}
 }
 
-// The client ignores the host of the request.
+// The client connects to address and ignores the host of a request.
 func httpClientTo(t *testing.T, address string) *http.Client {
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, address)

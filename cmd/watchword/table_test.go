@@ -15,7 +15,7 @@ import (
 // This file prints how each injected fault affects clients, as one table at the end of the run (docs/faults.md).
 // `make faults` runs these tests.
 
-// The environment variable has the path of the file to which the tests append their lines.
+// tableVariable names the environment variable with the path of the file to which the tests append their lines.
 const tableVariable = "TEST_FAULT_TABLE"
 
 // A fault is an injected fault and its effects, as one line of the table.

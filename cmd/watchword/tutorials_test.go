@@ -71,7 +71,6 @@ func followTutorial(t *testing.T, section string) {
 	}
 }
 
-// startTutorialServer returns when the server is ready.
 func startTutorialServer(t *testing.T, script *exec.Cmd, port string) {
 	t.Helper()
 	text := &script.Args[len(script.Args)-1]
@@ -99,7 +98,6 @@ func startTutorialServer(t *testing.T, script *exec.Cmd, port string) {
 	t.Fatal("the server does not get ready")
 }
 
-// server may be nil.
 func stopTutorialServer(server *exec.Cmd) {
 	if server != nil {
 		_ = server.Process.Signal(syscall.SIGTERM)

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// The files in testdata/import have the form that other systems write, with made-up accounts.
+// casePassword is the password of every supported hash in testdata/import. The files have the form that other systems
+// write, with made-up accounts.
 const casePassword = "violet Kettle 93 harbour"
 
 type importCase struct {

@@ -197,7 +197,6 @@ func TestSecondSignalEndsAnImportAtOnce(t *testing.T) {
 	}
 }
 
-// The table stays locked until the test ends.
 func lockUsers(t *testing.T, database, mode string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), database)
