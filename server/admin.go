@@ -57,46 +57,46 @@ func (s *Server) Admin(o AdminOptions) http.Handler {
 	// with Profiling off.
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", s.serveMetrics)
-	mux.HandleFunc("GET /readyz", s.readyDetail)
+	mux.HandleFunc("GET /readyz", s.serveReadiness)
 	if o.Profiling {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	own := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	monitoring := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("X-Frame-Options", "DENY")
 		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
 		// The headers are set before the check, because a refusal needs them too.
-		isPublished := s.administration != nil && s.administration.origins.isPublicHost(r.Host)
-		if status, why := o.refuses(r, isPublished); why != "" {
+		isAdminHost := s.adminServer != nil && s.adminServer.origins.isPublicHost(r.Host)
+		if status, why := o.reasonToRefuse(r, isAdminHost); why != "" {
 			s.logAdminRefusal(r, status)
 			http.Error(w, why, status)
 			return
 		}
 		mux.ServeHTTP(w, r)
 	})
-	if s.administration == nil {
-		return own
+	if s.adminServer == nil {
+		return monitoring
 	}
 	// The routes of monitoring have their own checks, because their requests have no cookies and may use other hosts.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := mux.Handler(r); pattern != "" {
-			own.ServeHTTP(w, r)
+			monitoring.ServeHTTP(w, r)
 			return
 		}
-		s.administration.ServeHTTP(w, r)
+		s.adminServer.ServeHTTP(w, r)
 	})
 }
 
-// refuses returns the status and the reason to reject a request, or "" to accept it. If a page causes a request,
+// reasonToRefuse returns the status and the reason to reject a request, or "" to accept it. If a page causes a request,
 // browsers send Sec-Fetch-Site or Origin. If the user types the address, Sec-Fetch-Site is "none".
 //
-// isPublished reports whether the host is that of Options.AdminURL. Monitoring has no sign-in, so a proxy that
+// isAdminHost reports whether the host is that of Options.AdminURL. Monitoring has no sign-in, so a proxy that
 // publishes administration must not publish monitoring as well.
-func (o AdminOptions) refuses(r *http.Request, isPublished bool) (status int, why string) {
+func (o AdminOptions) reasonToRefuse(r *http.Request, isAdminHost bool) (status int, why string) {
 	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
 	switch {
 	// The Host is checked first, because after DNS rebinding the browser reports same-origin for a page of another
@@ -104,7 +104,7 @@ func (o AdminOptions) refuses(r *http.Request, isPublished bool) (status int, wh
 	case !o.AnyHost && !weborigin.IsLoopback(r.Host):
 		return http.StatusMisdirectedRequest,
 			"The admin listener is on the loopback. Use localhost or 127.0.0.1 as the host."
-	case isPublished && !weborigin.IsLoopback(r.Host):
+	case isAdminHost && !weborigin.IsLoopback(r.Host):
 		return http.StatusMisdirectedRequest,
 			"Monitoring is not served under the URL of administration. Use the address of the admin listener."
 	// Requests without both headers pass. Monitoring systems send neither header, and they have no cookies that a
@@ -119,16 +119,16 @@ func (o AdminOptions) refuses(r *http.Request, isPublished bool) (status int, wh
 // logAdminRefusal logs a refused request. It shares the rate limit of log lines about wrong hosts. Otherwise a page
 // that tries many ports could fill the log.
 func (s *Server) logAdminRefusal(r *http.Request, status int) {
-	if skipped, ok := s.errors.lines.misdirected.Allow("admin", time.Now()); ok {
+	if skipped, ok := s.errors.logLimits.misdirected.Allow("admin", time.Now()); ok {
 		s.log.Info("admin request refused", slog.Int("status", status), slog.String("client", r.RemoteAddr),
-			slog.String("host", shortened(r.Host)), slog.String("origin", shortened(r.Header.Get("Origin"))),
-			slog.String("sec_fetch_site", shortened(r.Header.Get("Sec-Fetch-Site"))), slog.Int("skipped", skipped))
+			slog.String("host", truncate(r.Host)), slog.String("origin", truncate(r.Header.Get("Origin"))),
+			slog.String("sec_fetch_site", truncate(r.Header.Get("Sec-Fetch-Site"))), slog.Int("skipped", skipped))
 	}
 }
 
-// readyDetail responds with 503 if the store is unavailable or the server is stopping. It responds
+// serveReadiness responds with 503 if the store is unavailable or the server is stopping. It responds
 // with the body in both cases: the details are most useful when the server is not ready.
-func (s *Server) readyDetail(w http.ResponseWriter, r *http.Request) {
+func (s *Server) serveReadiness(w http.ResponseWriter, r *http.Request) {
 	status, answer := http.StatusOK, readyAnswer{Status: "ready", Store: "up", Keys: []keyAnswer{}}
 	stats, err := s.engine.Stats(r.Context())
 	switch {
@@ -143,6 +143,6 @@ func (s *Server) readyDetail(w http.ResponseWriter, r *http.Request) {
 	}
 	// An error means that the answer can't be encoded, which would be a fault of this function.
 	if err := respond.JSON(w, status, answer); err != nil {
-		s.errors.fail(w, r, watchword.ErrUnavailable)
+		s.errors.respondError(w, r, watchword.ErrUnavailable)
 	}
 }

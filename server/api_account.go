@@ -47,9 +47,9 @@ type passwordBody struct {
 	Password string `json:"password"`
 }
 
-// me responds with the account as it is now, because its roles and address may have changed after the token was
+// readMe responds with the account as it is now, because its roles and address may have changed after the token was
 // issued. The engine reads the account for every request anyway, to check that the session is live.
-func (a *api) me(w http.ResponseWriter, _ *http.Request, who watchword.Identity) error {
+func (a *api) readMe(w http.ResponseWriter, _ *http.Request, who watchword.Identity) error {
 	return respond.JSON(w, http.StatusOK, newMeAnswer(who.User))
 }
 
@@ -61,7 +61,7 @@ func (a *api) updateMe(w http.ResponseWriter, r *http.Request, who watchword.Ide
 		return err
 	}
 	if body.Name == nil && body.Locale == nil {
-		return unacceptable("name", watchword.FieldRequired, "Send a name or a locale. Each may be empty.")
+		return invalidField("name", watchword.FieldRequired, "Send a name or a locale. Each may be empty.")
 	}
 	user, err := a.engine.UpdateProfile(r.Context(), who, watchword.ProfileChange{Name: body.Name, Locale: body.Locale})
 	if err != nil {
@@ -77,20 +77,20 @@ func (a *api) deleteMe(w http.ResponseWriter, r *http.Request, who watchword.Ide
 	if err != nil {
 		return err
 	}
-	client := a.clients.of(w, r)
+	client := a.clients.readClient(w, r)
 	if err := a.engine.DeleteAccount(r.Context(), who, watchword.Secret(body.Password), client); err != nil {
 		return err
 	}
-	if err := a.cookies.endOthers(a.engine, r, client); err != nil {
+	if err := a.cookies.endUnusedSession(a.engine, r, client); err != nil {
 		return err
 	}
 	a.cookies.refresh.Clear(w)
 	return respond.JSON(w, http.StatusOK, messageBody{"The account is deleted."})
 }
 
-// user responds with another account. The engine checks that the caller is an admin. For other callers it returns not
+// readUser responds with another account. The engine checks that the caller is an admin. For other callers it returns not
 // found, because a 403 would reveal which ids exist.
-func (a *api) user(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (a *api) readUser(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	user, err := a.engine.Profile(r.Context(), who, watchword.UserID(r.PathValue("id")))
 	if err != nil {
 		return err

@@ -32,11 +32,11 @@ type adminAPI struct{ edge }
 // An adminHandler handles a request whose caller has passed the guard of the route.
 type adminHandler func(http.ResponseWriter, *http.Request, admin.Caller) error
 
-// administered calls next if the caller passes the guard. Handlers don't check the guard
+// requireGuard calls next if the caller passes the guard. Handlers don't check the guard
 // themselves, so a route can't forget it. If g is not a guard of administration, administered
 // panics when the server starts.
-func (a *adminAPI) administered(g guard, next adminHandler) handler {
-	need, known := g.need()
+func (a *adminAPI) requireGuard(g guard, next adminHandler) handler {
+	need, known := g.requiredAccess()
 	if !known {
 		panic("server: a route of administration has the guard " + string(g))
 	}
@@ -49,13 +49,13 @@ func (a *adminAPI) administered(g guard, next adminHandler) handler {
 		if err != nil {
 			return err
 		}
-		return a.once(w, r, by, next)
+		return a.runOnce(w, r, by, next)
 	}
 }
 
-// need returns the scope and access that a guard of administration requires, and false for
+// requiredAccess returns the scope and access that a guard of administration requires, and false for
 // other guards.
-func (g guard) need() (admin.Need, bool) {
+func (g guard) requiredAccess() (admin.Need, bool) {
 	switch g {
 	case readUsers:
 		return admin.Need{Scope: admin.ScopeUsersRead}, true
@@ -73,18 +73,18 @@ func (g guard) need() (admin.Need, bool) {
 		return admin.Need{Scope: admin.ScopeKeys}, true
 	case writeKeys:
 		return admin.Need{Scope: admin.ScopeKeys, Write: true}, true
-	case readAlone:
+	case readNoKey:
 		return admin.Need{}, true
-	case writeAlone:
+	case writeNoKey:
 		return admin.Need{Write: true}, true
 	}
 	return admin.Need{}, false
 }
 
-// isAdmin reports whether g is a guard of administration. The OpenAPI document and the page /docs describe the routes
+// guardsAdministration reports whether g is a guard of administration. The OpenAPI document and the page /docs describe the routes
 // of administration differently.
-func (g guard) isAdmin() bool {
-	_, known := g.need()
+func (g guard) guardsAdministration() bool {
+	_, known := g.requiredAccess()
 	return known
 }
 
@@ -119,14 +119,14 @@ type adminUsersAnswer struct {
 	Next  string          `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
 }
 
-// adminUsers lists accounts in the order of addresses, or in the order of ids if role is set. The
+// listUsers lists accounts in the order of addresses, or in the order of ids if role is set. The
 // store reads only a range of an index, so a late page costs as little as the first.
-func (a *adminAPI) adminUsers(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
-	given, err := parameters(r, "email", "id", "role", "state", "factor", "after", "limit")
+func (a *adminAPI) listUsers(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
+	given, err := parseQuery(r, "email", "id", "role", "state", "factor", "after", "limit")
 	if err != nil {
 		return err
 	}
-	limit, err := given.limit()
+	limit, err := given.pageLimit()
 	if err != nil {
 		return err
 	}
@@ -145,91 +145,91 @@ func (a *adminAPI) adminUsers(w http.ResponseWriter, r *http.Request, _ admin.Ca
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// query holds the parameters of a request by name. A missing parameter and an empty parameter are treated alike,
+// queryParameters holds the parameters of a request by name. A missing parameter and an empty parameter are treated alike,
 // because a form also sends the fields that its user did not fill in.
-type query map[string]string
+type queryParameters map[string]string
 
-// parameters reads the query of a request. It rejects unknown and repeated names: a misspelt filter
+// parseQuery reads the query of a request. It rejects unknown and repeated names: a misspelt filter
 // would otherwise select every account.
-func parameters(r *http.Request, names ...string) (query, error) {
+func parseQuery(r *http.Request, names ...string) (queryParameters, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, parameterInvalid("The query is malformed.")
+		return nil, invalidParameter("The query is malformed.")
 	}
-	given := query{}
+	given := queryParameters{}
 	for name, all := range values {
 		if !slices.Contains(names, name) {
-			return nil, parameterInvalid("The query has a parameter that this path does not have.")
+			return nil, invalidParameter("The query has a parameter that this path does not have.")
 		}
 		if len(all) != 1 {
-			return nil, parameterInvalid("The parameter " + name + " occurs twice.")
+			return nil, invalidParameter("The parameter " + name + " occurs twice.")
 		}
 		given[name] = all[0]
 	}
 	return given, nil
 }
 
-// limit returns the parameter limit, or 0 if it is missing. It rejects a number that is too large. If the server
+// pageLimit returns the parameter limit, or 0 if it is missing. It rejects a number that is too large. If the server
 // reduced the number silently, a client could take a short page for the last page.
-func (q query) limit() (int, error) {
+func (q queryParameters) pageLimit() (int, error) {
 	text, found := q["limit"]
 	if !found {
 		return 0, nil
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > admin.MaxLimit {
-		return 0, parameterInvalid("The parameter limit is not a number from 1 to 200.")
+		return 0, invalidParameter("The parameter limit is not a number from 1 to 200.")
 	}
 	return n, nil
 }
 
-// adminLists are the lists with pages. They all have the parameters after and limit.
-var adminLists = []string{pathAdmin + "/users", pathAdmin + "/events", pathAdmin + "/mails",
+// pagedAdminPaths are the lists with pages. They all have the parameters after and limit.
+var pagedAdminPaths = []string{pathAdmin + "/users", pathAdmin + "/events", pathAdmin + "/mails",
 	pathAdmin + "/service-keys"}
 
-// adminParameters describes the query of a route for the OpenAPI document, so that a generated client offers every
+// describeAdminParameters describes the query of a route for the OpenAPI document, so that a generated client offers every
 // filter. The names must be those that the handler of the route accepts.
-func adminParameters(r route) (all []*huma.Param) {
-	text := func(name, doc string, values ...any) {
+func describeAdminParameters(r route) (all []*huma.Param) {
+	addText := func(name, doc string, values ...any) {
 		all = append(all, &huma.Param{Name: name, In: "query", Description: doc,
 			Schema: &huma.Schema{Type: "string", Enum: values}})
 	}
 	if r.method != http.MethodGet {
-		all = append(all, requestHeader(idempotencyHeader,
+		all = append(all, describeRequestHeader(idempotencyHeader,
 			"A repeated request with the same key is not run again and gets the first status and id, for 24 hours", "uuid"))
 	}
 	if r.method == http.MethodPatch {
-		all = append(all, requestHeader("If-Match",
+		all = append(all, describeRequestHeader("If-Match",
 			"The ETag that the metadata must have. Otherwise the patch is refused (VERSION_CHANGED)", ""))
 	}
 	if r.path == pathAdmin+"/events" {
-		text("user", "The id of an account, also of a deleted one")
-		text("kind", "A kind, such as login_failed")
-		text("address", "The network address of the client")
-		text("from", "Inclusive, in RFC 3339")
-		text("to", "Exclusive, in RFC 3339")
+		addText("user", "The id of an account, also of a deleted one")
+		addText("kind", "A kind, such as login_failed")
+		addText("address", "The network address of the client")
+		addText("from", "Inclusive, in RFC 3339")
+		addText("to", "Exclusive, in RFC 3339")
 	}
 	if r.path == pathAdmin+"/mails" {
-		text("user", "The id of an account")
+		addText("user", "The id of an account")
 	}
 	if r.path == pathAdmin+"/users/{id}/explain" {
-		text("at", "When the user noticed, in RFC 3339. Default: now")
-		text("language", "", "en", "de")
+		addText("at", "When the user noticed, in RFC 3339. Default: now")
+		addText("language", "", "en", "de")
 	}
 	if strings.Contains(r.path, "{sid}") {
 		all = append(all, &huma.Param{Name: "sid", In: "path", Required: true, Schema: &huma.Schema{Type: "string"},
 			Description: "Id of the session"})
 	}
 	if r.method == http.MethodGet && r.path == pathAdmin+"/users" {
-		text("email", "A prefix of the address, in any case")
-		text("id", "The id of the account")
-		text("role", "A role that the account holds")
-		text("state", "", admin.StateActive, admin.StateUnverified, admin.StateDisabled)
-		text("factor", "The kind of a second factor",
+		addText("email", "A prefix of the address, in any case")
+		addText("id", "The id of the account")
+		addText("role", "A role that the account holds")
+		addText("state", "", admin.StateActive, admin.StateUnverified, admin.StateDisabled)
+		addText("factor", "The kind of a second factor",
 			admin.FactorNone, admin.FactorAny, admin.FactorTOTP, admin.FactorPasskey)
 	}
-	if r.method == http.MethodGet && slices.Contains(adminLists, r.path) {
-		text("after", "next of the page before")
+	if r.method == http.MethodGet && slices.Contains(pagedAdminPaths, r.path) {
+		addText("after", "next of the page before")
 		all = append(all, &huma.Param{Name: "limit", In: "query", Description: "1 to 200. Default: 50",
 			Schema: &huma.Schema{Type: "integer"}})
 	}

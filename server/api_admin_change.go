@@ -86,9 +86,9 @@ type adminEventAnswer struct {
 	Operator  string    `json:"operator,omitempty" doc:"Operator who changed the account"`
 }
 
-// adminUser responds with one account. An unknown id gets 404, even if it is not a UUID. Each list is read in a
+// readUserDetail responds with one account. An unknown id gets 404, even if it is not a UUID. Each list is read in a
 // separate transaction. A session that ends between two reads can be in the lists of live and of ended sessions.
-func (a *adminAPI) adminUser(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) readUserDetail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	id := watchword.UserID(r.PathValue("id"))
 	account, err := a.admin.User(r.Context(), id)
 	if err != nil {
@@ -110,7 +110,7 @@ func (a *adminAPI) adminUser(w http.ResponseWriter, r *http.Request, by admin.Ca
 	}
 	answer := adminUserDetailAnswer{User: newAdminUserBody(account), Sessions: []sessionBody{},
 		Events: []adminEventAnswer{}, Ended: []endedSessionAnswer{}, Mails: []outboxMailAnswer{}}
-	if answer.Identities, err = a.identitiesOf(r.Context(), id); err != nil {
+	if answer.Identities, err = a.readIdentities(r.Context(), id); err != nil {
 		return err
 	}
 	for _, one := range ended {
@@ -151,9 +151,9 @@ type adminInviteBody struct {
 	Verified bool     `json:"verified,omitempty" doc:"true: the address counts as proven. Not with invite, and not by a service key"`
 }
 
-// adminCreate creates an account. A repeated request gets EMAIL_TAKEN and creates no second account,
+// createUser creates an account. A repeated request gets EMAIL_TAKEN and creates no second account,
 // unless it has the same Idempotency-Key.
-func (a *adminAPI) adminCreate(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) createUser(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	body, err := apirequest.Body[adminInviteBody](r)
 	if err != nil {
 		return err
@@ -184,7 +184,7 @@ type adminMetadataBody struct {
 	Private json.RawMessage `json:"private,omitempty" doc:"An object; a member with null is removed"`
 }
 
-// metadataChange returns a function that changes the metadata inside the transaction of adminChange. The returned
+// metadataChange returns a function that changes the metadata inside the transaction of changeUser. The returned
 // function stores the new metadata in *written. metadataChange returns nil if the request has neither metadata nor
 // If-Match. If-Match covers only the metadata: name, roles and state have no version.
 func (a *adminAPI) metadataChange(
@@ -195,9 +195,9 @@ func (a *adminAPI) metadataChange(
 		return nil, nil
 	}
 	if a.metadata == nil {
-		return nil, unacceptable("metadata", watchword.FieldInvalid, "This server has no metadata of accounts.")
+		return nil, invalidField("metadata", watchword.FieldInvalid, "This server has no metadata of accounts.")
 	}
-	patch := metadata.Patch{IfMatch: ifMatch, Operator: by.Name(), Client: a.clients.of(w, r)}
+	patch := metadata.Patch{IfMatch: ifMatch, Operator: by.Name(), Client: a.clients.readClient(w, r)}
 	if body != nil {
 		patch.Public, patch.Private = string(body.Public), string(body.Private)
 	}
@@ -208,10 +208,10 @@ func (a *adminAPI) metadataChange(
 	}, nil
 }
 
-// adminChange changes the given members in one transaction, so a refusal changes no member. The response has the
+// changeUser changes the given members in one transaction, so a refusal changes no member. The response has the
 // account after the change, so that a client also shows the changes of other administrators. If the roles have just
 // changed, another change of roles waits up to five seconds (watchword.Operator.AwaitRoles).
-func (a *adminAPI) adminChange(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) changeUser(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	body, err := apirequest.PatchBody[adminChangeBody](r)
 	if err != nil {
 		return err
@@ -237,46 +237,46 @@ func (a *adminAPI) adminChange(w http.ResponseWriter, r *http.Request, by admin.
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// adminDelete deletes an account at once and permanently. Only the event of the deletion is
+// deleteUser deletes an account at once and permanently. Only the event of the deletion is
 // kept. A client that repeats the request after a lost response gets 404, which means that the
 // account is deleted.
-func (a *adminAPI) adminDelete(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) deleteUser(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	if err := a.admin.Delete(r.Context(), by, watchword.UserID(r.PathValue("id"))); err != nil {
 		return err
 	}
 	return respond.JSON(w, http.StatusOK, messageBody{"The account is deleted."})
 }
 
-// adminResetMail puts a mail into the outbox, which sends it after the response (202). An account
+// sendResetMail puts a mail into the outbox, which sends it after the response (202). An account
 // that was invited and has no password gets another invitation instead.
-func (a *adminAPI) adminResetMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
-	return a.adminMail(w, r, by, watchword.MailReset)
+func (a *adminAPI) sendResetMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	return a.sendMail(w, r, by, watchword.MailReset)
 }
 
-// adminVerifyMail sends a verification mail. If the address is already verified, it returns an error, because the
+// sendVerificationMail sends a verification mail. If the address is already verified, it returns an error, because the
 // outbox would drop the mail.
-func (a *adminAPI) adminVerifyMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
-	return a.adminMail(w, r, by, watchword.MailVerify)
+func (a *adminAPI) sendVerificationMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	return a.sendMail(w, r, by, watchword.MailVerify)
 }
 
-// adminInviteMail sends another invitation, which invalidates the previous one. It fails for an account that has a
+// sendInvitation sends another invitation, which invalidates the previous one. It fails for an account that has a
 // password or a verified address. Otherwise a person who finds an old invitation could replace the password.
-func (a *adminAPI) adminInviteMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
-	return a.adminMail(w, r, by, watchword.MailInvite)
+func (a *adminAPI) sendInvitation(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	return a.sendMail(w, r, by, watchword.MailInvite)
 }
 
-// adminMail has no separate rate limit, because administrators send few mails. If the limit of mails to an address is
+// sendMail has no separate rate limit, because administrators send few mails. If the limit of mails to an address is
 // used up, the outbox drops further verification mails.
-func (a *adminAPI) adminMail(w http.ResponseWriter, r *http.Request, by admin.Caller, kind watchword.MailKind) error {
+func (a *adminAPI) sendMail(w http.ResponseWriter, r *http.Request, by admin.Caller, kind watchword.MailKind) error {
 	if err := a.admin.SendMail(r.Context(), by, watchword.UserID(r.PathValue("id")), kind); err != nil {
 		return err
 	}
 	return respond.JSON(w, http.StatusAccepted, messageBody{"The mail will be sent."})
 }
 
-// adminResetFactors removes the factors of a user who has lost them. It also ends the sessions, because a lost phone
+// resetUserFactors removes the factors of a user who has lost them. It also ends the sessions, because a lost phone
 // may be signed in. It calls package factors itself, because package admin can't import package factors.
-func (a *adminAPI) adminResetFactors(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) resetUserFactors(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	if _, repeated := by.Repeated(); !repeated {
 		if err := a.resetFactors(r.Context(), by, watchword.UserID(r.PathValue("id"))); err != nil {
 			return err
@@ -301,9 +301,9 @@ type adminEndedAnswer struct {
 	Ended int `json:"ended" doc:"Number of sessions that ended"`
 }
 
-// adminEndSessions ends the session in the path, or all sessions of the account if the path has
+// endUserSessions ends the session in the path, or all sessions of the account if the path has
 // no session.
-func (a *adminAPI) adminEndSessions(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) endUserSessions(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	ended, err := a.admin.EndSessions(r.Context(), by,
 		watchword.UserID(r.PathValue("id")), watchword.SessionID(r.PathValue("sid")))
 	if err != nil {

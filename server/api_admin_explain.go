@@ -54,10 +54,10 @@ type eventAnswer struct {
 	Times     int                 `json:"times"`
 }
 
-// adminExplain responds with 200 even if no account has the id, because the server may still have the ended sessions
+// explainSignOut responds with 200 even if no account has the id, because the server may still have the ended sessions
 // of a deleted account. If there are no such sessions, the response says that there is no account.
-func (a *adminAPI) adminExplain(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
-	given, err := parameters(r, "at", "language")
+func (a *adminAPI) explainSignOut(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
+	given, err := parseQuery(r, "at", "language")
 	if err != nil {
 		return err
 	}
@@ -65,11 +65,11 @@ func (a *adminAPI) adminExplain(w http.ResponseWriter, r *http.Request, _ admin.
 	// address, because proxies log paths.
 	q := admin.Question{Account: r.PathValue("id"), Language: given["language"]}
 	if !slices.Contains([]string{"", "en", "de"}, q.Language) {
-		return parameterInvalid("The parameter language is not one of en and de.")
+		return invalidParameter("The parameter language is not one of en and de.")
 	}
 	if at := given["at"]; at != "" {
 		if q.At, err = time.Parse(time.RFC3339, at); err != nil {
-			return parameterInvalid("The parameter at is not a time such as 2026-05-03T10:02:00Z.")
+			return invalidParameter("The parameter at is not a time such as 2026-05-03T10:02:00Z.")
 		}
 	}
 	// The rows are read in one transaction, so the sentence and the events never contradict each

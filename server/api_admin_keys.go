@@ -49,14 +49,14 @@ func newServiceKeyAnswer(k admin.ServiceKey, now time.Time) serviceKeyAnswer {
 	return body
 }
 
-// adminServiceKeys lists keys in pages. The state in the list is only for display, because the server checks the key
+// listServiceKeys lists keys in pages. The state in the list is only for display, because the server checks the key
 // at each request.
-func (a *adminAPI) adminServiceKeys(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
-	given, err := parameters(r, "after", "limit")
+func (a *adminAPI) listServiceKeys(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
+	given, err := parseQuery(r, "after", "limit")
 	if err != nil {
 		return err
 	}
-	limit, err := given.limit()
+	limit, err := given.pageLimit()
 	if err != nil {
 		return err
 	}
@@ -87,9 +87,9 @@ type createdServiceKeyAnswer struct {
 	Key string `json:"key,omitempty" doc:"The key, shown once"`
 }
 
-// adminCreateServiceKey creates a key. It first bounds the lifetime in seconds, because the conversion to a duration
+// createServiceKey creates a key. It first bounds the lifetime in seconds, because the conversion to a duration
 // could overflow.
-func (a *adminAPI) adminCreateServiceKey(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) createServiceKey(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	body, err := apirequest.Body[createServiceKeyBody](r)
 	if err != nil {
 		return err
@@ -107,9 +107,9 @@ func (a *adminAPI) adminCreateServiceKey(w http.ResponseWriter, r *http.Request,
 	return respond.JSON(w, http.StatusCreated, createdServiceKeyAnswer{key.ID, string(secret)})
 }
 
-// adminRevokeServiceKey revokes a key. Every process rejects the key from its next request on. A second
+// revokeServiceKey revokes a key. Every process rejects the key from its next request on. A second
 // revocation gets 404; the list shows when the key was revoked.
-func (a *adminAPI) adminRevokeServiceKey(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) revokeServiceKey(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	// Requests with the key that have already begun are not interrupted.
 	if err := a.admin.RevokeServiceKey(r.Context(), by, r.PathValue("id")); err != nil {
 		return err

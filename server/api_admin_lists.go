@@ -23,24 +23,24 @@ type eventsAnswer struct {
 	Next  string        `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
 }
 
-// adminEvents lists security events, including those of deleted accounts and those without an account. It does not
+// listEvents lists security events, including those of deleted accounts and those without an account. It does not
 // check that the user exists, because the events of a deleted account are kept for 90 days.
-func (a *adminAPI) adminEvents(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
-	given, err := parameters(r, "user", "kind", "address", "from", "to", "after", "limit")
+func (a *adminAPI) listEvents(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
+	given, err := parseQuery(r, "user", "kind", "address", "from", "to", "after", "limit")
 	if err != nil {
 		return err
 	}
-	limit, err := given.limit()
+	limit, err := given.pageLimit()
 	if err != nil {
 		return err
 	}
 	// An unknown kind selects no event and is not an error, because a later version may have more
 	// kinds.
 	filter := admin.EventFilter{User: watchword.UserID(given["user"]), Kind: given["kind"], Address: given["address"]}
-	if filter.From, err = given.time("from"); err != nil {
+	if filter.From, err = given.parseTime("from"); err != nil {
 		return err
 	}
-	if filter.To, err = given.time("to"); err != nil {
+	if filter.To, err = given.parseTime("to"); err != nil {
 		return err
 	}
 	page, err := a.admin.FindEvents(r.Context(), filter, given["after"], limit)
@@ -56,16 +56,16 @@ func (a *adminAPI) adminEvents(w http.ResponseWriter, r *http.Request, _ admin.C
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// The method time returns a query parameter as a time, or the zero time if it is missing. The time is truncated to
+// parseTime returns a query parameter as a time, or the zero time if it is missing. The time is truncated to
 // milliseconds, the precision of the store.
-func (q query) time(name string) (time.Time, error) {
+func (q queryParameters) parseTime(name string) (time.Time, error) {
 	text := q[name]
 	if text == "" {
 		return time.Time{}, nil
 	}
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil || at.Year() < 1970 || at.Year() > 9999 {
-		return time.Time{}, parameterInvalid("The parameter " + name + " is not a time such as 2026-05-03T10:02:00Z.")
+		return time.Time{}, invalidParameter("The parameter " + name + " is not a time such as 2026-05-03T10:02:00Z.")
 	}
 	return at.Truncate(time.Millisecond), nil
 }
@@ -103,13 +103,13 @@ type mailsAnswer struct {
 	Next  string             `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
 }
 
-// adminMails lists waiting and abandoned mails. The last error tells why a mail is late.
-func (a *adminAPI) adminMails(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
-	given, err := parameters(r, "user", "after", "limit")
+// listMails lists waiting and abandoned mails. The last error tells why a mail is late.
+func (a *adminAPI) listMails(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
+	given, err := parseQuery(r, "user", "after", "limit")
 	if err != nil {
 		return err
 	}
-	limit, err := given.limit()
+	limit, err := given.pageLimit()
 	if err != nil {
 		return err
 	}
@@ -125,12 +125,12 @@ func (a *adminAPI) adminMails(w http.ResponseWriter, r *http.Request, _ admin.Ca
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// adminRetryMail makes a mail due now, even an abandoned one. Its count of attempts restarts at
+// retryMail makes a mail due now, even an abandoned one. Its count of attempts restarts at
 // zero. The response is 404 if the mail has been sent, because it is no longer in the outbox.
 //
 // There is no route that retries all mails. After a failure of the mail server, the operator runs
 // `watchword mail retry`, and the server sends all mails at the rate of the outbox.
-func (a *adminAPI) adminRetryMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) retryMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	if err := a.admin.RetryMail(r.Context(), by, r.PathValue("id")); err != nil {
 		return err
 	}
@@ -169,9 +169,9 @@ func newKeyStates(keys []watchword.KeyInfo) keyStatesAnswer {
 	return answer
 }
 
-// adminKeys lists the states of the keys, as `watchword keys list` does. A monitor can alert if there is no next
+// listKeys lists the states of the keys, as `watchword keys list` does. A monitor can alert if there is no next
 // signing key or no next refresh key.
-func (a *adminAPI) adminKeys(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) listKeys(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	keys, err := a.admin.Operator(by).Keys(r.Context())
 	if err != nil {
 		return err
@@ -184,15 +184,15 @@ type rotateKeysBody struct {
 	Use string `json:"use" enum:"sign,refresh" doc:"sign: access tokens; refresh: refresh tokens"`
 }
 
-// adminRotateKeys activates the next key, as `watchword keys rotate` does. Tokens of the old key stay valid until
+// rotateKeys activates the next key, as `watchword keys rotate` does. Tokens of the old key stay valid until
 // they expire.
-func (a *adminAPI) adminRotateKeys(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) rotateKeys(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	body, err := apirequest.Body[rotateKeysBody](r)
 	if err != nil {
 		return err
 	}
 	if body.Use != string(watchword.KeySign) && body.Use != string(watchword.KeyRefresh) {
-		return unacceptable("use", watchword.FieldInvalid, "The use is sign or refresh.")
+		return invalidField("use", watchword.FieldInvalid, "The use is sign or refresh.")
 	}
 	// The engine refuses a rotation if the store has too many keys, so a script in a loop can't use up the
 	// key numbers.
@@ -224,9 +224,9 @@ type hourStatsAnswer struct {
 	Reuses        int       `json:"reuses" doc:"Sessions that ended because a refresh token was copied"`
 }
 
-// adminStats counts in the store, so every process responds with the same figures. The metrics can't replace these
+// readStats counts in the store, so every process responds with the same figures. The metrics can't replace these
 // counts, because each process starts its metrics at zero.
-func (a *adminAPI) adminStats(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
+func (a *adminAPI) readStats(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	stats, err := a.admin.Stats(r.Context())
 	if err != nil {
 		return err

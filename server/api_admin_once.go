@@ -16,22 +16,22 @@ import (
 // idempotencyHeader has the name of the IETF draft httpapi-idempotency-key-header.
 const idempotencyHeader = "Idempotency-Key"
 
-// The method once calls next at most once for an idempotency key. Without the header, it always calls next.
+// runOnce calls next at most once for an idempotency key. Without the header, it always calls next.
 //
 // The response is sent after the record of the request is stored. Otherwise a client could receive the response,
 // repeat the request, and make the change twice.
-func (a *adminAPI) once(w http.ResponseWriter, r *http.Request, by admin.Caller, next adminHandler) error {
+func (a *adminAPI) runOnce(w http.ResponseWriter, r *http.Request, by admin.Caller, next adminHandler) error {
 	// For a read, the header has no effect, so clients may send it with every request.
 	key := r.Header.Get(idempotencyHeader)
 	if key == "" || r.Method == http.MethodGet {
 		return next(w, r, by)
 	}
 	if len(r.Header.Values(idempotencyHeader)) > 1 {
-		return parameterInvalid("The header Idempotency-Key occurs twice.")
+		return invalidParameter("The header Idempotency-Key occurs twice.")
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, apirequest.MaxBody+1))
 	if err != nil {
-		return bodyInvalid("The body could not be read completely.")
+		return invalidBody("The body could not be read completely.")
 	}
 	// The body is restored, because the handler reads it again. The handler also rejects a body that is longer than
 	// the limit.
@@ -55,7 +55,7 @@ func (a *adminAPI) once(w http.ResponseWriter, r *http.Request, by admin.Caller,
 	if err := next(held, r, by); err != nil {
 		// A refused request can be repeated with the same idempotency key. After any other error, this key stays
 		// blocked for a minute.
-		if refusal := refusalOf(err); refusal != nil {
+		if refusal := asRefusal(err); refusal != nil {
 			_ = a.admin.GiveUp(r.Context(), by, refusal)
 		}
 		return err

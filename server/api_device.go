@@ -55,7 +55,7 @@ func newDeviceBody(d factors.Device) deviceBody {
 // forgetDevice deletes the row in the store but not the cookie in the browser. Without the row, the cookie has no
 // effect.
 func (a *api) forgetDevice(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	if err := a.factors.ForgetDevice(r.Context(), who, r.PathValue("id"), a.clients.of(w, r)); err != nil {
+	if err := a.factors.ForgetDevice(r.Context(), who, r.PathValue("id"), a.clients.readClient(w, r)); err != nil {
 		return err
 	}
 	return respond.JSON(w, http.StatusOK, messageBody{"The device is forgotten. Its next sign-in needs a code again."})
@@ -64,7 +64,7 @@ func (a *api) forgetDevice(w http.ResponseWriter, r *http.Request, who watchword
 // forgetDevices makes the server forget all devices of a user, who may not know which device was lost. It succeeds
 // even if there is no remembered device, so that a front-end need not check first.
 func (a *api) forgetDevices(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	if err := a.factors.ForgetDevice(r.Context(), who, "", a.clients.of(w, r)); err != nil {
+	if err := a.factors.ForgetDevice(r.Context(), who, "", a.clients.readClient(w, r)); err != nil {
 		return err
 	}
 	return respond.JSON(w, http.StatusOK, messageBody{"All devices are forgotten. Their next sign-in needs a code again."})
@@ -83,11 +83,11 @@ func (a *api) deviceRoutes() []route {
 	// Forgetting a device needs a fresh proof, although ending a session does not. A thief with a stolen session
 	// could otherwise make the owner's browser ask for a code, and steal that code with a fake page.
 	return []route{
-		{"GET", path, a.signedIn(a.listDevices), bearer, "List the devices that skip your second factor",
+		{"GET", path, a.requireToken(a.listDevices), bearer, "List the devices that skip your second factor",
 			nil, 200, devicesAnswer{}, join(nil, nil, stepUp)},
-		{"DELETE", path + "/{id}", a.signedIn(a.forgetDevice), bearer, "Forget a device",
+		{"DELETE", path + "/{id}", a.requireToken(a.forgetDevice), bearer, "Forget a device",
 			nil, 200, messageBody{}, join(nil, nil, stepUp, watchword.CodeNotFound)},
-		{"DELETE", path, a.signedIn(a.forgetDevices), bearer, "Forget all devices",
+		{"DELETE", path, a.requireToken(a.forgetDevices), bearer, "Forget all devices",
 			nil, 200, messageBody{}, join(nil, nil, stepUp)},
 	}
 }

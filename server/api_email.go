@@ -60,10 +60,10 @@ func (a *api) resendVerification(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.engine.ResendVerification(r.Context(), body.Email, a.clients.of(w, r)); err != nil {
+	if err := a.engine.ResendVerification(r.Context(), body.Email, a.clients.readClient(w, r)); err != nil {
 		return err
 	}
-	return respond.JSON(w, http.StatusAccepted, mailOnItsWay)
+	return respond.JSON(w, http.StatusAccepted, mailRequestedAnswer)
 }
 
 // changeEmail sends a link to the new address. The account keeps the old address until confirmEmail, so a mistyped
@@ -73,7 +73,8 @@ func (a *api) changeEmail(w http.ResponseWriter, r *http.Request, who watchword.
 	if err != nil {
 		return err
 	}
-	err = a.engine.ChangeEmail(r.Context(), who, body.NewEmail, watchword.Secret(body.Password), a.clients.of(w, r))
+	err = a.engine.ChangeEmail(
+		r.Context(), who, body.NewEmail, watchword.Secret(body.Password), a.clients.readClient(w, r))
 	if err != nil {
 		return err
 	}
@@ -93,18 +94,18 @@ func (a *api) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	in, err := a.engine.VerifyEmail(r.Context(), watchword.MailLinkRequest{
-		Token: watchword.Secret(body.Token), Presented: a.cookies.presented(r), Password: watchword.Secret(body.Password),
-		Persistent: body.Remember == nil || *body.Remember, Client: a.clients.of(w, r),
-		Replaces: a.cookies.replaced(r, body.Delivery),
+		Token: watchword.Secret(body.Token), Presented: a.cookies.presentedTokens(r),
+		Password: watchword.Secret(body.Password), Persistent: body.Remember == nil || *body.Remember,
+		Client: a.clients.readClient(w, r), Replaces: a.cookies.tokenToReplace(r, body.Delivery),
 	})
 	if err != nil {
-		return a.challenged(w, r, err, body.Delivery)
+		return a.deliverChallenge(w, r, err, body.Delivery)
 	}
 	// Without a sign-in, the request had a live session of the account, so the client already has its tokens.
 	if in == nil {
 		return respond.JSON(w, http.StatusOK, messageBody{"Your address is confirmed."})
 	}
-	return a.signIn(w, r, http.StatusOK, in, body.Delivery)
+	return a.respondSignIn(w, r, http.StatusOK, in, body.Delivery)
 }
 
 // confirmEmail completes changeEmail with the token from the new mailbox. The response omits the end of the undo
@@ -115,8 +116,8 @@ func (a *api) confirmEmail(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	_, err = a.engine.ConfirmEmail(r.Context(), watchword.MailLinkRequest{
-		Token: watchword.Secret(body.Token), Presented: a.cookies.presented(r),
-		Password: watchword.Secret(body.Password), Client: a.clients.of(w, r),
+		Token: watchword.Secret(body.Token), Presented: a.cookies.presentedTokens(r),
+		Password: watchword.Secret(body.Password), Client: a.clients.readClient(w, r),
 	})
 	if err != nil {
 		return err
@@ -132,7 +133,7 @@ func (a *api) undoEmail(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.engine.UndoEmail(r.Context(), watchword.Secret(body.Token), a.clients.of(w, r)); err != nil {
+	if err := a.engine.UndoEmail(r.Context(), watchword.Secret(body.Token), a.clients.readClient(w, r)); err != nil {
 		return err
 	}
 	return respond.JSON(w, http.StatusOK, messageBody{

@@ -14,22 +14,22 @@ import (
 // An application that renders on its server exchanges a code for tokens, and keeps the tokens in its own cookies.
 // Package federation has the rules (federation/exchange.go).
 
-// codeChallenge returns the code_challenge of a request that starts a sign-in, or "" if the request does not ask for
+// parseCodeChallenge returns the code_challenge of a request that starts a sign-in, or "" if the request does not ask for
 // a code. It rejects a malformed request. Otherwise the user would sign in to this server, but the application would
 // get no code. The method must be S256. The default of RFC 7636, plain, does not protect a code.
-func (p *pages) codeChallenge(r *http.Request) (string, error) {
+func (p *pages) parseCodeChallenge(r *http.Request) (string, error) {
 	query := r.URL.Query()
 	if !query.Has("code_challenge") && !query.Has("code_challenge_method") {
 		return "", nil
 	}
 	challenge, method := query["code_challenge"], query["code_challenge_method"]
 	if len(challenge) != 1 || len(method) != 1 || method[0] != "S256" || !federation.IsCodeChallenge(challenge[0]) {
-		return "", unacceptable("code_challenge", watchword.FieldInvalid,
+		return "", invalidField("code_challenge", watchword.FieldInvalid,
 			"Send one code_challenge, and code_challenge_method=S256.")
 	}
 	// The code is sent only to the page return_to.
 	if p.returnTo(r) == "" {
-		return "", unacceptable("return_to", watchword.FieldInvalid,
+		return "", invalidField("return_to", watchword.FieldInvalid,
 			"Name a page of the application, on an allowed origin.")
 	}
 	return challenge[0], nil
@@ -57,7 +57,7 @@ func (p *pages) redirectToApplication(
 	} else {
 		query.Set("code", string(code))
 	}
-	p.redirectAway(w, target+"?"+query.Encode())
+	p.redirectToOtherSite(w, target+"?"+query.Encode())
 	return nil
 }
 
@@ -69,9 +69,9 @@ type exchangeBody struct {
 	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where to return the refresh token. Default: cookie"`
 }
 
-// exchange responds like a sign-in with a password. After LINK_REQUIRED, it sets the link cookie. The next sign-in
+// exchangeCode responds like a sign-in with a password. After LINK_REQUIRED, it sets the link cookie. The next sign-in
 // with this cookie connects the provider to the account.
-func (a *api) exchange(w http.ResponseWriter, r *http.Request) error {
+func (a *api) exchangeCode(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[exchangeBody](r)
 	if err != nil {
 		return err
@@ -83,29 +83,29 @@ func (a *api) exchange(w http.ResponseWriter, r *http.Request) error {
 	// browser's address, and the session shows the browser's user agent.
 	done, err := a.federation.Exchange(r.Context(), federation.ExchangeRequest{
 		Code: watchword.Secret(body.Code), Verifier: watchword.Secret(body.Verifier),
-		Client: a.clients.of(w, r), Replaces: a.cookies.replaced(r, body.Delivery)})
+		Client: a.clients.readClient(w, r), Replaces: a.cookies.tokenToReplace(r, body.Delivery)})
 	// A client with delivery "body" has no cookies, so its user connects the provider on the account page.
 	if done.Link != "" && body.Delivery != deliveryBody {
-		a.cookies.link.ForSignIn(r).Set(w, string(done.Link), watchword.ChallengeLife)
+		a.cookies.identityLink.ForSignIn(r).Set(w, string(done.Link), watchword.ChallengeLife)
 	}
 	if err != nil {
-		return a.challenged(w, r, err, body.Delivery) // as after a sign-in with a password
+		return a.deliverChallenge(w, r, err, body.Delivery) // as after a sign-in with a password
 	}
-	return a.signIn(w, r, http.StatusOK, done.SignIn, body.Delivery)
+	return a.respondSignIn(w, r, http.StatusOK, done.SignIn, body.Delivery)
 }
 
-// exchangeCodes returns the error codes of an exchange. They are those of a sign-in with a password, without the code
+// exchangeErrorCodes returns the error codes of an exchange. They are those of a sign-in with a password, without the code
 // for a wrong password. An exchange can also return LINK_REQUIRED and CHALLENGE_INVALID. A used code, an expired code
 // and a wrong verifier all get CHALLENGE_INVALID, so that a thief does not learn the reason.
-func exchangeCodes() []watchword.Code {
+func exchangeErrorCodes() []watchword.Code {
 	return []watchword.Code{watchword.CodeValidationFailed, watchword.CodeRateLimited, watchword.CodeTryLater,
 		watchword.CodeChallengeInvalid, federation.CodeLinkRequired, watchword.CodeEmailNotVerified,
 		watchword.CodeAccountDisabled, watchword.CodeSecondFactorRequired, watchword.CodeEnrolmentRequired}
 }
 
-// codeFromCallback finishes an attempt that requested a code: it redirects the browser to the application. For other
+// finishCodeAttempt finishes an attempt that requested a code: it redirects the browser to the application. For other
 // attempts, it returns false.
-func (p *pages) codeFromCallback(
+func (p *pages) finishCodeAttempt(
 	w http.ResponseWriter, r *http.Request, result federation.Result, err error,
 ) (done bool, failure error) {
 	if result.Attempt.Challenge == "" {
@@ -118,7 +118,7 @@ func (p *pages) codeFromCallback(
 	}
 	var refusal *watchword.Error
 	if errors.As(err, &refusal) {
-		_ = p.withoutCause(w, err) // only the operator sees the cause
+		_ = p.logAndHideCause(w, err) // only the operator sees the cause
 		p.errors.logRefusal(w, r, refusal)
 	}
 	return true, p.redirectToApplication(w, result.Attempt, result.Code, err)

@@ -30,9 +30,9 @@ type challengeBody struct {
 	RememberFor int64 `json:"rememberFor,omitempty" doc:"Seconds for which rememberDevice skips the factor in this browser"`
 }
 
-// challengeOf returns the challenge of a refusal, or nil if the refusal has no challenge. The
+// newChallengeBody returns the challenge of a refusal, or nil if the refusal has no challenge. The
 // handle is empty unless the client requested it in the body, see challenged.
-func challengeOf(refusal *watchword.Error) *challengeBody {
+func newChallengeBody(refusal *watchword.Error) *challengeBody {
 	if refusal.Challenge == nil {
 		return nil
 	}
@@ -49,11 +49,11 @@ func challengeOf(refusal *watchword.Error) *challengeBody {
 	return body
 }
 
-// challenged moves the handle of a challenge into the step cookie, unless delivery asks for it in
+// deliverChallenge moves the handle of a challenge into the step cookie, unless delivery asks for it in
 // the body. Every handler that signs in by a password passes its errors through challenged, so
 // that scripts in a browser never see the handle. Package factors adds the kinds of factors and
 // the options of a ceremony with a passkey.
-func (a *api) challenged(w http.ResponseWriter, r *http.Request, err error, delivery string) error {
+func (a *api) deliverChallenge(w http.ResponseWriter, r *http.Request, err error, delivery string) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) || refusal.Challenge == nil {
 		return err
@@ -64,7 +64,7 @@ func (a *api) challenged(w http.ResponseWriter, r *http.Request, err error, deli
 	if !errors.As(err, &refusal) || refusal.Challenge == nil || delivery == deliveryBody {
 		return err
 	}
-	a.cookies.step.Set(w, string(refusal.Challenge.Handle), refusal.Challenge.ExpiresIn)
+	a.cookies.secondStep.Set(w, string(refusal.Challenge.Handle), refusal.Challenge.ExpiresIn)
 	shown, offer := *refusal, *refusal.Challenge
 	offer.Handle = ""
 	shown.Challenge = &offer
@@ -83,36 +83,37 @@ type factorLoginBody struct {
 	RememberDevice bool `json:"rememberDevice,omitempty" doc:"Skip the factor in this browser from now on; not with handle"`
 }
 
-// loginFactor completes a sign-in. The cookie is deleted when the challenge can't be used again.
-func (a *api) loginFactor(w http.ResponseWriter, r *http.Request) error {
+// loginWithFactor completes a sign-in. The cookie is deleted when the challenge can't be used again.
+func (a *api) loginWithFactor(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[factorLoginBody](r)
 	if err != nil {
 		return err
 	}
-	handle, delivery, err := a.handleOf(r, body.Handle)
+	handle, delivery, err := a.readHandle(r, body.Handle)
 	if err != nil {
 		return err
 	}
 	if body.RememberDevice && delivery == deliveryBody {
-		return unacceptable("rememberDevice", watchword.FieldInvalid, "Only browsers with the step cookie are remembered.")
+		return invalidField("rememberDevice", watchword.FieldInvalid, "Only browsers with the step cookie are remembered.")
 	}
 	in, err := a.factors.Login(r.Context(), factors.LoginRequest{
-		Handle: handle, Replaces: a.cookies.replaced(r, delivery), Client: a.clients.of(w, r), Remember: body.RememberDevice,
+		Handle: handle, Replaces: a.cookies.tokenToReplace(r, delivery), Client: a.clients.readClient(w, r),
+		Remember: body.RememberDevice,
 		Proof: factors.Proof{TOTP: watchword.Secret(body.TOTP), RecoveryCode: watchword.Secret(body.RecoveryCode),
 			Passkey: body.Passkey},
 	})
-	a.endStep(w, delivery, err)
+	a.clearUsedStepCookie(w, delivery, err)
 	if err != nil {
 		return err
 	}
-	return a.signIn(w, r, http.StatusOK, in, delivery)
+	return a.respondSignIn(w, r, http.StatusOK, in, delivery)
 }
 
-// handleOf returns the handle of an unfinished sign-in, from the step cookie or the body, and the delivery of the
+// readHandle returns the handle of an unfinished sign-in, from the step cookie or the body, and the delivery of the
 // tokens. The tokens are sent in a cookie if the handle was in the cookie, and in the body if it was in the body. A
 // script can't read the step cookie, so it can't move the handle to the body to get the tokens.
-func (a *api) handleOf(r *http.Request, body string) (handle watchword.Secret, delivery string, err error) {
-	cookie, err := apirequest.CookieToken(r, a.cookies.step.Name)
+func (a *api) readHandle(r *http.Request, body string) (handle watchword.Secret, delivery string, err error) {
+	cookie, err := apirequest.CookieToken(r, a.cookies.secondStep.Name)
 	switch {
 	case err != nil:
 		return "", "", err
@@ -126,22 +127,22 @@ func (a *api) handleOf(r *http.Request, body string) (handle watchword.Secret, d
 	return watchword.Secret(cookie), "", nil
 }
 
-// deliveryOf returns how to send the tokens of a sign-in: in the body if the body of the request contains a handle.
-func deliveryOf(handle string) string {
+// deliveryForHandle returns how to send the tokens of a sign-in: in the body if the body of the request contains a handle.
+func deliveryForHandle(handle string) string {
 	if handle == "" {
 		return ""
 	}
 	return deliveryBody
 }
 
-// endStep deletes the step cookie when its challenge can't be used again. Clients without cookies recognize the end
+// clearUsedStepCookie deletes the step cookie when its challenge can't be used again. Clients without cookies recognize the end
 // of the challenge by the error code.
 //
 // After a wrong code the cookie stays, because the challenge allows more attempts. After a rate limit the cookie also
 // stays, because the challenge does not count that attempt.
-func (a *api) endStep(w http.ResponseWriter, delivery string, err error) {
+func (a *api) clearUsedStepCookie(w http.ResponseWriter, delivery string, err error) {
 	if delivery == "" && (err == nil || watchword.CodeOf(err) == watchword.CodeChallengeInvalid) {
-		a.cookies.step.Clear(w)
+		a.cookies.secondStep.Clear(w)
 	}
 }
 
@@ -227,7 +228,7 @@ func (a *api) beginTOTP(w http.ResponseWriter, r *http.Request) error {
 	}
 	// The name is empty here. The factor gets a name when it is confirmed, and PATCH changes the name.
 	var begun factors.Enrolment
-	handle, waits, err := a.waitingSignIn(r, body.Handle)
+	handle, waits, err := a.readWaitingHandle(r, body.Handle)
 	if err != nil {
 		return err
 	}
@@ -255,13 +256,13 @@ func (a *api) beginTOTP(w http.ResponseWriter, r *http.Request) error {
 // A sign-in that waits for its first factor has no session, so its requests have no access token. Pages of other
 // sites can't continue it, because csrf treats the step cookie as a credential.
 
-// waitingSignIn returns the handle of a sign-in that waits for its first factor. A request with an access token
+// readWaitingHandle returns the handle of a sign-in that waits for its first factor. A request with an access token
 // ignores the handle, because a browser may still have the cookie of an abandoned sign-in.
-func (a *api) waitingSignIn(r *http.Request, body string) (handle watchword.Secret, waits bool, err error) {
+func (a *api) readWaitingHandle(r *http.Request, body string) (handle watchword.Secret, waits bool, err error) {
 	if r.Header.Get("Authorization") != "" {
 		return "", false, nil
 	}
-	handle, _, err = a.handleOf(r, body)
+	handle, _, err = a.readHandle(r, body)
 	return handle, handle != "", err
 }
 
@@ -292,64 +293,64 @@ func (a *api) confirmTOTP(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	handle, waits, err := a.waitingSignIn(r, body.Handle)
+	handle, waits, err := a.readWaitingHandle(r, body.Handle)
 	if err != nil {
 		return err
 	}
 	if waits {
-		return a.confirmRequired(w, r, body, handle)
+		return a.confirmFirstTOTP(w, r, body, handle)
 	}
 	who, err := authenticate(a.engine, r, nil)
 	if err != nil {
 		return err
 	}
 	done, err := a.factors.ConfirmTOTP(
-		r.Context(), who, r.PathValue("id"), watchword.Secret(body.Code), a.clients.of(w, r))
+		r.Context(), who, r.PathValue("id"), watchword.Secret(body.Code), a.clients.readClient(w, r))
 	if err != nil {
 		return err
 	}
 	return respond.JSON(w, http.StatusOK, confirmedAnswer{
-		Factor: newFactorBody(done.Factor()), RecoveryCodes: revealed(done.Codes)})
+		Factor: newFactorBody(done.Factor()), RecoveryCodes: recoveryCodeTexts(done.Codes)})
 }
 
-// confirmRequired responds like a sign-in and shows the recovery codes, which no later response shows. If the
+// confirmFirstTOTP responds like a sign-in and shows the recovery codes, which no later response shows. If the
 // response is lost, the factor and the session exist. The user can then sign in with the app and create new codes.
-func (a *api) confirmRequired(w http.ResponseWriter, r *http.Request, given codeBody, handle watchword.Secret) error {
+func (a *api) confirmFirstTOTP(w http.ResponseWriter, r *http.Request, given codeBody, handle watchword.Secret) error {
 	done, in, err := a.factors.ConfirmRequired(r.Context(), factors.RequiredRequest{
-		Handle: handle, ID: r.PathValue("id"), Code: watchword.Secret(given.Code), Client: a.clients.of(w, r),
-		Replaces: a.cookies.replaced(r, deliveryOf(given.Handle)),
+		Handle: handle, ID: r.PathValue("id"), Code: watchword.Secret(given.Code), Client: a.clients.readClient(w, r),
+		Replaces: a.cookies.tokenToReplace(r, deliveryForHandle(given.Handle)),
 	})
-	return a.firstFactor(w, r, http.StatusOK, given.Handle, completed{done, in, err})
+	return a.respondFirstFactor(w, r, http.StatusOK, given.Handle, firstFactorResult{done, in, err})
 }
 
-// completed is the result of the enrolment of a waiting sign-in: the first factor and the
+// firstFactorResult is the result of the enrolment of a waiting sign-in: the first factor and the
 // session, or an error.
-type completed struct {
+type firstFactorResult struct {
 	factors.Confirmation
-	in  *watchword.SignIn
-	err error
+	signIn *watchword.SignIn
+	err    error
 }
 
-// firstFactor responds after the first factor of a waiting sign-in was confirmed. The tokens are in the body if the
+// respondFirstFactor responds after the first factor of a waiting sign-in was confirmed. The tokens are in the body if the
 // handle was in the body, and otherwise in cookies.
-func (a *api) firstFactor(
-	w http.ResponseWriter, r *http.Request, status int, handle string, done completed,
+func (a *api) respondFirstFactor(
+	w http.ResponseWriter, r *http.Request, status int, handle string, done firstFactorResult,
 ) error {
-	delivery := deliveryOf(handle)
-	a.endStep(w, delivery, done.err)
+	delivery := deliveryForHandle(handle)
+	a.clearUsedStepCookie(w, delivery, done.err)
 	if done.err != nil {
 		return done.err
 	}
-	body := a.signInBody(w, r, done.in, delivery)
+	body := a.deliverTokens(w, r, done.signIn, delivery)
 	return respond.JSON(w, status, confirmedAnswer{
-		Factor: newFactorBody(done.Factor()), RecoveryCodes: revealed(done.Codes),
+		Factor: newFactorBody(done.Factor()), RecoveryCodes: recoveryCodeTexts(done.Codes),
 		User: &body.User, AccessToken: body.AccessToken, TokenType: body.TokenType, ExpiresIn: body.ExpiresIn,
 		RefreshToken: body.RefreshToken, DeviceToken: body.DeviceToken,
 	})
 }
 
-// revealed converts recovery codes to text, for the only response that shows them.
-func revealed(codes []watchword.Secret) (texts []string) {
+// recoveryCodeTexts converts recovery codes to text, for the only response that shows them.
+func recoveryCodeTexts(codes []watchword.Secret) (texts []string) {
 	for _, code := range codes {
 		texts = append(texts, string(code))
 	}
@@ -376,7 +377,7 @@ func (a *api) renameFactor(w http.ResponseWriter, r *http.Request, who watchword
 
 // removeFactor deletes a factor. It makes the access token of the request outdated, so the client has to refresh.
 func (a *api) removeFactor(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	if err := a.factors.Remove(r.Context(), who, r.PathValue("id"), a.clients.of(w, r)); err != nil {
+	if err := a.factors.Remove(r.Context(), who, r.PathValue("id"), a.clients.readClient(w, r)); err != nil {
 		return err
 	}
 	return respond.JSON(w, http.StatusOK, messageBody{"The factor is removed. Your other sessions have ended."})
@@ -388,14 +389,14 @@ type codesAnswer struct {
 	Codes []string `json:"codes" nullable:"false" doc:"Shown once. The old codes are invalid"`
 }
 
-// newRecoveryCodes needs a session with a fresh proof of both factors, because the codes would give a thief permanent
+// replaceRecoveryCodes needs a session with a fresh proof of both factors, because the codes would give a thief permanent
 // access. It replaces the old codes.
-func (a *api) newRecoveryCodes(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	codes, err := a.factors.NewRecoveryCodes(r.Context(), who, a.clients.of(w, r))
+func (a *api) replaceRecoveryCodes(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	codes, err := a.factors.NewRecoveryCodes(r.Context(), who, a.clients.readClient(w, r))
 	if err != nil {
 		return err
 	}
-	return respond.JSON(w, http.StatusOK, codesAnswer{revealed(codes)})
+	return respond.JSON(w, http.StatusOK, codesAnswer{recoveryCodeTexts(codes)})
 }
 
 // A stepUpBody has one proof. An account with a factor must use the factor, because a stolen session and the password
@@ -427,7 +428,7 @@ func (a *api) stepUp(w http.ResponseWriter, r *http.Request, who watchword.Ident
 	access, life, err := a.factors.StepUp(r.Context(), who, factors.StepUpRequest{
 		Proof: factors.Proof{TOTP: watchword.Secret(body.TOTP), RecoveryCode: watchword.Secret(body.RecoveryCode),
 			Passkey: body.Passkey},
-		Password: watchword.Secret(body.Password), Client: a.clients.of(w, r),
+		Password: watchword.Secret(body.Password), Client: a.clients.readClient(w, r),
 	})
 	if err != nil {
 		return err
@@ -449,9 +450,9 @@ func stepUpChallenge(s *watchword.StepUp) string {
 	return challenge
 }
 
-// enrolCodes returns the error codes of the routes that also work without an access token, for a sign-in that waits
+// enrolErrorCodes returns the error codes of the routes that also work without an access token, for a sign-in that waits
 // for its first factor.
-func enrolCodes() []watchword.Code {
+func enrolErrorCodes() []watchword.Code {
 	return []watchword.Code{watchword.CodeTokenMissing, watchword.CodeTokenExpired, watchword.CodeTokenInvalid,
 		watchword.CodeSessionEnded, apirequest.CodeAmbiguousCredentials}
 }
@@ -467,28 +468,28 @@ func (a *api) factorRoutes() []route {
 	limit, wrong := watchword.CodeRateLimited, watchword.CodeFactorWrong
 	stepUp, gone := watchword.CodeStepUpRequired, watchword.CodeNotFound
 	late, unproven := watchword.CodeChallengeInvalid, watchword.CodeEmailNotVerified
-	invalid, tokens := []watchword.Code{watchword.CodeValidationFailed}, enrolCodes()
+	invalid, tokens := []watchword.Code{watchword.CodeValidationFailed}, enrolErrorCodes()
 	// The route that completes a sign-in is public, because its handle is the credential. All other routes need a
 	// bearer token, but the first factor can also be added with the handle of a waiting sign-in. If a change needs a
 	// fresh session, the engine checks this in the transaction of the change.
 	return []route{
-		{"POST", pathAPI + "/login/factor", a.loginFactor, public, "Complete a sign-in with a second factor",
+		{"POST", pathAPI + "/login/factor", a.loginWithFactor, public, "Complete a sign-in with a second factor",
 			factorLoginBody{}, 200, signedInBody{}, join(invalid, nil, late, wrong, limit, unproven,
 				watchword.CodeAccountDisabled, apirequest.CodeAmbiguousCredentials)},
-		{"GET", path, a.signedIn(a.listFactors), bearer, "List your second factors", nil, 200, factorsAnswer{}, nil},
-		{"POST", path + "/totp", a.beginTOTP, enrol, "Create a secret for an authenticator app",
+		{"GET", path, a.requireToken(a.listFactors), bearer, "List your second factors", nil, 200, factorsAnswer{}, nil},
+		{"POST", path + "/totp", a.beginTOTP, firstFactor, "Create a secret for an authenticator app",
 			beginBody{}, 201, enrolmentAnswer{}, join(tokens, nil, stepUp, unproven, gone, late,
 				watchword.CodeFactorLimit)},
-		{"POST", path + "/totp/{id}/confirm", a.confirmTOTP, enrol, "Add the app, with its first code",
+		{"POST", path + "/totp/{id}/confirm", a.confirmTOTP, firstFactor, "Add the app, with its first code",
 			codeBody{}, 200, confirmedAnswer{}, join(tokens, nil, late, wrong, stepUp, unproven,
 				watchword.CodeFactorLimit, watchword.CodeAccountDisabled)},
-		{"PATCH", path + "/{id}", a.signedIn(a.renameFactor), bearer, "Rename a factor",
+		{"PATCH", path + "/{id}", a.requireToken(a.renameFactor), bearer, "Rename a factor",
 			factorNameBody{}, 200, messageBody{}, join(invalid, nil, gone)},
-		{"DELETE", path + "/{id}", a.signedIn(a.removeFactor), bearer, "Remove a factor and end all other sessions",
+		{"DELETE", path + "/{id}", a.requireToken(a.removeFactor), bearer, "Remove a factor and end all other sessions",
 			nil, 200, messageBody{}, join(nil, nil, stepUp, gone, watchword.CodeLastWayIn)},
-		{"POST", path + "/recovery-codes", a.signedIn(a.newRecoveryCodes), bearer, "Replace your recovery codes",
+		{"POST", path + "/recovery-codes", a.requireToken(a.replaceRecoveryCodes), bearer, "Replace your recovery codes",
 			nil, 200, codesAnswer{}, join(nil, nil, stepUp, gone)},
-		{"POST", pathAPI + "/step-up", a.signedIn(a.stepUp), bearer, "Prove again that it is you",
+		{"POST", pathAPI + "/step-up", a.requireToken(a.stepUp), bearer, "Prove again that it is you",
 			stepUpBody{}, 200, steppedUpAnswer{},
 			join(invalid, nil, wrong, watchword.CodePasswordWrong, stepUp, limit, late, watchword.CodeTryLater)},
 	}

@@ -18,8 +18,8 @@ import (
 // JWKS: events are signed and contain only random ids.
 
 const (
-	feedPage   = 1000 // maximum events in one response to a poll
-	streamPage = 100  // maximum events in one write to a stream
+	maxPolledEvents   = 1000 // maximum events in one response to a poll
+	maxStreamedEvents = 100  // maximum events in one write to a stream
 
 	// streamWriteTimeout is how long a reader may take to receive one write.
 	streamWriteTimeout = 10 * time.Second
@@ -33,15 +33,15 @@ type feedAnswer struct {
 	Next          int64             `json:"next" doc:"The parameter after of the next poll"`
 }
 
-// revocations responds to a poll. The ETag covers the events, so that a poll without new
+// pollRevocations responds to a poll. The ETag covers the events, so that a poll without new
 // events gets a 304. Caches may keep the response for one second, which bounds the load of
 // many readers.
-func (a *api) revocations(w http.ResponseWriter, r *http.Request) error {
-	after, err := parseAfter(queryAfter(r))
+func (a *api) pollRevocations(w http.ResponseWriter, r *http.Request) error {
+	after, err := parseEventNumber(afterParameter(r))
 	if err != nil {
 		return err
 	}
-	page, err := a.engine.Revocations(r.Context(), after, feedPage)
+	page, err := a.engine.Revocations(r.Context(), after, maxPolledEvents)
 	if err != nil {
 		return err
 	}
@@ -61,16 +61,16 @@ func (a *api) revocations(w http.ResponseWriter, r *http.Request) error {
 	// A 304 response has the same headers, because it updates the stored response (RFC 9111, section 4.3.4).
 	w.Header().Set("Cache-Control", "public, max-age=1")
 	w.Header().Set("ETag", etag)
-	if matches(r.Header.Get("If-None-Match"), etag) {
+	if matchesETag(r.Header.Get("If-None-Match"), etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// queryAfter returns the query parameter named after. For a malformed query it returns text that parseAfter rejects.
+// afterParameter returns the query parameter named after. For a malformed query it returns text that parseEventNumber rejects.
 // Otherwise a reader would silently restart at 0 and get every event again.
-func queryAfter(r *http.Request) string {
+func afterParameter(r *http.Request) string {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return "malformed"
@@ -78,30 +78,30 @@ func queryAfter(r *http.Request) string {
 	return values.Get("after")
 }
 
-// parseAfter parses the number of an event. An empty text is 0. A reader that starts at 0 gets
+// parseEventNumber parses the number of an event. An empty text is 0. A reader that starts at 0 gets
 // every event that can still affect a valid access token.
-func parseAfter(text string) (int64, error) {
+func parseEventNumber(text string) (int64, error) {
 	if text == "" {
 		return 0, nil
 	}
 	after, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || after < 0 {
-		return 0, unacceptable("after", watchword.FieldInvalid, "Send the number of an event, or omit the parameter.")
+		return 0, invalidField("after", watchword.FieldInvalid, "Send the number of an event, or omit the parameter.")
 	}
 	return after, nil
 }
 
-// revocationStream sends events as they happen, as server-sent events (HTML, section 9.2). It
+// streamRevocations sends events as they happen, as server-sent events (HTML, section 9.2). It
 // ends when the reader disconnects or is too slow, or when the server stops. The reader then
 // reconnects with Last-Event-ID. HEAD requests open no stream.
-func (a *api) revocationStream(w http.ResponseWriter, r *http.Request) error {
+func (a *api) streamRevocations(w http.ResponseWriter, r *http.Request) error {
 	// Browsers send Last-Event-ID when they reconnect. It takes precedence over the query, which has the position of
 	// the first connection.
 	from := r.Header.Get("Last-Event-ID")
 	if from == "" {
-		from = queryAfter(r)
+		from = afterParameter(r)
 	}
-	after, err := parseAfter(from)
+	after, err := parseEventNumber(from)
 	if err != nil {
 		return err
 	}
@@ -109,15 +109,15 @@ func (a *api) revocationStream(w http.ResponseWriter, r *http.Request) error {
 	// count as a stream.
 	var stream *openStream
 	if r.Method != http.MethodHead {
-		if stream = a.streams.open(networkOf(a.clients.of(w, r).Address)); stream == nil {
+		if stream = a.streams.register(streamNetwork(a.clients.readClient(w, r).Address)); stream == nil {
 			return &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: 5 * time.Second,
 				Detail: "Too many streams are open. Poll instead, or try again."}
 		}
-		defer a.streams.close(stream)
+		defer a.streams.unregister(stream)
 	}
 	// The first read happens before the headers are sent, so that an unavailable store is a 503
 	// and not an empty stream.
-	page, err := a.engine.Revocations(r.Context(), after, streamPage)
+	page, err := a.engine.Revocations(r.Context(), after, maxStreamedEvents)
 	if err != nil {
 		return err
 	}
@@ -126,19 +126,19 @@ func (a *api) revocationStream(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // nginx would buffer the events otherwise
 	if stream != nil {
-		a.stream(w, r, stream, page)
+		a.writeStream(w, r, stream, page)
 	}
 	return nil
 }
 
-// stream writes events until the stream ends. It removes the server's read and write deadlines, which limit the whole
+// writeStream writes events until the stream ends. It removes the server's read and write deadlines, which limit the whole
 // request, and sets a deadline for each write. A reader that needs longer than streamWriteTimeout is disconnected, so
 // that it does not hold a goroutine forever.
-func (a *api) stream(w http.ResponseWriter, r *http.Request, stream *openStream, page watchword.FeedPage) {
+func (a *api) writeStream(w http.ResponseWriter, r *http.Request, stream *openStream, page watchword.FeedPage) {
 	conn := http.NewResponseController(w)
 	_ = conn.SetReadDeadline(time.Time{})
 	for lastHeartbeat := ""; !stream.isReplaced(); {
-		text := eventsOf(page, lastHeartbeat)
+		text := formatEvents(page, lastHeartbeat)
 		_ = conn.SetWriteDeadline(time.Now().Add(streamWriteTimeout))
 		if _, err := w.Write([]byte(text)); err != nil || conn.Flush() != nil {
 			return
@@ -147,21 +147,21 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request, stream *openStream,
 			lastHeartbeat = page.Heartbeat.ID
 			// page.Changed was read together with the page, so wait does not miss an event that is added before wait
 			// begins.
-			if !a.streams.wait(r, stream, page.Changed) {
+			if !a.streams.waitForChange(r, stream, page.Changed) {
 				return
 			}
 		}
 		var err error
-		if page, err = a.engine.Revocations(r.Context(), page.Next, streamPage); err != nil {
+		if page, err = a.engine.Revocations(r.Context(), page.Next, maxStreamedEvents); err != nil {
 			return
 		}
 	}
 }
 
-// eventsOf formats a page as server-sent events. It adds the heartbeat, unless the reader has received it already
+// formatEvents formats a page as server-sent events. It adds the heartbeat, unless the reader has received it already
 // (lastHeartbeat). The heartbeat is sent without an id field, so Last-Event-ID stays the number of the last event.
 // Tokens are base64url and have no line breaks, so they need no escaping.
-func eventsOf(page watchword.FeedPage, lastHeartbeat string) string {
+func formatEvents(page watchword.FeedPage, lastHeartbeat string) string {
 	var text strings.Builder
 	for _, event := range page.Events {
 		fmt.Fprintf(&text, "id: %d\nevent: set\ndata: %s\n\n", event.Number, event.Token)

@@ -41,61 +41,61 @@ const (
 	headerEmail   = "X-Auth-Email"   // empty unless verified: anyone can sign up with another's address
 )
 
-// isForward reports whether a path is for gateways: pathForward itself, a path below it, or a path below pathPrefix.
-func isForward(path string) bool {
-	return path == pathForward || strings.HasPrefix(path, pathForward+"/") || strings.HasPrefix(path, pathPrefix)
+// isForGateways reports whether a path is for gateways: pathForward itself, a path below it, or a path below pathForwardPrefix.
+func isForGateways(path string) bool {
+	return path == pathForward || strings.HasPrefix(path, pathForward+"/") || strings.HasPrefix(path, pathForwardPrefix)
 }
 
-// forward handles subrequests whose path and query come from the gateway's configuration. The query has the
+// authorizeForward handles subrequests whose path and query come from the gateway's configuration. The query has the
 // requirements. If the query has a login URL, a browser that opens a page is redirected to it and does not get a 401.
-func (a *api) forward(w http.ResponseWriter, r *http.Request) error {
-	required, err := a.parseForward(r.URL.RawQuery)
+func (a *api) authorizeForward(w http.ResponseWriter, r *http.Request) error {
+	required, err := a.parseRequirements(r.URL.RawQuery)
 	if err != nil {
 		return err
 	}
 	who, err := authenticate(a.engine, r, required.roles)
 	if err == nil {
-		err = factors.RequireProof(who.Session, required.acr, required.maxAge, a.engine.Inside().Now())
+		err = factors.RequireProof(who.Session, required.minACR, required.maxAge, a.engine.Inside().Now())
 	}
 	// Only a signed-out user is redirected to the login page. A user who has to step up is signed in already, so the
 	// login page would redirect back at once.
 	isSignedOut := statusOf(watchword.CodeOf(err)) == http.StatusUnauthorized &&
 		watchword.CodeOf(err) != watchword.CodeStepUpRequired
-	if required.login != "" && isSignedOut && isNavigation(r) {
+	if required.loginURL != "" && isSignedOut && isNavigation(r) {
 		// The refusal is logged here, because a redirect does not call the method fail, which logs other refusals.
-		a.errors.logRefused(w, r, err)
-		w.Header().Set("Location", required.login)
+		a.errors.logIfRefusal(w, r, err)
+		w.Header().Set("Location", required.loginURL)
 		w.WriteHeader(http.StatusFound)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return identify(w, who)
+	return writeIdentityHeaders(w, who)
 }
 
-// forwardBelow handles subrequests of gateways that append the client's path, as Envoy does.
+// authorizeAppendedPath handles subrequests of gateways that append the client's path, as Envoy does.
 // The client controls path and query, so both are ignored and no role can be required.
-func (a *api) forwardBelow(w http.ResponseWriter, r *http.Request) error {
-	r.Pattern = pathPrefix // for the metrics; this route bypasses the mux, which would redirect
+func (a *api) authorizeAppendedPath(w http.ResponseWriter, r *http.Request) error {
+	r.Pattern = pathForwardPrefix // for the metrics; this route bypasses the mux, which would redirect
 	who, err := authenticate(a.engine, r, nil)
 	if err != nil {
 		return err
 	}
-	return identify(w, who)
+	return writeIdentityHeaders(w, who)
 }
 
-// forwardMoved rejects all paths below /api/auth/forward/. An operator may expect that a query there is a
+// rejectForwardSubpath rejects all paths below /api/auth/forward/. An operator may expect that a query there is a
 // requirement. A handler that ignored the query would let everyone in.
-func forwardMoved(_ http.ResponseWriter, r *http.Request) error {
+func rejectForwardSubpath(_ http.ResponseWriter, r *http.Request) error {
 	r.Pattern = pathForward + "/"
 	return &watchword.Error{Code: watchword.CodeNotFound, Detail: "Set the requirements in the query of " + pathForward +
-		", without a slash at the end. A gateway that appends the client's path uses the prefix " + pathPrefix + "."}
+		", without a slash at the end. A gateway that appends the client's path uses the prefix " + pathForwardPrefix + "."}
 }
 
-// identify sets the identity headers and responds with 200. Gateways ignore the body, which is
+// writeIdentityHeaders sets the identity headers and responds with 200. Gateways ignore the body, which is
 // for manual tests of the route.
-func identify(w http.ResponseWriter, who watchword.Identity) error {
+func writeIdentityHeaders(w http.ResponseWriter, who watchword.Identity) error {
 	// The header is empty for an unverified address, because a service may grant rights by
 	// address.
 	email := ""
@@ -110,40 +110,40 @@ func identify(w http.ResponseWriter, who watchword.Identity) error {
 	return respond.JSON(w, http.StatusOK, messageBody{"The request is authenticated."})
 }
 
-// A forwardRule holds the requirements of a gateway. It is parsed for each request, so a change
+// gatewayRequirements holds the requirements of a gateway. It is parsed for each request, so a change
 // of the gateway's configuration takes effect at once.
-type forwardRule struct {
-	roles []string // the user must have all of them
-	login string   // redirect target for browsers instead of 401; empty: no redirect
+type gatewayRequirements struct {
+	roles    []string // the user must have all of them
+	loginURL string   // redirect target for browsers instead of 401; empty: no redirect
 
-	acr    string        // the session must have this level or a higher one; empty: any
+	minACR string        // the session must have this level or a higher one; empty: any
 	maxAge time.Duration // maximum time since the last proof of the session; 0: any
 }
 
-// parseForward rejects unknown and empty parameters, and a login URL that would make the server
+// parseRequirements rejects unknown and empty parameters, and a login URL that would make the server
 // an open redirector.
-func (a *api) parseForward(query string) (rule forwardRule, err error) {
+func (a *api) parseRequirements(query string) (rule gatewayRequirements, err error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return rule, parameterInvalid("The query is malformed.")
+		return rule, invalidParameter("The query is malformed.")
 	}
 	for name, given := range values {
 		switch name {
 		case "role":
-			rule.roles, err = given, checkRoles(given)
+			rule.roles, err = given, rejectEmptyRole(given)
 		// Two login URLs are rejected, because parsers differ in which of them they use.
 		case "login":
 			if len(given) != 1 || !a.origins.mayRedirectTo(given[0]) {
-				return rule, parameterInvalid(
+				return rule, invalidParameter(
 					"The parameter login is not a URL on the public URL or on one of allowed-origins.")
 			}
-			rule.login = given[0]
+			rule.loginURL = given[0]
 		case "acr":
-			rule.acr, err = parseLevel(given)
+			rule.minACR, err = parseACR(given)
 		case "max_age":
 			rule.maxAge, err = parseMaxAge(given)
 		default:
-			err = parameterInvalid(
+			err = invalidParameter(
 				"The only parameters are role, which may occur several times, login, acr and max_age.")
 		}
 		if err != nil {
@@ -153,20 +153,20 @@ func (a *api) parseForward(query string) (rule forwardRule, err error) {
 	return rule, nil
 }
 
-// checkRoles rejects an empty role, which no account has. It probably comes from an unset variable in the gateway's
+// rejectEmptyRole rejects an empty role, which no account has. It probably comes from an unset variable in the gateway's
 // configuration.
-func checkRoles(given []string) error {
+func rejectEmptyRole(given []string) error {
 	if slices.Contains(given, "") {
-		return parameterInvalid("The parameter role is empty. Name a role, or omit it.")
+		return invalidParameter("The parameter role is empty. Name a role, or omit it.")
 	}
 	return nil
 }
 
-// parseLevel rejects a level that no session can have, because a misspelt level would lock everyone out. It also
+// parseACR rejects a level that no session can have, because a misspelt level would lock everyone out. It also
 // rejects two levels, because acr_values of OpenID Connect would mean "one of these".
-func parseLevel(given []string) (string, error) {
+func parseACR(given []string) (string, error) {
 	if len(given) != 1 || !amr.IsLevel(given[0]) {
-		return "", parameterInvalid("The parameter acr is not one of aal1, aal2 and phr.")
+		return "", invalidParameter("The parameter acr is not one of aal1, aal2 and phr.")
 	}
 	return given[0], nil
 }
@@ -181,14 +181,14 @@ func parseMaxAge(given []string) (time.Duration, error) {
 	// The comparison with given[0] rejects other spellings of a number, such as +300 and 0300.
 	const year = 366 * 24 * 60 * 60
 	if seconds < 1 || seconds > year || strconv.FormatInt(seconds, 10) != given[0] {
-		return 0, parameterInvalid("The parameter max_age is not a whole number of seconds from 1 to 31622400.")
+		return 0, invalidParameter("The parameter max_age is not a whole number of seconds from 1 to 31622400.")
 	}
 	return time.Duration(seconds) * time.Second, nil
 }
 
-// parameterInvalid returns the error for a wrong parameter. Its detail is for the author of a
+// invalidParameter returns the error for a wrong parameter. Its detail is for the author of a
 // client or of a gateway's configuration.
-func parameterInvalid(detail string) *watchword.Error {
+func invalidParameter(detail string) *watchword.Error {
 	return &watchword.Error{Code: watchword.CodeParameterInvalid, Detail: detail}
 }
 
@@ -203,9 +203,9 @@ func isNavigation(r *http.Request) bool {
 		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// forwardCodes returns the errors for a wrong configuration of the gateway and for unmet requirements. The table of
+// gatewayCodes returns the errors for a wrong configuration of the gateway and for unmet requirements. The table of
 // routes lists them.
-func forwardCodes() []watchword.Code {
+func gatewayCodes() []watchword.Code {
 	return join(nil, nil,
 		watchword.CodeParameterInvalid, watchword.CodeInsufficientScope, watchword.CodeStepUpRequired)
 }
@@ -214,7 +214,7 @@ func forwardCodes() []watchword.Code {
 func describeForward(operation *huma.Operation) {
 	text := &huma.Schema{Type: "string"}
 	operation.Description = "Accepts every method and does not read the body. " +
-		"Gateways that append the client's path use " + pathPrefix +
+		"Gateways that append the client's path use " + pathForwardPrefix +
 		", which ignores the query and the rest of the path, and requires no role."
 	operation.Parameters = []*huma.Param{
 		{Name: "role", In: "query", Description: "A required role. With several, the user needs all of them",

@@ -59,7 +59,7 @@ type identityAnswer struct {
 
 // listIdentities needs no fresh session, because the list has no secret.
 func (a *api) listIdentities(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	all, err := a.identitiesOf(r.Context(), who.User.ID)
+	all, err := a.readIdentities(r.Context(), who.User.ID)
 	if err != nil {
 		return err
 	}
@@ -67,9 +67,9 @@ func (a *api) listIdentities(w http.ResponseWriter, r *http.Request, who watchwo
 	return respond.JSON(w, http.StatusOK, identitiesAnswer{all})
 }
 
-// identitiesOf returns an empty list on a server without providers. It omits the subject, the provider's id of the
+// readIdentities returns an empty list on a server without providers. It omits the subject, the provider's id of the
 // user: users don't know it and recognize the address instead.
-func (e edge) identitiesOf(ctx context.Context, id watchword.UserID) ([]identityAnswer, error) {
+func (e edge) readIdentities(ctx context.Context, id watchword.UserID) ([]identityAnswer, error) {
 	rows := []identityAnswer{}
 	if e.federation == nil {
 		return rows, nil
@@ -97,9 +97,9 @@ type startedAnswer struct {
 	URL string `json:"url" format:"uri"`
 }
 
-// startLink starts to connect a provider to the account. The front-end must send the request with credentials, so
+// startIdentityLink starts to connect a provider to the account. The front-end must send the request with credentials, so
 // that the browser stores the cookie of the attempt.
-func (a *api) startLink(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (a *api) startIdentityLink(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.OptionalBody[linkBody](r)
 	if err != nil {
 		return err
@@ -107,25 +107,25 @@ func (a *api) startLink(w http.ResponseWriter, r *http.Request, who watchword.Id
 	// The HTML pages ignore a target that is not allowed. The API returns an error, so that the author of a client
 	// sees the mistake.
 	if body.ReturnTo != "" && (len(body.ReturnTo) > maxReturnTo || !a.origins.mayRedirectTo(body.ReturnTo)) {
-		return unacceptable("returnTo", watchword.FieldInvalid, "Name a page on the public URL or on an allowed origin.")
+		return invalidField("returnTo", watchword.FieldInvalid, "Name a page on the public URL or on an allowed origin.")
 	}
 	started, err := a.federation.StartLink(r.Context(), federation.LinkRequest{
 		Provider: r.PathValue("provider"), Who: who, ReturnTo: body.ReturnTo, Page: body.ReturnTo == ""})
 	if err != nil {
-		return a.withoutCause(w, err)
+		return a.logAndHideCause(w, err)
 	}
 	// The response sets a cookie of this host. A browser that blocks third-party cookies does not keep it for a
 	// front-end on another site.
-	a.setAttempt(w, r, started)
+	a.storeAttempt(w, r, started)
 	// The URL has the state, which is useless without the cookie of this browser.
 	return respond.JSON(w, http.StatusOK, startedAnswer{started.URL})
 }
 
-// unlink disconnects a provider. The engine refuses to remove the last way to sign in. Other sessions
+// unlinkIdentity disconnects a provider. The engine refuses to remove the last way to sign in. Other sessions
 // continue, even those that began at the provider: they belong to the account, and its owner can end
 // them.
-func (a *api) unlink(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	if err := a.federation.Unlink(r.Context(), who, r.PathValue("id"), a.clients.of(w, r)); err != nil {
+func (a *api) unlinkIdentity(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	if err := a.federation.Unlink(r.Context(), who, r.PathValue("id"), a.clients.readClient(w, r)); err != nil {
 		return err
 	}
 	return respond.JSON(w, http.StatusOK, messageBody{"The account is disconnected."})
@@ -133,8 +133,8 @@ func (a *api) unlink(w http.ResponseWriter, r *http.Request, who watchword.Ident
 
 // If a provider fails, users see only that it failed, and operators find the cause in the log.
 
-// withoutCause logs why a provider failed, and returns the refusal that clients see.
-func (e edge) withoutCause(w http.ResponseWriter, err error) error {
+// logAndHideCause logs why a provider failed, and returns the refusal that clients see.
+func (e edge) logAndHideCause(w http.ResponseWriter, err error) error {
 	var failure *federation.Failure
 	if errors.As(err, &failure) {
 		e.errors.log.Warn("a provider failed", slog.String("request_id", w.Header().Get(requestIDHeader)),
@@ -144,18 +144,18 @@ func (e edge) withoutCause(w http.ResponseWriter, err error) error {
 	return err
 }
 
-// finishLink completes a sign-in at a provider that stopped with LINK_REQUIRED. It connects the provider to the
+// connectWaitingIdentity completes a sign-in at a provider that stopped with LINK_REQUIRED. It connects the provider to the
 // account that this browser has just signed in to. A failure does not end the sign-in, because the user can connect
 // the provider again.
-func (e edge) finishLink(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
-	if len(e.cookies.link.Values(r)) == 0 {
+func (e edge) connectWaitingIdentity(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
+	if len(e.cookies.identityLink.Values(r)) == 0 {
 		return
 	}
 	// The link cookie works for one sign-in. If a request has two such cookies, another host of the domain may have
 	// set one of them, so the server ignores both.
-	e.cookies.link.Clear(w)
-	handle := watchword.Secret(e.cookies.link.Presented(r).Value(r))
-	if _, err := e.federation.FinishLink(r.Context(), handle, in, e.clients.of(w, r)); err != nil {
+	e.cookies.identityLink.Clear(w)
+	handle := watchword.Secret(e.cookies.identityLink.Presented(r).Value(r))
+	if _, err := e.federation.FinishLink(r.Context(), handle, in, e.clients.readClient(w, r)); err != nil {
 		e.errors.logUnavailable(w, r, err)
 	}
 }
@@ -169,17 +169,17 @@ func (a *api) identityRoutes() []route {
 	return []route{
 		{"GET", pathAPI + "/providers", a.listProviders, public, "List the providers for a sign-in with others",
 			nil, 200, providersAnswer{}, nil},
-		{"POST", pathAPI + "/exchange", a.exchange, public,
+		{"POST", pathAPI + "/exchange", a.exchangeCode, public,
 			"Exchange the code of a sign-in with others, for an application that renders on its server",
-			exchangeBody{}, 200, signedInBody{}, exchangeCodes()},
-		{"GET", pathAPI + "/identities", a.signedIn(a.listIdentities), bearer, "List your accounts at providers",
+			exchangeBody{}, 200, signedInBody{}, exchangeErrorCodes()},
+		{"GET", pathAPI + "/identities", a.requireToken(a.listIdentities), bearer, "List your accounts at providers",
 			nil, 200, identitiesAnswer{}, nil},
-		{"POST", pathAPI + "/identities/{provider}", a.signedIn(a.startLink), bearer,
+		{"POST", pathAPI + "/identities/{provider}", a.requireToken(a.startIdentityLink), bearer,
 			"Begin to connect an account at a provider", linkBody{}, 200, startedAnswer{},
 			[]watchword.Code{watchword.CodeValidationFailed, watchword.CodeNotFound, watchword.CodeStepUpRequired,
 				watchword.CodeEmailNotVerified, watchword.CodeFactorLimit, federation.CodeProviderUnavailable}},
-		{"DELETE", pathAPI + "/identities/{id}", a.signedIn(a.unlink), bearer, "Disconnect an account at a provider",
-			nil, 200, messageBody{}, []watchword.Code{watchword.CodeStepUpRequired, watchword.CodeNotFound,
-				watchword.CodeLastWayIn}},
+		{"DELETE", pathAPI + "/identities/{id}", a.requireToken(a.unlinkIdentity), bearer,
+			"Disconnect an account at a provider", nil, 200, messageBody{},
+			[]watchword.Code{watchword.CodeStepUpRequired, watchword.CodeNotFound, watchword.CodeLastWayIn}},
 	}
 }

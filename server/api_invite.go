@@ -29,11 +29,11 @@ func (a *api) acceptInvite(w http.ResponseWriter, r *http.Request) error {
 	}
 	in, err := a.engine.AcceptInvite(r.Context(), watchword.MailLinkRequest{
 		Token: watchword.Secret(body.Token), Password: watchword.Secret(body.Password), Name: body.Name,
-		Persistent: body.Remember == nil || *body.Remember, Client: a.clients.of(w, r),
-		Replaces: a.cookies.replaced(r, body.Delivery),
+		Persistent: body.Remember == nil || *body.Remember, Client: a.clients.readClient(w, r),
+		Replaces: a.cookies.tokenToReplace(r, body.Delivery),
 	})
 	if err != nil {
-		return a.challenged(w, r, err, body.Delivery)
+		return a.deliverChallenge(w, r, err, body.Delivery)
 	}
-	return a.signIn(w, r, http.StatusOK, in, body.Delivery)
+	return a.respondSignIn(w, r, http.StatusOK, in, body.Delivery)
 }

@@ -45,7 +45,7 @@ func (a *api) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	handle, waits, err := a.waitingSignIn(r, body.Handle)
+	handle, waits, err := a.readWaitingHandle(r, body.Handle)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (a *api) addPasskey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	handle, waits, err := a.waitingSignIn(r, body.Handle)
+	handle, waits, err := a.readWaitingHandle(r, body.Handle)
 	if err != nil {
 		return err
 	}
@@ -90,30 +90,30 @@ func (a *api) addPasskey(w http.ResponseWriter, r *http.Request) error {
 		Ceremony: watchword.Secret(body.Ceremony), Credential: body.Credential, Name: body.Name}
 	if waits {
 		done, in, err := a.factors.ConfirmRequiredPasskey(r.Context(), factors.RequiredPasskey{
-			Handle: handle, NewPasskey: made, Client: a.clients.of(w, r),
-			Replaces: a.cookies.replaced(r, deliveryOf(body.Handle))})
-		return a.firstFactor(w, r, http.StatusCreated, body.Handle, completed{done, in, err})
+			Handle: handle, NewPasskey: made, Client: a.clients.readClient(w, r),
+			Replaces: a.cookies.tokenToReplace(r, deliveryForHandle(body.Handle))})
+		return a.respondFirstFactor(w, r, http.StatusCreated, body.Handle, firstFactorResult{done, in, err})
 	}
 	who, err := authenticate(a.engine, r, nil)
 	if err != nil {
 		return err
 	}
 	// The response shows recovery codes if this is the first factor. No later response repeats them.
-	done, err := a.factors.ConfirmPasskey(r.Context(), who, made, a.clients.of(w, r))
+	done, err := a.factors.ConfirmPasskey(r.Context(), who, made, a.clients.readClient(w, r))
 	if err != nil {
 		return err
 	}
 	return respond.JSON(w, http.StatusCreated, confirmedAnswer{
-		Factor: newFactorBody(done.Factor()), RecoveryCodes: revealed(done.Codes)})
+		Factor: newFactorBody(done.Factor()), RecoveryCodes: recoveryCodeTexts(done.Codes)})
 }
 
-// passkeyOptions begins a passwordless sign-in. It needs no token, because the visitor is not known yet. Pages call
+// beginPasskeyLogin begins a passwordless sign-in. It needs no token, because the visitor is not known yet. Pages call
 // it at each view, so that the browser can suggest passkeys. It therefore writes only the rate-limit counter of the
 // client.
-func (a *api) passkeyOptions(w http.ResponseWriter, r *http.Request) error {
+func (a *api) beginPasskeyLogin(w http.ResponseWriter, r *http.Request) error {
 	// The ceremony is sealed and sent to the client. If the store had a row for it, visitors who never sign in could
 	// fill the store.
-	begun, err := a.factors.PasskeyOptions(r.Context(), a.clients.of(w, r))
+	begun, err := a.factors.PasskeyOptions(r.Context(), a.clients.readClient(w, r))
 	if err != nil {
 		return err
 	}
@@ -129,13 +129,13 @@ type passkeyLoginBody struct {
 	Delivery   string          `json:"delivery,omitempty" doc:"As for login"`
 }
 
-// fieldUnknown is the code of the field "credential" if no account has the passkey.
-const fieldUnknown = "UNKNOWN"
+// codeUnknownPasskey is the code of the field "credential" if no account has the passkey.
+const codeUnknownPasskey = "UNKNOWN"
 
-// passkeyLogin responds like login. INVALID_CREDENTIALS names the field "credential" only if no account has the
+// loginWithPasskey responds like login. INVALID_CREDENTIALS names the field "credential" only if no account has the
 // passkey. A client then tells the browser to forget the passkey. The ids of passkeys are random, so the
 // response reveals no account.
-func (a *api) passkeyLogin(w http.ResponseWriter, r *http.Request) error {
+func (a *api) loginWithPasskey(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[passkeyLoginBody](r)
 	if err != nil {
 		return err
@@ -146,8 +146,8 @@ func (a *api) passkeyLogin(w http.ResponseWriter, r *http.Request) error {
 	// The ceremony needs no cookie. It is sealed, works once, and the origin is part of the signature.
 	in, err := a.factors.PasskeyLogin(r.Context(), factors.PasskeyLoginRequest{
 		Ceremony: watchword.Secret(body.Ceremony), Credential: body.Credential,
-		Persistent: body.Remember == nil || *body.Remember, Client: a.clients.of(w, r),
-		Replaces: a.cookies.replaced(r, body.Delivery),
+		Persistent: body.Remember == nil || *body.Remember, Client: a.clients.readClient(w, r),
+		Replaces: a.cookies.tokenToReplace(r, body.Delivery),
 	})
 	// A passkey also completes the sign-in to an account with a second factor. It counts as two factors, because the
 	// authenticator has verified the user. The engine refuses a passkey without user verification.
@@ -156,18 +156,18 @@ func (a *api) passkeyLogin(w http.ResponseWriter, r *http.Request) error {
 	var refusal *watchword.Error
 	if errors.Is(err, factors.ErrPasskeyUnknown) && errors.As(err, &refusal) {
 		unknown := *refusal
-		unknown.Fields = []watchword.FieldError{{Field: "credential", Code: fieldUnknown, Message: refusal.Detail}}
+		unknown.Fields = []watchword.FieldError{{Field: "credential", Code: codeUnknownPasskey, Message: refusal.Detail}}
 		return &unknown
 	}
 	if err != nil {
 		return err
 	}
-	return a.signIn(w, r, http.StatusOK, in, body.Delivery)
+	return a.respondSignIn(w, r, http.StatusOK, in, body.Delivery)
 }
 
-// stepUpOptions responds with 404 to an account without a passkey. A client then asks for a code. The response has no
+// beginPasskeyStepUp responds with 404 to an account without a passkey. A client then asks for a code. The response has no
 // member ceremony, because the server finds the ceremony by the challenge in the credential.
-func (a *api) stepUpOptions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (a *api) beginPasskeyStepUp(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	// The ceremony is a row in the store and works once. Otherwise a signature could be sent again,
 	// because many passkeys have no counter.
 	begun, err := a.factors.StepUpOptions(r.Context(), who)
@@ -183,9 +183,9 @@ type relatedOrigins struct {
 	Origins []string `json:"origins" nullable:"false"`
 }
 
-// webauthnOrigins serves the origins to browsers, which send no credentials. A front-end on another domain needs this
+// serveRelatedOrigins serves the origins to browsers, which send no credentials. A front-end on another domain needs this
 // document. An hour in caches is short enough, because only an operator changes the list.
-func (a *api) webauthnOrigins(w http.ResponseWriter, _ *http.Request) error {
+func (a *api) serveRelatedOrigins(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "public, max-age=3600")
 	return respond.JSON(w, http.StatusOK, relatedOrigins{a.factors.Origins()})
 }
@@ -217,25 +217,25 @@ func (a *api) passkeyRoutes() []route {
 	limit, wrong, gone := watchword.CodeRateLimited, watchword.CodeFactorWrong, watchword.CodeNotFound
 	full, late := watchword.CodeFactorLimit, watchword.CodeChallengeInvalid
 	unproven := watchword.CodeEmailNotVerified
-	invalid, tokens := []watchword.Code{watchword.CodeValidationFailed}, enrolCodes()
+	invalid, tokens := []watchword.Code{watchword.CodeValidationFailed}, enrolErrorCodes()
 	const path = pathAPI + "/factors/passkeys"
 	// The public routes need no token: the options and origins have no secret, and the response of
 	// an authenticator is itself a credential.
 	return []route{
-		{"POST", path + "/options", a.beginPasskey, enrol, "Begin the creation of a passkey",
+		{"POST", path + "/options", a.beginPasskey, firstFactor, "Begin the creation of a passkey",
 			beginPasskeyBody{}, 200, ceremonyAnswer{}, join(tokens, nil, watchword.CodeStepUpRequired, unproven, full,
 				late, gone)},
-		{"POST", path, a.addPasskey, enrol, "Add the passkey that the browser has created",
+		{"POST", path, a.addPasskey, firstFactor, "Add the passkey that the browser has created",
 			newPasskeyBody{}, 201, confirmedAnswer{}, join(invalid, tokens, late, wrong, full, unproven,
 				watchword.CodeAccountDisabled)},
-		{"POST", pathAPI + "/passkey/options", a.passkeyOptions, public, "Begin a sign-in with a passkey alone",
+		{"POST", pathAPI + "/passkey/options", a.beginPasskeyLogin, public, "Begin a sign-in with a passkey alone",
 			nil, 200, ceremonyAnswer{}, join(nil, nil, limit)},
-		{"POST", pathAPI + "/passkey/login", a.passkeyLogin, public, "Sign in with a passkey alone",
+		{"POST", pathAPI + "/passkey/login", a.loginWithPasskey, public, "Sign in with a passkey alone",
 			passkeyLoginBody{}, 200, signedInBody{}, join(invalid, nil, late, limit, unproven,
 				watchword.CodeInvalidCredentials, watchword.CodeAccountDisabled)},
-		{"POST", pathAPI + "/step-up/options", a.signedIn(a.stepUpOptions), bearer, "Begin a step-up with a passkey",
+		{"POST", pathAPI + "/step-up/options", a.requireToken(a.beginPasskeyStepUp), bearer, "Begin a step-up with a passkey",
 			nil, 200, ceremonyAnswer{}, join(nil, nil, gone)},
-		{"GET", pathRelatedOrigins, a.webauthnOrigins, public, "Read the origins that may use passkeys",
+		{"GET", pathRelatedOrigins, a.serveRelatedOrigins, public, "Read the origins that may use passkeys",
 			nil, 200, relatedOrigins{}, nil},
 	}
 }

@@ -40,9 +40,9 @@ type changePasswordBody struct {
 	NewPassword     string `json:"newPassword"`
 }
 
-// mailOnItsWay is the response to all requests for a mail. It is the same whether or not the
+// mailRequestedAnswer is the response to all requests for a mail. It is the same whether or not the
 // account exists, so that it does not reveal who has an account.
-var mailOnItsWay = messageBody{"If there is an account with this address, we emailed a link to it."}
+var mailRequestedAnswer = messageBody{"If there is an account with this address, we emailed a link to it."}
 
 // forgotPassword sends a link to choose a new password, if the account exists. The engine writes
 // the mail to the outbox, so a slow mail server doesn't delay the response.
@@ -51,10 +51,10 @@ func (a *api) forgotPassword(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.engine.ForgotPassword(r.Context(), body.Email, "", a.clients.of(w, r)); err != nil {
+	if err := a.engine.ForgotPassword(r.Context(), body.Email, "", a.clients.readClient(w, r)); err != nil {
 		return err
 	}
-	return respond.JSON(w, http.StatusAccepted, mailOnItsWay)
+	return respond.JSON(w, http.StatusAccepted, mailRequestedAnswer)
 }
 
 // resetPassword sets a new password with the token from a mail. It does not sign in: the user
@@ -70,12 +70,12 @@ func (a *api) resetPassword(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	device, err := a.engine.ResetPassword(r.Context(),
-		watchword.Secret(body.Token), watchword.Secret(body.Password), a.clients.of(w, r))
+		watchword.Secret(body.Token), watchword.Secret(body.Password), a.clients.readClient(w, r))
 	if err != nil {
 		return err
 	}
 	if body.Delivery != deliveryBody {
-		a.cookies.rememberDevice(w, r, device)
+		a.cookies.setKnownDevice(w, r, device)
 	}
 	return respond.JSON(w, http.StatusOK, resetAnswer{
 		"Password changed. All sessions have ended. Sign in with the new password.", string(device)})
@@ -89,7 +89,7 @@ func (a *api) changePassword(w http.ResponseWriter, r *http.Request, who watchwo
 		return err
 	}
 	err = a.engine.ChangePassword(r.Context(), who,
-		watchword.Secret(body.CurrentPassword), watchword.Secret(body.NewPassword), a.clients.of(w, r))
+		watchword.Secret(body.CurrentPassword), watchword.Secret(body.NewPassword), a.clients.readClient(w, r))
 	if err != nil {
 		return err
 	}

@@ -88,17 +88,21 @@ type sessionBody struct {
 	Current    bool      `json:"current" doc:"Whether this request belongs to the session"`
 }
 
-// signIn responds with tokens. The refresh token is in the cookie, or in the body if delivery is "body". With a
+// respondSignIn responds with tokens. The refresh token is in the cookie, or in the body if delivery is "body". With a
 // cookie, the sign-in also replaces the session of the pages.
 //
-// If delivery is "body", signIn sets no cookie. Otherwise a native client that shares a cookie jar with a web view
+// If delivery is "body", respondSignIn sets no cookie. Otherwise a native client that shares a cookie jar with a web view
 // would sign the web view in.
-func (a *api) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn, delivery string) error {
-	return respond.JSON(w, status, a.signInBody(w, r, in, delivery))
+func (a *api) respondSignIn(
+	w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn, delivery string,
+) error {
+	return respond.JSON(w, status, a.deliverTokens(w, r, in, delivery))
 }
 
-// signInBody sets the cookies of a sign-in and returns its body.
-func (a *api) signInBody(w http.ResponseWriter, r *http.Request, in *watchword.SignIn, delivery string) signedInBody {
+// deliverTokens sets the cookies of a sign-in and returns its body.
+func (a *api) deliverTokens(
+	w http.ResponseWriter, r *http.Request, in *watchword.SignIn, delivery string,
+) signedInBody {
 	body := signedInBody{
 		User:        in.User.Profile(),
 		AccessToken: string(in.AccessToken),
@@ -109,11 +113,11 @@ func (a *api) signInBody(w http.ResponseWriter, r *http.Request, in *watchword.S
 	case delivery == deliveryBody:
 		body.RefreshToken, body.DeviceToken = string(in.RefreshToken), string(in.DeviceToken)
 	case r.URL.Path == pathRefresh:
-		a.cookies.setRotated(w, r, in)
+		a.cookies.setRotatedToken(w, r, in)
 	default:
-		a.cookies.setSignIn(w, r, in)
-		if len(a.cookies.page.Values(r)) > 0 {
-			a.cookies.page.Clear(w) // the page cookie belongs to the previous session
+		a.cookies.setSessionCookies(w, r, in)
+		if len(a.cookies.pageToken.Values(r)) > 0 {
+			a.cookies.pageToken.Clear(w) // the page cookie belongs to the previous session
 		}
 	}
 	return body
@@ -125,21 +129,21 @@ func checkDelivery(delivery string) error {
 	if delivery == "" || delivery == "cookie" || delivery == deliveryBody {
 		return nil
 	}
-	return unacceptable("delivery", watchword.FieldInvalid, `Use "cookie" or "body".`)
+	return invalidField("delivery", watchword.FieldInvalid, `Use "cookie" or "body".`)
 }
 
-// checkRepeated rejects a repeated password that differs from the password. It accepts a request without a repeated
+// checkRepeatedPassword rejects a repeated password that differs from the password. It accepts a request without a repeated
 // password.
-func checkRepeated(password string, repeated *string) error {
+func checkRepeatedPassword(password string, repeated *string) error {
 	if repeated == nil || *repeated == password {
 		return nil
 	}
-	return unacceptable("confirmPassword", watchword.FieldInvalid, "The passwords are not the same.")
+	return invalidField("confirmPassword", watchword.FieldInvalid, "The passwords are not the same.")
 }
 
-// isPersistent returns the value of remember or rememberMe. It rejects a request with both members, because their
+// parseRemember returns the value of remember or rememberMe. It rejects a request with both members, because their
 // values could contradict each other.
-func isPersistent(remember, rememberMe *bool) (bool, error) {
+func parseRemember(remember, rememberMe *bool) (bool, error) {
 	if remember != nil && rememberMe != nil {
 		const detail = "Send remember or rememberMe, not both."
 		return false, &apirequest.Error{Code: apirequest.CodeBodyInvalid, Detail: detail}
@@ -159,17 +163,17 @@ func (a *api) register(w http.ResponseWriter, r *http.Request) error {
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}
-	if err := checkRepeated(body.Password, body.ConfirmPassword); err != nil {
+	if err := checkRepeatedPassword(body.Password, body.ConfirmPassword); err != nil {
 		return err
 	}
-	persistent, err := isPersistent(body.Remember, body.RememberMe)
+	persistent, err := parseRemember(body.Remember, body.RememberMe)
 	if err != nil {
 		return err
 	}
 	in, err := a.engine.SignUp(r.Context(), watchword.SignUpRequest{
 		Email: body.Email, Password: watchword.Secret(body.Password), Name: body.Name,
-		Persistent: persistent, Client: a.clients.of(w, r),
-		Replaces: a.cookies.replaced(r, body.Delivery),
+		Persistent: persistent, Client: a.clients.readClient(w, r),
+		Replaces: a.cookies.tokenToReplace(r, body.Delivery),
 	})
 	if err != nil {
 		return err
@@ -177,7 +181,7 @@ func (a *api) register(w http.ResponseWriter, r *http.Request) error {
 	if in == nil {
 		return respond.JSON(w, http.StatusAccepted, messageBody{"Check your inbox. We emailed you the next step."})
 	}
-	return a.signIn(w, r, http.StatusCreated, in, body.Delivery)
+	return a.respondSignIn(w, r, http.StatusCreated, in, body.Delivery)
 }
 
 // login accepts a device token in the body, for clients without cookies. For unknown addresses and wrong passwords,
@@ -190,28 +194,28 @@ func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}
-	if err := checkRepeated(body.Password, body.ConfirmPassword); err != nil {
+	if err := checkRepeatedPassword(body.Password, body.ConfirmPassword); err != nil {
 		return err
 	}
-	persistent, err := isPersistent(body.Remember, body.RememberMe)
+	persistent, err := parseRemember(body.Remember, body.RememberMe)
 	if err != nil {
 		return err
 	}
 	// A token in the body takes precedence over the cookie, because the client sent it on
 	// purpose.
-	client := a.clients.of(w, r)
+	client := a.clients.readClient(w, r)
 	if body.DeviceToken != "" {
 		client.DeviceToken = watchword.Secret(body.DeviceToken)
 	}
 	in, err := a.engine.Login(r.Context(), watchword.LoginRequest{
 		Email: body.Email, Password: watchword.Secret(body.Password),
 		Persistent: persistent, Client: client,
-		Replaces: a.cookies.replaced(r, body.Delivery),
+		Replaces: a.cookies.tokenToReplace(r, body.Delivery),
 	})
 	if err != nil {
-		return a.challenged(w, r, err, body.Delivery)
+		return a.deliverChallenge(w, r, err, body.Delivery)
 	}
-	return a.signIn(w, r, http.StatusOK, in, body.Delivery)
+	return a.respondSignIn(w, r, http.StatusOK, in, body.Delivery)
 }
 
 // refresh returns the new refresh token in the same place as the old token, cookie or body. A client that repeats a
@@ -225,7 +229,7 @@ func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	token, byCookie, err := a.cookies.refreshToken(r, body.RefreshToken)
+	token, byCookie, err := a.cookies.readRefreshToken(r, body.RefreshToken)
 	if err != nil {
 		return err
 	}
@@ -236,14 +240,14 @@ func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	in, err := a.engine.Refresh(r.Context(), token, a.clients.of(w, r))
+	in, err := a.engine.Refresh(r.Context(), token, a.clients.readClient(w, r))
 	if err != nil {
 		return err
 	}
 	if byCookie {
-		return a.signIn(w, r, http.StatusOK, in, "")
+		return a.respondSignIn(w, r, http.StatusOK, in, "")
 	}
-	return a.signIn(w, r, http.StatusOK, in, deliveryBody)
+	return a.respondSignIn(w, r, http.StatusOK, in, deliveryBody)
 }
 
 // logout succeeds even if the tokens are invalid or missing, and clears the cookies. A user who signs out must not
@@ -253,7 +257,7 @@ func (a *api) logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	token, _, err := a.cookies.refreshToken(r, body.RefreshToken)
+	token, _, err := a.cookies.readRefreshToken(r, body.RefreshToken)
 	if err != nil {
 		return err
 	}
@@ -261,11 +265,11 @@ func (a *api) logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	client := a.clients.of(w, r)
+	client := a.clients.readClient(w, r)
 	if err := a.engine.Logout(r.Context(), token, watchword.Secret(access), client); err != nil {
 		return err
 	}
-	if err := a.cookies.endOthers(a.engine, r, client); err != nil {
+	if err := a.cookies.endUnusedSession(a.engine, r, client); err != nil {
 		return err
 	}
 	a.cookies.refresh.Clear(w)
@@ -283,7 +287,7 @@ func (a *api) logoutAll(w http.ResponseWriter, r *http.Request, who watchword.Id
 	if body.KeepCurrent {
 		except = who.Session.ID
 	}
-	client := a.clients.of(w, r)
+	client := a.clients.readClient(w, r)
 	ended, err := a.engine.LogoutAll(r.Context(), who, except, client)
 	if err != nil {
 		return err
@@ -291,15 +295,15 @@ func (a *api) logoutAll(w http.ResponseWriter, r *http.Request, who watchword.Id
 	if body.KeepCurrent {
 		return respond.JSON(w, http.StatusOK, logoutAllAnswer{"Your other sessions have ended.", ended})
 	}
-	if err := a.cookies.endOthers(a.engine, r, client); err != nil {
+	if err := a.cookies.endUnusedSession(a.engine, r, client); err != nil {
 		return err
 	}
 	a.cookies.refresh.Clear(w)
 	return respond.JSON(w, http.StatusOK, logoutAllAnswer{"All your sessions have ended.", ended})
 }
 
-// sessions lists the live sessions of the account.
-func (a *api) sessions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+// listSessions lists the live sessions of the account.
+func (a *api) listSessions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	sessions, err := a.engine.Sessions(r.Context(), who)
 	if err != nil {
 		return err
@@ -320,7 +324,7 @@ func (a *api) sessions(w http.ResponseWriter, r *http.Request, who watchword.Ide
 // 404.
 func (a *api) endSession(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	id := watchword.SessionID(r.PathValue("id"))
-	if err := a.engine.EndSession(r.Context(), who, id, a.clients.of(w, r)); err != nil {
+	if err := a.engine.EndSession(r.Context(), who, id, a.clients.readClient(w, r)); err != nil {
 		return err
 	}
 	if id == who.Session.ID {

@@ -38,16 +38,16 @@ type healthAnswer struct {
 	Status string `json:"status"`
 }
 
-// jwks responds with the public keys, so that services need no key in their configuration. Services may cache the
+// serveJWKS responds with the public keys, so that services need no key in their configuration. Services may cache the
 // keys for watchword.JWKSMaxAge. The engine publishes a new key for longer than this time before it signs with the
 // key. Retired keys stay in the document until all their tokens have expired.
-func (a *api) jwks(w http.ResponseWriter, r *http.Request) error {
+func (a *api) serveJWKS(w http.ResponseWriter, r *http.Request) error {
 	document := a.engine.JWKS()
 	sum := sha256.Sum256(document)
 	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
 	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", watchword.JWKSMaxAge/time.Second))
 	w.Header().Set("ETag", tag)
-	if matches(r.Header.Get("If-None-Match"), tag) {
+	if matchesETag(r.Header.Get("If-None-Match"), tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
@@ -55,9 +55,9 @@ func (a *api) jwks(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// matches reports whether an If-None-Match header contains the tag, by weak comparison (RFC
+// matchesETag reports whether an If-None-Match header contains the tag, by weak comparison (RFC
 // 9110, section 13.1.2).
-func matches(header, tag string) bool {
+func matchesETag(header, tag string) bool {
 	for one := range strings.SplitSeq(header, ",") {
 		if one = strings.TrimPrefix(strings.TrimSpace(one), "W/"); one == tag || one == "*" {
 			return true
@@ -66,10 +66,10 @@ func matches(header, tag string) bool {
 	return false
 }
 
-// issuerMetadata serves the same document at both well-known paths, because some libraries look for RFC
+// serveMetadata serves the same document at both well-known paths, because some libraries look for RFC
 // 8414 and others for OpenID Connect. The document changes only with a release, so an hour in caches is
 // short enough.
-func (a *api) issuerMetadata(w http.ResponseWriter, _ *http.Request) error {
+func (a *api) serveMetadata(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "public, max-age=3600")
 	return respond.JSON(w, http.StatusOK, metadataAnswer{
 		Issuer:                 a.origins.publicURL,
@@ -81,17 +81,17 @@ func (a *api) issuerMetadata(w http.ResponseWriter, _ *http.Request) error {
 	})
 }
 
-// health reports that the process serves requests. It does not use the store, because restarting the process would
+// serveHealth reports that the process serves requests. It does not use the store, because restarting the process would
 // not repair the store.
-func (a *api) health(w http.ResponseWriter, _ *http.Request) error {
+func (a *api) serveHealth(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	return respond.JSON(w, http.StatusOK, healthAnswer{"up"})
 }
 
-// ready reports whether the server should receive traffic: the store accepts writes, and the server is not stopping.
+// serveReadiness reports whether the server should receive traffic: the store accepts writes, and the server is not stopping.
 // It tests a write, because a database that became a standby accepts only reads, and every sign-in and refresh would
 // fail.
-func (a *api) ready(w http.ResponseWriter, r *http.Request) error {
+func (a *api) serveReadiness(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	if a.draining() {
 		return &watchword.Error{Code: watchword.CodeTryLater, Detail: "The server is stopping.", RetryAfter: time.Second}

@@ -18,38 +18,38 @@ import (
 // body.
 const deliveryBody = "body"
 
-// The type cookies reads and writes the server's cookies. All of them are HttpOnly.
-type cookies struct {
+// cookieSet reads and writes the server's cookies. All of them are HttpOnly.
+type cookieSet struct {
 	refresh tokencookie.Pair
-	// The cookie page holds an access token that identifies the user on the HTML pages. Without this cookie, each
+	// pageToken holds an access token that identifies the user on the HTML pages. Without this cookie, each
 	// page view would have to rotate the refresh token. The cookie is always SameSite=Strict and valid for one host.
 	// The API never reads it.
-	page tokencookie.Cookie
+	pageToken tokencookie.Cookie
 	// The cookie notice holds the name of the message that a redirect shows on the next page, such as "why.reused".
 	// Only this server can set it, so a link on another site can't cause a false alarm.
 	notice tokencookie.Cookie
-	// The cookie device identifies a browser that has signed in before. It is not a credential, so a request with
+	// knownDevice identifies a browser that has signed in before. It is not a credential, so a request with
 	// only this cookie needs no Origin.
-	device tokencookie.Pair
-	// The cookie step holds the handle of a sign-in that still needs a second factor. The handle alone does not open
+	knownDevice tokencookie.Pair
+	// secondStep holds the handle of a sign-in that still needs a second factor. The handle alone does not open
 	// a session. The CSRF check treats this cookie as a credential, because another site could otherwise add its own
 	// factor to the waiting sign-in.
-	step tokencookie.Cookie
-	// The cookie attempt holds a sealed sign-in attempt at a provider. The method attemptCookie appends a part of the
+	secondStep tokencookie.Cookie
+	// providerAttempt holds a sealed sign-in attempt at a provider. The method attemptCookie appends a part of the
 	// state to its name. The cookie is SameSite=Lax, because the browser returns from the provider, which is another
 	// site.
-	attempt tokencookie.Cookie
-	// The cookie link holds the handle of a provider's identity that is not yet connected to an account. The next
+	providerAttempt tokencookie.Cookie
+	// identityLink holds the handle of a provider's identity that is not yet connected to an account. The next
 	// sign-in, on a page or in a front-end, connects the identity to the account that signs in. The cookie has the
 	// attributes of the refresh cookie, so that every request that can sign in sends it.
-	link tokencookie.Pair
+	identityLink tokencookie.Pair
 	// onSignIn is called with the cookies of each new session.
 	onSignIn func(http.ResponseWriter, *http.Request, *watchword.SignIn)
 	// This cookie marks a browser that may skip the second factor. It is always SameSite=Strict. The APIs of dialects
 	// can't read it, so they never sign in to an account that has a factor.
-	remembered tokencookie.Cookie
+	rememberedDevice tokencookie.Cookie
 
-	dialects []string // names of the dialects' session cookies
+	dialectNames []string // names of the dialects' session cookies
 }
 
 // newCookies returns the cookies of a listener. The prefix __Host- makes the browser check Secure, Path and Domain
@@ -59,7 +59,7 @@ type cookies struct {
 // The cookies of the admin listener have different names, and the parameter box seals their values. Browsers send
 // cookies to every port of a host, so two listeners on one host receive each other's cookies. Because the values are
 // sealed, a token of one listener can't be used at the other.
-func newCookies(o Options, https bool, d dialects, box tokencookie.Box) *cookies {
+func newCookies(o Options, https bool, d dialectList, box tokencookie.Box) *cookieSet {
 	prefix := "watchword-"
 	if box != nil {
 		prefix = adminCookie + "-"
@@ -70,30 +70,30 @@ func newCookies(o Options, https bool, d dialects, box tokencookie.Box) *cookies
 	cookie := func(name string, site http.SameSite) tokencookie.Cookie {
 		return tokencookie.Cookie{Name: prefix + name, Secure: https, SameSite: site, Box: box}
 	}
-	c := &cookies{
+	c := &cookieSet{
 		refresh: tokencookie.Pair{Usual: tokencookie.Cookie{
 			Name: o.CookieName, Domain: o.CookieDomain, Secure: https, SameSite: o.CookieSameSite, Box: box}},
-		page:     cookie("page", http.SameSiteStrictMode),
-		notice:   cookie("notice", http.SameSiteLaxMode),
-		device:   tokencookie.KnownDevice(https, o.CookieSameSite),
-		step:     cookie("step", o.CookieSameSite),
-		attempt:  cookie("with-", http.SameSiteLaxMode),
-		link:     tokencookie.Pair{Usual: cookie("link", o.CookieSameSite)},
-		onSignIn: func(http.ResponseWriter, *http.Request, *watchword.SignIn) {},
-		dialects: d.cookieNames(),
+		pageToken:       cookie("page", http.SameSiteStrictMode),
+		notice:          cookie("notice", http.SameSiteLaxMode),
+		knownDevice:     tokencookie.KnownDevice(https, o.CookieSameSite),
+		secondStep:      cookie("step", o.CookieSameSite),
+		providerAttempt: cookie("with-", http.SameSiteLaxMode),
+		identityLink:    tokencookie.Pair{Usual: cookie("link", o.CookieSameSite)},
+		onSignIn:        func(http.ResponseWriter, *http.Request, *watchword.SignIn) {},
+		dialectNames:    d.credentialCookies(),
 
-		remembered: cookie("device", http.SameSiteStrictMode),
+		rememberedDevice: cookie("device", http.SameSiteStrictMode),
 	}
 	if box != nil {
-		c.device.Usual = cookie("known", o.CookieSameSite)
+		c.knownDevice.Usual = cookie("known", o.CookieSameSite)
 	}
 	return c
 }
 
-// refreshToken returns the refresh token of a request. The result byCookie is true if the request has the cookie,
+// readRefreshToken returns the refresh token of a request. The result byCookie is true if the request has the cookie,
 // even with an empty value. A request with two tokens is an error. A normal and a partitioned cookie do not count as
 // two, because the request uses only one of them (tokencookie.Pair).
-func (c *cookies) refreshToken(r *http.Request, body string) (token watchword.Secret, byCookie bool, err error) {
+func (c *cookieSet) readRefreshToken(r *http.Request, body string) (token watchword.Secret, byCookie bool, err error) {
 	used := c.refresh.Presented(r)
 	_, err = apirequest.CookieToken(r, used.Name)
 	cookie := used.Value(r)
@@ -110,10 +110,10 @@ func (c *cookies) refreshToken(r *http.Request, body string) (token watchword.Se
 	return watchword.Secret(body), false, nil
 }
 
-// endOthers ends the session of the refresh cookie that the request does not use. A browser can have a normal and a
-// partitioned refresh cookie, but a request uses only one of them. Every sign-out calls endOthers, because the unused
+// endUnusedSession ends the session of the refresh cookie that the request does not use. A browser can have a normal and a
+// partitioned refresh cookie, but a request uses only one of them. Every sign-out calls endUnusedSession, because the unused
 // cookie could otherwise sign the user in again.
-func (c *cookies) endOthers(e *watchword.Engine, r *http.Request, by watchword.Client) error {
+func (c *cookieSet) endUnusedSession(e *watchword.Engine, r *http.Request, by watchword.Client) error {
 	for _, token := range c.refresh.Unused(r) {
 		if err := e.Logout(r.Context(), watchword.Secret(token), "", by); err != nil {
 			return err
@@ -122,26 +122,26 @@ func (c *cookies) endOthers(e *watchword.Engine, r *http.Request, by watchword.C
 	return nil
 }
 
-// setSignIn sets the cookies of a new session. The refresh cookie expires with the session, so that browsers do not
+// setSessionCookies sets the cookies of a new session. The refresh cookie expires with the session, so that browsers do not
 // send tokens of an expired session.
-func (c *cookies) setSignIn(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
+func (c *cookieSet) setSessionCookies(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	c.refresh.SignIn(w, r, string(in.RefreshToken), in.RefreshLife)
-	c.rememberDevice(w, r, in.DeviceToken)
+	c.setKnownDevice(w, r, in.DeviceToken)
 	c.onSignIn(w, r, in)
 	if in.Remembered != "" {
-		c.remembered.Set(w, string(in.Remembered), in.RememberedFor)
+		c.rememberedDevice.Set(w, string(in.Remembered), in.RememberedFor)
 	}
 }
 
-// setRotated sets the cookie with the new refresh token that replaces the token of the request.
-func (c *cookies) setRotated(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
+// setRotatedToken sets the cookie with the new refresh token that replaces the token of the request.
+func (c *cookieSet) setRotatedToken(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	c.refresh.Rotate(w, r, string(in.RefreshToken), in.RefreshLife)
 }
 
-// setPage sets the page cookie. The browser deletes the cookie on exit, unless the session is persistent. If the
+// setPageToken sets the page cookie. The browser deletes the cookie on exit, unless the session is persistent. If the
 // refresh cookie is SameSite=None, the server uses no page cookie. A sign-in from another site could then change the
 // refresh cookie, but not the page cookie, which is SameSite=Strict. The two cookies would belong to different users.
-func (c *cookies) setPage(w http.ResponseWriter, in *watchword.SignIn) {
+func (c *cookieSet) setPageToken(w http.ResponseWriter, in *watchword.SignIn) {
 	if c.refresh.Usual.SameSite == http.SameSiteNoneMode {
 		return
 	}
@@ -149,44 +149,44 @@ func (c *cookies) setPage(w http.ResponseWriter, in *watchword.SignIn) {
 	if !in.Session.Persistent {
 		life = 0
 	}
-	c.page.Set(w, string(in.AccessToken), life)
+	c.pageToken.Set(w, string(in.AccessToken), life)
 }
 
-// setSession sets the cookies of a sign-in on a page.
-func (c *cookies) setSession(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
-	c.setSignIn(w, r, in)
-	c.setPage(w, in)
+// setPageSessionCookies sets the cookies of a sign-in on a page.
+func (c *cookieSet) setPageSessionCookies(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
+	c.setSessionCookies(w, r, in)
+	c.setPageToken(w, in)
 }
 
-// clearSession deletes the cookies that setSession sets, except the known-device cookie. The
+// clearSessionCookies deletes the cookies that setPageSessionCookies sets, except the known-device cookie. The
 // device remains known after a sign-out, because its token grants no access.
-func (c *cookies) clearSession(w http.ResponseWriter) {
+func (c *cookieSet) clearSessionCookies(w http.ResponseWriter) {
 	c.refresh.Clear(w)
-	c.page.Clear(w)
+	c.pageToken.Clear(w)
 }
 
-// rememberDevice sets the known-device cookie, unless the browser already has this token.
-func (c *cookies) rememberDevice(w http.ResponseWriter, r *http.Request, token watchword.Secret) {
-	c.device.Renew(w, r, string(token), tokencookie.KnownDeviceLife)
+// setKnownDevice sets the known-device cookie, unless the browser already has this token.
+func (c *cookieSet) setKnownDevice(w http.ResponseWriter, r *http.Request, token watchword.Secret) {
+	c.knownDevice.Renew(w, r, string(token), tokencookie.KnownDeviceLife)
 }
 
-// The method replaced returns the refresh token of the cookie that a sign-in will overwrite, or "". The engine ends
+// tokenToReplace returns the refresh token of the cookie that a sign-in will overwrite, or "". The engine ends
 // the session of this token, because the browser will not have the token any more.
-func (c *cookies) replaced(r *http.Request, delivery string) watchword.Secret {
+func (c *cookieSet) tokenToReplace(r *http.Request, delivery string) watchword.Secret {
 	if delivery == deliveryBody {
 		return ""
 	}
 	return watchword.Secret(c.refresh.Presented(r).Value(r))
 }
 
-// The method presented returns all tokens of a request that can identify a session: the bearer token, the refresh
+// presentedTokens returns all tokens of a request that can identify a session: the bearer token, the refresh
 // cookies and the dialects' cookies. It omits a cookie that the request contains twice. It does not verify the
 // tokens. If one of the tokens belongs to a live session of the account, a verification link needs no password.
-func (c *cookies) presented(r *http.Request) (tokens []watchword.Secret) {
+func (c *cookieSet) presentedTokens(r *http.Request) (tokens []watchword.Secret) {
 	if bearer, err := apirequest.BearerToken(r); err == nil && bearer != "" {
 		tokens = append(tokens, watchword.Secret(bearer))
 	}
-	for _, name := range append(c.refresh.Names(), c.dialects...) {
+	for _, name := range append(c.refresh.Names(), c.dialectNames...) {
 		if token, err := apirequest.CookieToken(r, name); err == nil && token != "" {
 			tokens = append(tokens, watchword.Secret(token))
 		}
@@ -194,28 +194,29 @@ func (c *cookies) presented(r *http.Request) (tokens []watchword.Secret) {
 	return tokens
 }
 
-// presentedToPage returns the tokens that presented returns, and the page cookie.
-func (c *cookies) presentedToPage(r *http.Request) []watchword.Secret {
-	tokens := c.presented(r)
-	if values := c.page.Values(r); len(values) == 1 {
+// presentedPageTokens returns the tokens that presented returns, and the page cookie.
+func (c *cookieSet) presentedPageTokens(r *http.Request) []watchword.Secret {
+	tokens := c.presentedTokens(r)
+	if values := c.pageToken.Values(r); len(values) == 1 {
 		tokens = append(tokens, watchword.Secret(values[0]))
 	}
 	return tokens
 }
 
-// hasCredentials reports whether a request has a cookie that identifies a user or continues a sign-in. Browsers
-// attach cookies automatically, so another site may have forged such a request. hasCredentials does not check the
+// hasCredentialCookie reports whether a request has a cookie that identifies a user or continues a sign-in. Browsers
+// attach cookies automatically, so another site may have forged such a request. hasCredentialCookie does not check the
 // values, because a valid cookie can be temporarily unverifiable, such as during an outage of the store.
-func (c *cookies) hasCredentials(r *http.Request) bool {
-	names := slices.Concat(c.refresh.Names(), c.link.Names(), []string{c.page.Name, c.step.Name, c.remembered.Name})
+func (c *cookieSet) hasCredentialCookie(r *http.Request) bool {
+	names := slices.Concat(c.refresh.Names(), c.identityLink.Names(),
+		[]string{c.pageToken.Name, c.secondStep.Name, c.rememberedDevice.Name})
 	return slices.ContainsFunc(r.Cookies(), func(cookie *http.Cookie) bool {
-		return slices.Contains(names, cookie.Name) || slices.Contains(c.dialects, cookie.Name) ||
-			strings.HasPrefix(cookie.Name, c.attempt.Name)
+		return slices.Contains(names, cookie.Name) || slices.Contains(c.dialectNames, cookie.Name) ||
+			strings.HasPrefix(cookie.Name, c.providerAttempt.Name)
 	})
 }
 
-// hasSession reports whether a request has the refresh cookie or the page cookie. It does not check the tokens,
+// hasSessionCookie reports whether a request has the refresh cookie or the page cookie. It does not check the tokens,
 // because callers only need to know whether the browser has sent these cookies.
-func (c *cookies) hasSession(r *http.Request) bool {
-	return c.refresh.IsIn(r) || len(c.page.Values(r)) > 0
+func (c *cookieSet) hasSessionCookie(r *http.Request) bool {
+	return c.refresh.IsIn(r) || len(c.pageToken.Values(r)) > 0
 }

@@ -9,32 +9,32 @@ import (
 	"github.com/watchword-auth/watchword/dialect"
 )
 
-// The type dialects is the list of a server's dialects, in the order of the setting dialects. The first dialect whose
+// dialectList is the list of a server's dialects, in the order of the setting dialects. The first dialect whose
 // Takes accepts a request serves the request. A request for a dialect never reaches the API, even if both have a
 // route for its path. The operator thus decides which contract a path has.
 //
 // Many requests call the functions of a dialect at the same time. The maps and lists of a dialect must not change
 // after New, because the server does not copy them.
-type dialects []dialect.Dialect
+type dialectList []dialect.Dialect
 
-// The method of returns the dialect that serves a request, or nil if the API or a page serves it. It returns a
+// dialectFor returns the dialect that serves a request, or nil if the API or a page serves it. It returns a
 // pointer, so that no request copies the struct.
-func (all dialects) of(r *http.Request) *dialect.Dialect {
-	if i := all.indexOf(r); i >= 0 {
+func (all dialectList) dialectFor(r *http.Request) *dialect.Dialect {
+	if i := all.indexFor(r); i >= 0 {
 		return &all[i]
 	}
 	return nil
 }
 
-// indexOf returns the index of the dialect that serves a request, or -1. The router has one mux for
+// indexFor returns the index of the dialect that serves a request, or -1. The router has one mux for
 // each dialect, at the same index.
-func (all dialects) indexOf(r *http.Request) int {
+func (all dialectList) indexFor(r *http.Request) int {
 	return slices.IndexFunc(all, func(d dialect.Dialect) bool { return d.Takes(r) })
 }
 
-// check rejects a dialect that would panic at its first request. Routes may be empty, because a dialect may refuse
+// rejectIncomplete rejects a dialect that would panic at its first request. Routes may be empty, because a dialect may refuse
 // all paths that it takes.
-func (all dialects) check() error {
+func (all dialectList) rejectIncomplete() error {
 	for _, d := range all {
 		if d.Takes == nil || d.Refuse == nil {
 			return errors.New("server: Options.Dialects: a dialect needs Takes and Refuse")
@@ -45,22 +45,22 @@ func (all dialects) check() error {
 
 // isForFrontEnds reports whether a request is for the API or a dialect. Only these accept requests from scripts of
 // the allowed origins. The forms of the pages accept only requests of the pages themselves.
-func (all dialects) isForFrontEnds(r *http.Request) bool {
-	return isAPI(r.URL.Path) || all.of(r) != nil
+func (all dialectList) isForFrontEnds(r *http.Request) bool {
+	return isAPI(r.URL.Path) || all.dialectFor(r) != nil
 }
 
-// cookieNames returns the names of the dialects' cookies that the CSRF check treats like the refresh cookie. The list
+// credentialCookies returns the names of the dialects' cookies that the CSRF check treats like the refresh cookie. The list
 // must be complete. If a cookie were missing, another site could send requests as its user.
-func (all dialects) cookieNames() (names []string) {
+func (all dialectList) credentialCookies() (names []string) {
 	for _, d := range all {
 		names = append(names, d.Cookies...)
 	}
 	return names
 }
 
-// operations returns the descriptions of the dialects' routes. Descriptions are optional: a route
+// describedOperations returns the descriptions of the dialects' routes. Descriptions are optional: a route
 // without one works, but generated clients do not include it.
-func (all dialects) operations() (described []dialect.Operation) {
+func (all dialectList) describedOperations() (described []dialect.Operation) {
 	for _, d := range all {
 		described = append(described, d.Operations...)
 	}
@@ -69,13 +69,13 @@ func (all dialects) operations() (described []dialect.Operation) {
 
 // dialectRoutes converts the routes of a dialect to those of the router. The handlers of a dialect get the address of
 // the client (watchword.Client), so a dialect need not check trusted proxies itself.
-func dialectRoutes(d dialect.Dialect, c *clients) (routes []route) {
+func dialectRoutes(d dialect.Dialect, c *clientReader) (routes []route) {
 	// The random order of the map does not matter: the mux prefers the more specific pattern, and two equal patterns
 	// panic when the server starts.
 	for pattern, handle := range d.Routes {
 		method, path, _ := strings.Cut(pattern, " ")
 		routes = append(routes, route{method: method, path: path, handle: func(w http.ResponseWriter, r *http.Request) error {
-			client := c.of(w, r)
+			client := c.readClient(w, r)
 			client.Remembered = "" // dialects refuse accounts with a factor, also in a remembered browser
 			return handle(w, r, client)
 		}})
@@ -83,9 +83,9 @@ func dialectRoutes(d dialect.Dialect, c *clients) (routes []route) {
 	return routes
 }
 
-// headers returns the headers that CORS allows in addition to those of the API. CORS also allows them
+// corsHeaders returns the headers that CORS allows in addition to those of the API. CORS also allows them
 // for the API's paths, which is harmless, because the API ignores unknown headers.
-func (all dialects) headers() (requested, exposed []string) {
+func (all dialectList) corsHeaders() (requested, exposed []string) {
 	for _, d := range all {
 		requested, exposed = append(requested, d.RequestHeaders...), append(exposed, d.ResponseHeaders...)
 	}

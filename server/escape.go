@@ -8,22 +8,22 @@ import (
 // people expect a page. Therefore a watchedConn escapes such a percent sign before net/http reads it, and marks the
 // request. The middleware rejectMalformedPath then rejects the request in the right format.
 
-// A target is the position of the parser in a request line. The line consists of method, target and protocol, with
+// requestLinePosition is the position of the parser in a request line. The line consists of method, target and protocol, with
 // one space between them (RFC 9112, section 3). The position is kept between reads, because the network may split a
 // line anywhere.
-type target struct {
-	spaces  int
-	query   bool   // the position is after the question mark
-	pending []byte // beginning of an escape, not yet passed on
-	bad     bool   // the path had a malformed escape
+type requestLinePosition struct {
+	spaces      int
+	isInQuery   bool   // the position is after the question mark
+	heldEscape  []byte // beginning of an escape, not yet passed on
+	isMalformed bool   // the path had a malformed escape
 }
 
-// The method follow advances the position by the bytes of part, which must not contain the end of the line. A part
+// advance advances the position by the bytes of part, which must not contain the end of the line. A part
 // may be as short as one byte.
-func (t *target) follow(part []byte) {
-	if t.spaces == 1 && !t.query {
+func (t *requestLinePosition) advance(part []byte) {
+	if t.spaces == 1 && !t.isInQuery {
 		path, _, ended := bytes.Cut(part, []byte(" "))
-		t.query = bytes.IndexByte(path, '?') >= 0
+		t.isInQuery = bytes.IndexByte(path, '?') >= 0
 		if !ended {
 			return
 		}
@@ -31,42 +31,42 @@ func (t *target) follow(part []byte) {
 	t.spaces += bytes.Count(part, []byte(" "))
 }
 
-// inPath reports whether the position is in the path. The query is excluded, because net/http
+// isInPath reports whether the position is in the path. The query is excluded, because net/http
 // accepts malformed escapes there.
-func (t *target) inPath() bool { return t.spaces == 1 && !t.query }
+func (t *requestLinePosition) isInPath() bool { return t.spaces == 1 && !t.isInQuery }
 
-// The method pass processes bytes from the network and returns the bytes that net/http reads. It changes only
+// parseAndEscape processes bytes from the network and returns the bytes that net/http reads. It changes only
 // malformed escapes in a path: it escapes their percent sign ("%25ZZ"). It may hold back the beginning of an escape
 // until the next call. The result may share memory with p.
-func (f *framing) pass(p []byte) []byte {
+func (f *requestParser) parseAndEscape(p []byte) []byte {
 	// Nearly all reads return here, after one scan and without a copy.
-	if len(f.target.pending) == 0 && bytes.IndexByte(p, '%') < 0 {
-		f.feed(p)
+	if len(f.position.heldEscape) == 0 && bytes.IndexByte(p, '%') < 0 {
+		f.parse(p)
 		return p
 	}
 	// Eight more bytes are enough for a few escapes. append grows the slice for more.
 	out := make([]byte, 0, len(p)+8)
 	emit := func(b []byte) {
-		f.feed(b)
+		f.parse(b)
 		out = append(out, b...)
 	}
 	for len(p) > 0 {
-		n := f.stretch(p)
-		switch t := &f.target; {
-		case f.state != inRequestLine || !t.inPath():
+		n := f.bytesPerStep(p)
+		switch t := &f.position; {
+		case f.state != inRequestLine || !t.isInPath():
 			emit(p[:n])
-		case len(t.pending) > 0 && !isHex(p[0]):
-			literal := append([]byte("%25"), t.pending[1:]...)
-			t.pending, t.bad = nil, true
+		case len(t.heldEscape) > 0 && !isHex(p[0]):
+			literal := append([]byte("%25"), t.heldEscape[1:]...)
+			t.heldEscape, t.isMalformed = nil, true
 			emit(literal)
 			continue // because p[0] may begin another escape
 		// This byte completes a valid escape, because the previous case handles bytes that are not hexadecimal.
-		case len(t.pending) == 2:
-			escape := append(t.pending, p[0])
-			t.pending = nil
+		case len(t.heldEscape) == 2:
+			escape := append(t.heldEscape, p[0])
+			t.heldEscape = nil
 			emit(escape)
-		case len(t.pending) == 1 || p[0] == '%':
-			t.pending = append(t.pending, p[0])
+		case len(t.heldEscape) == 1 || p[0] == '%':
+			t.heldEscape = append(t.heldEscape, p[0])
 		default:
 			emit(p[:n])
 		}
@@ -75,16 +75,16 @@ func (f *framing) pass(p []byte) []byte {
 	return out
 }
 
-// The method stretch returns how many bytes of p can be processed together. In a request line this is one byte,
+// bytesPerStep returns how many bytes of p can be processed together. In a request line this is one byte,
 // because any byte can end the path. The bytes of a body are processed together, because a body can be large.
-func (f *framing) stretch(p []byte) int {
+func (f *requestParser) bytesPerStep(p []byte) int {
 	switch f.state {
-	case lost:
+	case atUnknownPosition:
 		return len(p)
 	case inRequestLine:
 		return 1
 	case inBody, inChunk:
-		return int(min(f.left, int64(len(p))))
+		return int(min(f.bodyLeft, int64(len(p))))
 	}
 	if end := bytes.IndexByte(p, '\n'); end >= 0 {
 		return end + 1

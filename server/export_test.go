@@ -24,44 +24,44 @@ func Heads(text []byte, size int) (lines []string, allClear bool) {
 // reports whether the path has a malformed escape.
 func Passed(text []byte, size int) (out []byte, bad []bool) {
 	f, out := runFraming(text, size)
-	for _, h := range f.heads {
-		bad = append(bad, h.badPath)
+	for _, h := range f.untakenHeads {
+		bad = append(bad, h.hasMalformedPath)
 	}
 	return out, bad
 }
 
-func runFraming(text []byte, size int) (f framing, out []byte) {
+func runFraming(text []byte, size int) (f requestParser, out []byte) {
 	for len(text) > 0 {
 		n := min(size, len(text))
-		out = append(out, f.pass(bytes.Clone(text[:n]))...)
+		out = append(out, f.parseAndEscape(bytes.Clone(text[:n]))...)
 		text = text[n:]
 	}
 	return f, out
 }
 
-func clearHeads(f framing) (lines []string, allClear bool) {
-	for _, h := range f.heads {
-		if h.unclear {
+func clearHeads(f requestParser) (lines []string, allClear bool) {
+	for _, h := range f.untakenHeads {
+		if h.isAmbiguous {
 			return lines, false
 		}
-		lines = append(lines, h.line)
+		lines = append(lines, h.requestLine)
 	}
 	return lines, true
 }
 
 // Streams are the open streams of a server, for tests that need no real readers.
-type Streams struct{ s *streams }
+type Streams struct{ s *streamRegistry }
 
 func NewStreams() Streams { return Streams{newStreams()} }
 
 // Enter opens a stream for an address. ok is false if the stream was refused. leave closes the stream, and replaced
 // reports whether a stream of another network has replaced it.
 func (s Streams) Enter(addr netip.Addr) (leave func(), replaced func() bool, ok bool) {
-	one := s.s.open(networkOf(addr))
+	one := s.s.register(streamNetwork(addr))
 	if one == nil {
 		return nil, nil, false
 	}
-	return func() { s.s.close(one) }, one.isReplaced, true
+	return func() { s.s.unregister(one) }, one.isReplaced, true
 }
 
 // Count returns how many streams are open.
@@ -73,8 +73,8 @@ func (s *Server) OpenStreams() Streams { return Streams{s.api.streams} }
 // DeviceIcon, DevicesOf and FoldEvents create the lists on the account page.
 var (
 	DeviceIcon = deviceIcon
-	DevicesOf  = devicesOf
-	FoldEvents = foldEvents
+	DevicesOf  = groupByDevice
+	FoldEvents = mergeEqualEvents
 )
 
 type (
@@ -105,7 +105,7 @@ func (s *Server) AdminRoutes() (all []AdminRoute) {
 
 // AdminPageRoutes returns the table of routes of the administration pages.
 func (s *Server) AdminPageRoutes() (all []AdminRoute) {
-	p := &adminPages{&pages{edge: s.edge, hasAdmin: true}}
+	p := &adminPages{&pages{edge: s.edge, hasAdminPages: true}}
 	for _, r := range p.routes() {
 		all = append(all, AdminRoute{r.method, r.path})
 	}
@@ -155,7 +155,7 @@ func (s *Server) Described() string {
 // Sides returns the tables of routes of the public and of the admin listener, for a server with the options o.
 func (s *Server) Sides(o Options) (public, admin []Route, err error) {
 	if public, err = s.AllRoutes(o); err == nil {
-		admin, err = s.administration.AllRoutes(o.ofAdminListener())
+		admin, err = s.adminServer.AllRoutes(o.forAdminListener())
 	}
 	return public, admin, err
 }
@@ -176,7 +176,7 @@ func Entrances(engine *watchword.Engine, opts Options) (all []Entrance, err erro
 		return nil, err
 	}
 	opts = opts.withDefaults(o.isHTTPS())
-	shared, err := newEdge(engine, opts, o, side{})
+	shared, err := newEdge(engine, opts, o, listenerRole{})
 	if err != nil {
 		return nil, err
 	}

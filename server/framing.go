@@ -6,60 +6,60 @@ import (
 	"strings"
 )
 
-// A framing parses the requests on an HTTP/1 connection (RFC 9112, section 6), to find where each head begins. It
+// requestParser parses the requests on an HTTP/1 connection (RFC 9112, section 6), to find where each head begins. It
 // must agree with net/http, which rejects most malformed requests and closes the connection. If framing can't parse a
 // request, it marks the request as unclear.
 //
 // It stores no header fields except the two that determine the length. Its memory per connection is bounded: one line
-// of maxLine bytes and the heads that no handler has taken yet. With pipelining, net/http reads ahead at most one
+// of maxKeptLine bytes and the heads that no handler has taken yet. With pipelining, net/http reads ahead at most one
 // buffer, which bounds the number of heads.
-type framing struct {
-	heads []head // parsed, and not yet taken by a request
+type requestParser struct {
+	untakenHeads []requestHead // parsed, and not yet taken by a request
 
-	state   frameState
-	line    []byte // beginning of the current line, cut at maxLine
-	left    int64  // remaining bytes of the body or chunk
-	target  target // position in the request line
-	current head
+	state       parserState
+	currentLine []byte              // beginning of the current line, cut at maxKeptLine
+	bodyLeft    int64               // remaining bytes of the body or chunk
+	position    requestLinePosition // position in the request line
+	currentHead requestHead
 }
 
-// A head holds the parts of a request's head that determine its length.
-type head struct {
-	line    string // "POST /path HTTP/1.1", cut at maxLine
-	length  int64  // Content-Length, or -1 without one
-	chunked bool
-	unclear bool // the request has two lengths, or a length that parsers read differently
-	badPath bool // the path had a percent sign without two hexadecimal digits
+// requestHead holds the parts of a request's head that determine its length.
+type requestHead struct {
+	requestLine      string // "POST /path HTTP/1.1", cut at maxKeptLine
+	contentLength    int64  // Content-Length, or -1 without one
+	isChunked        bool
+	isAmbiguous      bool // the request has two lengths, or a length that parsers read differently
+	hasMalformedPath bool // the path had a percent sign without two hexadecimal digits
 }
 
-// A frameState is the part of a request to which the next byte belongs.
-type frameState int
+// parserState is the part of a request to which the next byte belongs.
+type parserState int
 
 // In the state lost, the parser no longer knows where the next request begins.
 const (
-	inRequestLine frameState = iota
+	inRequestLine parserState = iota
 	inFields
 	inBody
 	inChunkSize
 	inChunk
 	inTrailer
-	lost
+	atUnknownPosition
 )
 
-// maxLine is the maximum number of bytes that a framing keeps of a line. The lines of Content-Length and
+// maxKeptLine is the maximum number of bytes that a framing keeps of a line. The lines of Content-Length and
 // Transfer-Encoding are shorter.
-const maxLine = 1 << 10
+const maxKeptLine = 1 << 10
 
-// The method feed parses the next bytes of the connection. The bytes may end anywhere in a request.
-func (f *framing) feed(p []byte) {
-	for len(p) > 0 && f.state != lost {
+// parse parses the next bytes of the connection. The bytes may end anywhere in a request.
+func (f *requestParser) parse(p []byte) {
+	for len(p) > 0 && f.state != atUnknownPosition {
 		// Bytes of a body are only counted. A body may look like a request line, but it must not
 		// start a head.
 		if f.state == inBody || f.state == inChunk {
-			n := min(f.left, int64(len(p)))
-			p, f.left = p[n:], f.left-n
+			n := min(f.bodyLeft, int64(len(p)))
+			p, f.bodyLeft = p[n:], f.bodyLeft-n
 			switch {
-			case f.left > 0:
+			case f.bodyLeft > 0:
 			case f.state == inBody:
 				f.state = inRequestLine
 			default:
@@ -68,44 +68,45 @@ func (f *framing) feed(p []byte) {
 			continue
 		}
 		part, rest, ended := bytes.Cut(p, []byte("\n"))
-		// The method follow needs every byte of the line, even those after maxLine.
+		// The method follow needs every byte of the line, even those after maxKeptLine.
 		if f.state == inRequestLine {
-			f.target.follow(part)
+			f.position.advance(part)
 		}
-		f.line = append(f.line, part[:min(len(part), maxLine-len(f.line))]...)
+		f.currentLine = append(f.currentLine, part[:min(len(part), maxKeptLine-len(f.currentLine))]...)
 		if !ended {
 			return
 		}
 		// A bare LF ends a line in net/http, so it must end one here.
-		line := bytes.TrimSuffix(f.line, []byte("\r"))
-		p, f.line = rest, f.line[:0] // endLine does not store line, so the next line may reuse its memory
-		f.endLine(line)
+		line := bytes.TrimSuffix(f.currentLine, []byte("\r"))
+		p, f.currentLine = rest, f.currentLine[:0] // parseLine does not store line, so the next line may reuse its memory
+		f.parseLine(line)
 	}
 }
 
-// endLine processes a complete line without its line break.
-func (f *framing) endLine(line []byte) {
+// parseLine processes a complete line without its line break.
+func (f *requestParser) parseLine(line []byte) {
 	switch f.state {
 	case inRequestLine:
-		f.current = head{line: string(line), length: -1, unclear: len(line) == 0, badPath: f.target.bad}
-		f.state, f.target = inFields, target{}
+		f.currentHead = requestHead{requestLine: string(line), contentLength: -1, isAmbiguous: len(line) == 0,
+			hasMalformedPath: f.position.isMalformed}
+		f.state, f.position = inFields, requestLinePosition{}
 	case inFields:
 		if len(line) == 0 {
-			f.endHead()
+			f.finishHead()
 			return
 		}
-		f.current.field(line)
+		f.currentHead.parseField(line)
 	case inChunkSize:
 		// Extensions of a chunk (RFC 9112, section 7.1.1) have no meaning for its size.
 		digits, _, _ := bytes.Cut(line, []byte(";"))
 		size, err := strconv.ParseInt(string(bytes.TrimRight(digits, " \t")), 16, 62)
 		switch {
 		case err != nil || size < 0:
-			f.state = lost
+			f.state = atUnknownPosition
 		case size == 0:
 			f.state = inTrailer
 		default:
-			f.state, f.left = inChunk, size+2 // the CRLF after the chunk counts, too
+			f.state, f.bodyLeft = inChunk, size+2 // the CRLF after the chunk counts, too
 		}
 	case inTrailer:
 		if len(line) == 0 {
@@ -114,55 +115,55 @@ func (f *framing) endLine(line []byte) {
 	}
 }
 
-// The method field parses one header line. Equal Content-Length fields are accepted, as in net/http. Names are
+// parseField parses one header line. Equal Content-Length fields are accepted, as in net/http. Names are
 // compared as ASCII and without trimming, because net/http rejects a space before the colon. HTTP/1.0 has no
 // Transfer-Encoding, so a request with this header is unclear.
-func (h *head) field(line []byte) {
+func (h *requestHead) parseField(line []byte) {
 	if line[0] == ' ' || line[0] == '\t' {
 		// A folded line continues the previous field, which may determine the length.
-		h.unclear = h.unclear || h.chunked || h.length >= 0
+		h.isAmbiguous = h.isAmbiguous || h.isChunked || h.contentLength >= 0
 		return
 	}
 	name, value, _ := bytes.Cut(line, []byte(":"))
 	switch {
 	case bytes.EqualFold(name, []byte("content-length")):
 		length, err := strconv.ParseInt(string(bytes.Trim(value, " \t")), 10, 63)
-		h.unclear = h.unclear || err != nil || length < 0 || h.length >= 0 && h.length != length
-		h.length = length
+		h.isAmbiguous = h.isAmbiguous || err != nil || length < 0 || h.contentLength >= 0 && h.contentLength != length
+		h.contentLength = length
 	case bytes.EqualFold(name, []byte("transfer-encoding")):
-		h.unclear = h.unclear || h.chunked || strings.HasSuffix(h.line, "HTTP/1.0")
-		h.chunked = true
+		h.isAmbiguous = h.isAmbiguous || h.isChunked || strings.HasSuffix(h.requestLine, "HTTP/1.0")
+		h.isChunked = true
 	}
 }
 
-// endHead determines the length of the body, after the last header line. The cases have the order
+// finishHead determines the length of the body, after the last header line. The cases have the order
 // of RFC 9112, section 6.3.
-func (f *framing) endHead() {
-	h := &f.current
-	h.unclear = h.unclear || h.chunked && h.length >= 0
-	f.heads = append(f.heads, *h)
+func (f *requestParser) finishHead() {
+	h := &f.currentHead
+	h.isAmbiguous = h.isAmbiguous || h.isChunked && h.contentLength >= 0
+	f.untakenHeads = append(f.untakenHeads, *h)
 	switch {
-	case h.unclear:
-		f.state = lost // rejectAmbiguousLength closes the connection
-	case h.chunked:
+	case h.isAmbiguous:
+		f.state = atUnknownPosition // rejectAmbiguousLength closes the connection
+	case h.isChunked:
 		f.state = inChunkSize
-	case h.length > 0:
-		f.state, f.left = inBody, h.length
+	case h.contentLength > 0:
+		f.state, f.bodyLeft = inBody, h.contentLength
 	default:
 		f.state = inRequestLine
 	}
 }
 
-// The method take removes the recorded heads up to the head with this request line, and returns that head. Heads of
+// takeHead removes the recorded heads up to the head with this request line, and returns that head. Heads of
 // other requests may precede it, because net/http rejects some requests without calling a handler. Two requests with
 // the same line on one connection are taken in their order.
-func (f *framing) take(line string) (h head, found bool) {
-	line = line[:min(len(line), maxLine)]
-	for i, h := range f.heads {
-		if h.line == line {
-			f.heads = f.heads[i+1:]
+func (f *requestParser) takeHead(line string) (h requestHead, found bool) {
+	line = line[:min(len(line), maxKeptLine)]
+	for i, h := range f.untakenHeads {
+		if h.requestLine == line {
+			f.untakenHeads = f.untakenHeads[i+1:]
 			return h, true
 		}
 	}
-	return head{}, false
+	return requestHead{}, false
 }

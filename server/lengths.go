@@ -21,7 +21,7 @@ import (
 // Unstable: for the program watchword.
 func WatchLengths(l net.Listener) net.Listener { return watchedListener{l} }
 
-// WithLengths stores the connection in the context, where the middleware readHead finds it. Set
+// WithLengths stores the connection in the context, where the middleware attachRequestHead finds it. Set
 // http.Server.ConnContext to WithLengths.
 //
 // Unstable: for the program watchword.
@@ -29,12 +29,12 @@ func WithLengths(ctx context.Context, conn net.Conn) context.Context {
 	if secure, isTLS := conn.(*watchedTLSConn); isTLS {
 		conn = secure.watchedConn
 	}
-	return context.WithValue(ctx, watchedKey{}, conn)
+	return context.WithValue(ctx, watchedConnKey{}, conn)
 }
 
-// watchedKey is the context key of the connection. Its type is private, so only WithLengths can
+// watchedConnKey is the context key of the connection. Its type is private, so only WithLengths can
 // set it.
-type watchedKey struct{}
+type watchedConnKey struct{}
 
 // A watchedListener wraps the connections of another listener.
 type watchedListener struct{ net.Listener }
@@ -53,8 +53,8 @@ type watchedConn struct {
 	net.Conn
 	unread []byte // processed, and not yet read by net/http
 
-	mu   sync.Mutex // guards seen: net/http reads in the background while a handler runs
-	seen framing
+	mu     sync.Mutex // guards seen: net/http reads in the background while a handler runs
+	parser requestParser
 }
 
 // Read returns the bytes of the connection, as changed by pass. Only one goroutine may call Read at a time. Read
@@ -63,7 +63,7 @@ func (c *watchedConn) Read(p []byte) (n int, err error) {
 	for len(c.unread) == 0 && err == nil && len(p) > 0 {
 		n, err = c.Conn.Read(p)
 		c.mu.Lock()
-		c.unread = c.seen.pass(p[:n])
+		c.unread = c.parser.parseAndEscape(p[:n])
 		c.mu.Unlock()
 	}
 	n = copy(p, c.unread)
@@ -83,12 +83,12 @@ func (c *watchedConn) CloseWrite() error {
 	return nil
 }
 
-// head returns the recorded head of a request. If the head was not recorded, it returns an unclear head, and the
+// takeHead returns the recorded head of a request. If the head was not recorded, it returns an unclear head, and the
 // request is rejected. Method, target and protocol identify the head, because net/http has parsed the same line.
-func (c *watchedConn) head(r *http.Request) head {
+func (c *watchedConn) takeHead(r *http.Request) requestHead {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	h, found := c.seen.take(r.Method + " " + r.RequestURI + " " + r.Proto)
-	h.unclear = h.unclear || !found
+	h, found := c.parser.takeHead(r.Method + " " + r.RequestURI + " " + r.Proto)
+	h.isAmbiguous = h.isAmbiguous || !found
 	return h
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/lograte"
 )
 
-// handshakeTime is the timeout of a TLS handshake. Without it, a client that connects and stays
+// handshakeTimeout is the timeout of a TLS handshake. Without it, a client that connects and stays
 // silent would hold a goroutine and a socket forever.
-const handshakeTime = 5 * time.Second
+const handshakeTimeout = 5 * time.Second
 
 // WatchTLS returns a listener that serves TLS and records the heads of requests, as
 // WatchLengths does. HTTP/2 needs "h2" in NextProtos of the config. Pass the listener to
@@ -27,10 +27,10 @@ func WatchTLS(l net.Listener, config *tls.Config, log *slog.Logger) net.Listener
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &tlsListener{
 		Listener: l, config: config, log: log,
-		lines:  lograte.New(lograte.Limit{Window: time.Minute, Total: 10, PerKey: 10}),
-		ready:  make(chan net.Conn),
-		failed: make(chan error),
-		closed: ctx, cancel: cancel,
+		logLimit:     lograte.New(lograte.Limit{Window: time.Minute, Total: 10, PerKey: 10}),
+		negotiated:   make(chan net.Conn),
+		acceptErrors: make(chan error),
+		closing:      ctx, cancel: cancel,
 	}
 	go w.acceptAll()
 	return w
@@ -41,16 +41,16 @@ func WatchTLS(l net.Listener, config *tls.Config, log *slog.Logger) net.Listener
 // through a watchedConn.
 type tlsListener struct {
 	net.Listener
-	config *tls.Config
-	log    *slog.Logger
-	lines  *lograte.Gate
+	config   *tls.Config
+	log      *slog.Logger
+	logLimit *lograte.Gate
 
 	// The channels are unbuffered. Each connection is therefore either returned by Accept or closed, even when the
 	// listener closes.
-	ready  chan net.Conn
-	failed chan error
-	closed context.Context //nolint:containedctx // canceled when the listener closes
-	cancel func()
+	negotiated   chan net.Conn
+	acceptErrors chan error
+	closing      context.Context //nolint:containedctx // canceled when the listener closes
+	cancel       func()
 }
 
 // acceptAll starts a goroutine for each handshake, so that a silent client delays only itself.
@@ -58,12 +58,12 @@ func (l *tlsListener) acceptAll() {
 	for {
 		conn, err := l.Listener.Accept()
 		if err == nil {
-			go l.negotiate(conn)
+			go l.completeHandshake(conn)
 			continue
 		}
 		select {
-		case l.failed <- err: // net/http waits before it calls Accept again
-		case <-l.closed.Done():
+		case l.acceptErrors <- err: // net/http waits before it calls Accept again
+		case <-l.closing.Done():
 			return
 		}
 	}
@@ -72,11 +72,11 @@ func (l *tlsListener) acceptAll() {
 // Accept returns connections in the order in which their handshakes end.
 func (l *tlsListener) Accept() (net.Conn, error) {
 	select {
-	case conn := <-l.ready:
+	case conn := <-l.negotiated:
 		return conn, nil
-	case err := <-l.failed:
+	case err := <-l.acceptErrors:
 		return nil, err
-	case <-l.closed.Done():
+	case <-l.closing.Done():
 		return nil, net.ErrClosed
 	}
 }
@@ -88,14 +88,14 @@ func (l *tlsListener) Close() error {
 	return err
 }
 
-// negotiate completes the handshake and hands the connection to Accept. If the listener closes
+// completeHandshake completes the handshake and hands the connection to Accept. If the listener closes
 // first, negotiate closes the connection.
-func (l *tlsListener) negotiate(raw net.Conn) {
-	ctx, cancel := context.WithTimeout(l.closed, handshakeTime)
+func (l *tlsListener) completeHandshake(raw net.Conn) {
+	ctx, cancel := context.WithTimeout(l.closing, handshakeTimeout)
 	defer cancel()
 	conn := tls.Server(raw, l.config)
 	if err := conn.HandshakeContext(ctx); err != nil {
-		l.fail(raw, err)
+		l.logFailedHandshake(raw, err)
 		raw.Close() //nolint:errcheck // no request was served
 		return
 	}
@@ -104,23 +104,23 @@ func (l *tlsListener) negotiate(raw net.Conn) {
 		ready = &watchedTLSConn{watchedConn: &watchedConn{Conn: conn}, tls: conn}
 	}
 	select {
-	case l.ready <- ready:
-	case <-l.closed.Done():
+	case l.negotiated <- ready:
+	case <-l.closing.Done():
 		conn.Close() //nolint:errcheck // no request was served
 	}
 }
 
-// fail logs a failed handshake. A client that sends plain HTTP gets a readable 400 in plain text, because people
+// logFailedHandshake logs a failed handshake. A client that sends plain HTTP gets a readable 400 in plain text, because people
 // often type http:// with the port of https.
-func (l *tlsListener) fail(raw net.Conn, err error) {
+func (l *tlsListener) logFailedHandshake(raw net.Conn, err error) {
 	var record tls.RecordHeaderError
 	if errors.As(err, &record) && record.Conn != nil {
-		raw.SetDeadline(time.Now().Add(handshakeTime)) //nolint:errcheck // if this fails, the write fails too
+		raw.SetDeadline(time.Now().Add(handshakeTimeout)) //nolint:errcheck // if this fails, the write fails too
 		io.WriteString(raw, "HTTP/1.0 400 Bad Request\r\n"+
 			"Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+
 			"This port speaks HTTPS. Use https:// in the address.\n") //nolint:errcheck // the client may be gone
 	}
-	if skipped, ok := l.lines.Allow("", time.Now()); ok && l.closed.Err() == nil {
+	if skipped, ok := l.logLimit.Allow("", time.Now()); ok && l.closing.Err() == nil {
 		l.log.Warn("TLS handshake failed", "client", raw.RemoteAddr().String(), "error", err.Error(), "skipped", skipped)
 	}
 }

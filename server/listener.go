@@ -22,11 +22,11 @@ import (
 // begin with it.
 const adminCookie = "watchword-admin"
 
-// A side selects the routes of a listener. The zero value selects all routes.
-type side struct {
-	isSplit bool // administration is on the admin listener
-	isAdmin bool // this is the admin listener
-	noPages bool // the admin listener has only the API, without a sign-in
+// listenerRole selects the routes of a listener. The zero value selects all routes.
+type listenerRole struct {
+	hasAdminListener bool // administration is on the admin listener
+	isAdminListener  bool // this is the admin listener
+	isAPIOnly        bool // the admin listener has only the API, without a sign-in
 	// publicURL is the URL of the public listener, which has the account pages. It is set only on the
 	// admin listener.
 	publicURL string
@@ -37,40 +37,40 @@ func isAdministration(path string) bool {
 	return strings.HasPrefix(path, pathAdmin+"/") || path == pathAdminPages || strings.HasPrefix(path, pathAdminPages+"/")
 }
 
-// The method has reports whether the listener serves a path. Both listeners serve the sign-in with a password and a
+// servesPath reports whether the listener serves a path. Both listeners serve the sign-in with a password and a
 // code, and the files and documents of the pages.
-func (s side) has(path string) bool {
+func (s listenerRole) servesPath(path string) bool {
 	switch {
-	case !s.isSplit:
+	case !s.hasAdminListener:
 		return true
-	case !s.isAdmin:
+	case !s.isAdminListener:
 		return !isAdministration(path)
 	}
 	switch path {
 	case "/{$}", pathLogin, pathFactor, pathStepUp, "/logout":
-		return !s.noPages
+		return !s.isAPIOnly
 	case "/assets/{name}", "/favicon.ico", "/robots.txt", "/openapi.json":
 		return true
 	}
 	return isAdministration(path)
 }
 
-// filter returns the routes of the listener.
-func (s side) filter(all []route) []route {
-	return slices.DeleteFunc(all, func(r route) bool { return !s.has(r.path) })
+// filterRoutes returns the routes of the listener.
+func (s listenerRole) filterRoutes(all []route) []route {
+	return slices.DeleteFunc(all, func(r route) bool { return !s.servesPath(r.path) })
 }
 
-// home returns the path to which a sign-in without return_to redirects.
-func (s side) home() string {
-	if s.isAdmin {
+// homePath returns the path to which a sign-in without return_to redirects.
+func (s listenerRole) homePath() string {
+	if s.isAdminListener {
 		return pathAdminPages
 	}
 	return pathAccount
 }
 
-// The method box returns the box that seals the cookies of the admin listener. It returns nil on the public listener.
-func (s side) box(engine *watchword.Engine) tokencookie.Box {
-	if s.isAdmin {
+// cookieBox returns the box that seals the cookies of the admin listener. It returns nil on the public listener.
+func (s listenerRole) cookieBox(engine *watchword.Engine) tokencookie.Box {
+	if s.isAdminListener {
 		return engine.Inside()
 	}
 	return nil
@@ -78,11 +78,11 @@ func (s side) box(engine *watchword.Engine) tokencookie.Box {
 
 // newServers returns the Server of the public listener, which contains the Server of the admin
 // listener.
-func newServers(engine *watchword.Engine, opts Options, o *origins) (*Server, error) {
+func newServers(engine *watchword.Engine, opts Options, o *originPolicy) (*Server, error) {
 	if opts.Admin == nil {
 		return nil, errors.New("server: Options.AdminURL needs Options.Admin")
 	}
-	if _, err := parsePublic(opts.AdminURL); err != nil {
+	if _, err := parsePublicURL(opts.AdminURL); err != nil {
 		return nil, fmt.Errorf("server: Options.AdminURL: %w", err)
 	}
 	if opts.AdminURL == opts.PublicURL {
@@ -92,23 +92,24 @@ func newServers(engine *watchword.Engine, opts Options, o *origins) (*Server, er
 		return nil, fmt.Errorf("server: Options.CookieName: %s is the cookie of the admin listener", opts.CookieName)
 	}
 	metrics := newHTTPMetrics()
-	public, err := newServer(engine, opts, o, side{isSplit: true}, metrics)
+	public, err := newServer(engine, opts, o, listenerRole{hasAdminListener: true}, metrics)
 	if err != nil {
 		return nil, err
 	}
-	opts = opts.ofAdminListener()
+	opts = opts.forAdminListener()
 	if o, err = newOrigins(opts.PublicURL, nil, ""); err != nil {
 		return nil, err
 	}
-	o.isAdmin = true
-	on := side{isSplit: true, isAdmin: true, noPages: !opts.AdminPages, publicURL: public.origins.publicURL}
-	public.administration, err = newServer(engine, opts, o, on, metrics)
+	o.isAdminListener = true
+	role := listenerRole{hasAdminListener: true, isAdminListener: true, isAPIOnly: !opts.AdminPages,
+		publicURL: public.origins.publicURL}
+	public.adminServer, err = newServer(engine, opts, o, role, metrics)
 	return public, err
 }
 
-// ofAdminListener returns the options of the admin listener. They contain no front-ends, dialects and providers.
+// forAdminListener returns the options of the admin listener. They contain no front-ends, dialects and providers.
 // Cookies are always SameSite=Strict and valid for one host.
-func (o Options) ofAdminListener() Options {
+func (o Options) forAdminListener() Options {
 	return Options{
 		PublicURL: o.AdminURL, TrustedProxies: o.TrustedProxies, Product: o.Product,
 		Pages: o.Pages, Factors: o.Factors, Admin: o.Admin, AdminPages: o.AdminPages, Metadata: o.Metadata,

@@ -24,9 +24,9 @@ import (
 type httpMetrics struct {
 	counters, histograms *metrics.Set // separate sets, because a HELP line must precede each set
 
-	mu       sync.RWMutex
-	requests map[routeStatus]*metrics.Counter
-	seconds  map[string]*metrics.PrometheusHistogram // by route
+	mu            sync.RWMutex
+	requestCounts map[routeStatus]*metrics.Counter
+	responseTimes map[string]*metrics.PrometheusHistogram // by route
 }
 
 // A routeStatus is the pair of labels of the request counter. The number of pairs is bounded, because the numbers of
@@ -41,41 +41,41 @@ type routeStatus struct {
 func newHTTPMetrics() *httpMetrics {
 	return &httpMetrics{
 		counters: metrics.NewSet(), histograms: metrics.NewSet(),
-		requests: map[routeStatus]*metrics.Counter{}, seconds: map[string]*metrics.PrometheusHistogram{},
+		requestCounts: map[routeStatus]*metrics.Counter{}, responseTimes: map[string]*metrics.PrometheusHistogram{},
 	}
 }
 
-// observe counts a response. If status is 0, the handler wrote no response. A stream is counted when it ends, with
+// countResponse counts a response. If status is 0, the handler wrote no response. A stream is counted when it ends, with
 // its whole duration.
-func (m *httpMetrics) observe(r *http.Request, status int, took time.Duration) {
-	requests, seconds := m.of(routeStatus{routeOf(r), status})
+func (m *httpMetrics) countResponse(r *http.Request, status int, took time.Duration) {
+	requests, seconds := m.metricsFor(routeStatus{servedRoute(r), status})
 	requests.Inc()
 	seconds.Update(took.Seconds())
 }
 
-// The method of returns the metrics of a route. It allocates only for the first response of each kind.
-func (m *httpMetrics) of(key routeStatus) (*metrics.Counter, *metrics.PrometheusHistogram) {
+// metricsFor returns the metrics of a route. It allocates only for the first response of each kind.
+func (m *httpMetrics) metricsFor(key routeStatus) (*metrics.Counter, *metrics.PrometheusHistogram) {
 	m.mu.RLock()
-	requests, seconds := m.requests[key], m.seconds[key.route]
+	requests, seconds := m.requestCounts[key], m.responseTimes[key.route]
 	m.mu.RUnlock()
 	if requests != nil && seconds != nil {
 		return requests, seconds
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.requests[key] = m.counters.GetOrCreateCounter(labelled("watchword_http_requests_total",
+	m.requestCounts[key] = m.counters.GetOrCreateCounter(withLabels("watchword_http_requests_total",
 		"route", key.route, "status", strconv.Itoa(key.status)))
-	m.seconds[key.route] = m.histograms.GetOrCreatePrometheusHistogramExt(
-		labelled("watchword_http_request_seconds", "route", key.route), secondBounds)
-	return m.requests[key], m.seconds[key.route]
+	m.responseTimes[key.route] = m.histograms.GetOrCreatePrometheusHistogramExt(
+		withLabels("watchword_http_request_seconds", "route", key.route), bucketBounds)
+	return m.requestCounts[key], m.responseTimes[key.route]
 }
 
-// secondBounds are the upper bounds of the buckets in seconds. They begin at 0.5 ms, because a
+// bucketBounds are the upper bounds of the buckets in seconds. They begin at 0.5 ms, because a
 // refresh takes about 1 ms, and end at 5 s, when clients give up.
-var secondBounds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
+var bucketBounds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
 
-// labelled returns a metric's name with labels, which alternate between name and value.
-func labelled(name string, labels ...string) string {
+// withLabels returns a metric's name with labels, which alternate between name and value.
+func withLabels(name string, labels ...string) string {
 	for i := 0; i+1 < len(labels); i += 2 {
 		name += []string{"{", ","}[min(i, 1)] + labels[i] + "=" + strconv.Quote(labels[i+1])
 	}
@@ -88,62 +88,62 @@ func labelled(name string, labels ...string) string {
 // serveMetrics responds with all metrics in the text format of Prometheus, version 0.0.4.
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	var page bytes.Buffer
-	writeHead(&page, "counter", "watchword_http_requests_total", "Requests by route and status.")
+	writeMetricHeader(&page, "counter", "watchword_http_requests_total", "Requests by route and status.")
 	s.metrics.counters.WritePrometheus(&page)
-	writeHead(&page, "histogram", "watchword_http_request_seconds", "Response time by route.")
+	writeMetricHeader(&page, "histogram", "watchword_http_request_seconds", "Response time by route.")
 	s.metrics.histograms.WritePrometheus(&page)
-	gauge(&page, "watchword_feed_streams", "Open streams of the revocation feed.", float64(s.api.streams.count()))
-	writeEngine(r.Context(), &page, s.engine)
+	writeGauge(&page, "watchword_feed_streams", "Open streams of the revocation feed.", float64(s.api.streams.count()))
+	writeEngineMetrics(r.Context(), &page, s.engine)
 	metrics.WriteProcessMetrics(&page) // metrics with the prefixes go_ and process_
 	metrics.WriteFDMetrics(&page)
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	_, _ = w.Write(page.Bytes())
 }
 
-// writeHead writes the HELP and TYPE lines of a metric, which dashboards show.
-func writeHead(w io.Writer, kind, name, help string) {
+// writeMetricHeader writes the HELP and TYPE lines of a metric, which dashboards show.
+func writeMetricHeader(w io.Writer, kind, name, help string) {
 	_, _ = fmt.Fprintf(w, "# HELP %s %s\n# TYPE %[1]s %s\n", name, help, kind)
 }
 
 // The functions gauge and counter write a value that is read at each scrape. They ignore write errors, because a
 // write fails only if the scraper has disconnected.
-func gauge(w io.Writer, name, help string, value float64) {
-	writeHead(w, "gauge", name, help)
+func writeGauge(w io.Writer, name, help string, value float64) {
+	writeMetricHeader(w, "gauge", name, help)
 	metrics.WriteGaugeFloat64(w, name, value)
 }
 
-// counter writes a total of this process. Totals begin at 0 with each start, as Prometheus
+// writeCounter writes a total of this process. Totals begin at 0 with each start, as Prometheus
 // expects.
-func counter(w io.Writer, name, help string, value float64) {
-	writeHead(w, "counter", name, help)
+func writeCounter(w io.Writer, name, help string, value float64) {
+	writeMetricHeader(w, "counter", name, help)
 	metrics.WriteCounterFloat64(w, name, value)
 }
 
-// writeEngine writes the engine's statistics (Engine.Stats). It waits up to 5 s for the store. If the store is
+// writeEngineMetrics writes the engine's statistics (Engine.Stats). It waits up to 5 s for the store. If the store is
 // unavailable, the metrics that come from it are omitted and store_up is 0. The counts of this process are always
 // written.
-func writeEngine(ctx context.Context, w io.Writer, engine *watchword.Engine) {
+func writeEngineMetrics(ctx context.Context, w io.Writer, engine *watchword.Engine) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	stats, err := engine.Stats(ctx)
-	byLabel(w, "watchword_refresh_verdicts_total", "Decisions on refresh tokens.", "verdict", stats.Verdicts)
-	byLabel(w, "watchword_events_total", "Security events.", "event", stats.Events)
-	byLabel(w, "watchword_mail_attempts_total", "Attempts to send a mail.", "result",
+	writeCounters(w, "watchword_refresh_verdicts_total", "Decisions on refresh tokens.", "verdict", stats.Verdicts)
+	writeCounters(w, "watchword_events_total", "Security events.", "event", stats.Events)
+	writeCounters(w, "watchword_mail_attempts_total", "Attempts to send a mail.", "result",
 		map[string]int64{"sent": int64(stats.MailSent), "failed": int64(stats.MailFailed)})
-	gauge(w, "watchword_hash_queued", "Passwords waiting to be hashed.", float64(stats.Hashing.Queued))
-	gauge(w, "watchword_hash_running", "Passwords being hashed.", float64(stats.Hashing.Running))
-	counter(w, "watchword_hash_done_total", "Passwords hashed.", float64(stats.Hashing.Done))
-	counter(w, "watchword_hash_shed_total", "Requests refused because the queue was too long.",
+	writeGauge(w, "watchword_hash_queued", "Passwords waiting to be hashed.", float64(stats.Hashing.Queued))
+	writeGauge(w, "watchword_hash_running", "Passwords being hashed.", float64(stats.Hashing.Running))
+	writeCounter(w, "watchword_hash_done_total", "Passwords hashed.", float64(stats.Hashing.Done))
+	writeCounter(w, "watchword_hash_shed_total", "Requests refused because the queue was too long.",
 		float64(stats.Hashing.Shed))
-	counter(w, "watchword_hash_wait_seconds_total", "Time that passwords waited to be hashed.",
+	writeCounter(w, "watchword_hash_wait_seconds_total", "Time that passwords waited to be hashed.",
 		stats.Hashing.Waited.Seconds())
-	gauge(w, "watchword_feed_head", "Number of the last event of the revocation feed.", float64(stats.Feed.Last))
-	gauge(w, "watchword_feed_unnumbered_seconds", "Age of the oldest ended session without a number.",
+	writeGauge(w, "watchword_feed_head", "Number of the last event of the revocation feed.", float64(stats.Feed.Last))
+	writeGauge(w, "watchword_feed_unnumbered_seconds", "Age of the oldest ended session without a number.",
 		secondsSince(stats.Feed.Unnumbered))
-	writeHead(w, "gauge", "watchword_key_age_seconds", "Time since the active key began to sign.")
+	writeMetricHeader(w, "gauge", "watchword_key_age_seconds", "Time since the active key began to sign.")
 	for _, key := range stats.Keys {
 		if key.State == "active" {
-			name := labelled("watchword_key_age_seconds", "use", string(key.Use))
+			name := withLabels("watchword_key_age_seconds", "use", string(key.Use))
 			metrics.WriteGaugeFloat64(w, name, time.Since(key.ActiveFrom).Seconds())
 		}
 	}
@@ -151,22 +151,22 @@ func writeEngine(ctx context.Context, w io.Writer, engine *watchword.Engine) {
 	if err != nil || stats.Store != nil {
 		up = 0
 	}
-	gauge(w, "watchword_store_up", "1 if the store accepts writes.", up)
+	writeGauge(w, "watchword_store_up", "1 if the store accepts writes.", up)
 	if err != nil {
 		return
 	}
 	// After an error, this metric is omitted, because 0 would look like an empty outbox.
-	writeHead(w, "gauge", "watchword_outbox_mails", "Mails in the outbox.")
-	metrics.WriteGaugeUint64(w, labelled("watchword_outbox_mails", "state", "waiting"), uint64(stats.MailWaiting))
-	metrics.WriteGaugeUint64(w, labelled("watchword_outbox_mails", "state", "given_up"), uint64(stats.MailGivenUp))
-	gauge(w, "watchword_outbox_oldest_seconds", "Age of the oldest waiting mail.", secondsSince(stats.MailOldest))
+	writeMetricHeader(w, "gauge", "watchword_outbox_mails", "Mails in the outbox.")
+	metrics.WriteGaugeUint64(w, withLabels("watchword_outbox_mails", "state", "waiting"), uint64(stats.MailWaiting))
+	metrics.WriteGaugeUint64(w, withLabels("watchword_outbox_mails", "state", "given_up"), uint64(stats.MailGivenUp))
+	writeGauge(w, "watchword_outbox_oldest_seconds", "Age of the oldest waiting mail.", secondsSince(stats.MailOldest))
 }
 
-// byLabel writes one counter for each key of counts. The key is the value of the label.
-func byLabel[K ~string, N int | int64 | uint64](w io.Writer, name, help, label string, counts map[K]N) {
-	writeHead(w, "counter", name, help)
+// writeCounters writes one counter for each key of counts. The key is the value of the label.
+func writeCounters[K ~string, N int | int64 | uint64](w io.Writer, name, help, label string, counts map[K]N) {
+	writeMetricHeader(w, "counter", name, help)
 	for key, n := range counts {
-		metrics.WriteCounterUint64(w, labelled(name, label, string(key)), uint64(n))
+		metrics.WriteCounterUint64(w, withLabels(name, label, string(key)), uint64(n))
 	}
 }
 

@@ -30,42 +30,42 @@ type middleware func(http.Handler) http.Handler
 // A failFunc responds to a request that a middleware rejects (errorResponder.fail).
 type failFunc func(http.ResponseWriter, *http.Request, error)
 
-// chain wraps h in the middlewares. A request passes through the middlewares in the order of the list.
-func chain(h http.Handler, all ...middleware) http.Handler {
+// wrapIn wraps h in the middlewares. A request passes through the middlewares in the order of the list.
+func wrapIn(h http.Handler, all ...middleware) http.Handler {
 	for _, m := range slices.Backward(all) {
 		h = m(h)
 	}
 	return h
 }
 
-// headKey is the context key of the request's head as the client sent it.
-type headKey struct{}
+// requestHeadKey is the context key of the request's head as the client sent it.
+type requestHeadKey struct{}
 
-// readHead stores in the context how the client wrote the head of the request. For this, the connection must come
-// from WatchLengths or WatchTLS. On other connections and over HTTP/2, readHead stores nothing, and the later checks
+// attachRequestHead stores in the context how the client wrote the head of the request. For this, the connection must come
+// from WatchLengths or WatchTLS. On other connections and over HTTP/2, attachRequestHead stores nothing, and the later checks
 // of the head accept every request.
 //
-// readHead is the outermost middleware, because it copies the request. The router sets Request.Pattern in the copy,
+// attachRequestHead is the outermost middleware, because it copies the request. The router sets Request.Pattern in the copy,
 // and observe must see the same copy.
-func readHead(next http.Handler) http.Handler {
+func attachRequestHead(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if conn, isWatched := r.Context().Value(watchedKey{}).(*watchedConn); isWatched {
-			r = r.WithContext(context.WithValue(r.Context(), headKey{}, conn.head(r)))
+		if conn, isWatched := r.Context().Value(watchedConnKey{}).(*watchedConn); isWatched {
+			r = r.WithContext(context.WithValue(r.Context(), requestHeadKey{}, conn.takeHead(r)))
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// headOf returns the head that readHead stored, or the zero head, which passes all checks.
-func headOf(r *http.Request) head {
-	h, _ := r.Context().Value(headKey{}).(head)
+// requestHeadOf returns the head that attachRequestHead stored, or the zero head, which passes all checks.
+func requestHeadOf(r *http.Request) requestHead {
+	h, _ := r.Context().Value(requestHeadKey{}).(requestHead)
 	return h
 }
 
-// requestID gives the response a new random id. An id that the client sends is ignored, because a
+// assignRequestID gives the response a new random id. An id that the client sends is ignored, because a
 // client could use it to forge lines in the log. Later middlewares and error responses read the
 // id from the response header, so it is not in the context.
-func requestID(next http.Handler) http.Handler {
+func assignRequestID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(requestIDHeader, uuid.NewString())
 		next.ServeHTTP(w, r)
@@ -106,7 +106,7 @@ func setSecurityHeaders(h http.Header, https bool, path string) {
 	h["Referrer-Policy"] = noReferrer
 	h["Cross-Origin-Opener-Policy"] = sameOrigin
 	h["Cross-Origin-Resource-Policy"] = sameOrigin
-	if isOpen(path) {
+	if isPublicDocument(path) {
 		h["Cross-Origin-Resource-Policy"] = crossOrigin
 	}
 	h["Permissions-Policy"] = noPermissions
@@ -134,23 +134,23 @@ func closeWhileDraining(draining func() bool) middleware {
 	}
 }
 
-// observe counts and times each request, and writes the access log at level debug. The log has the
+// countAndLog counts and times each request, and writes the access log at level debug. The log has the
 // route instead of the path, because paths and queries can hold tokens. observe wraps
 // recoverPanics, so that a panic is counted as the 500 that the client gets.
-func observe(m *httpMetrics, log *slog.Logger) middleware {
+func countAndLog(m *httpMetrics, log *slog.Logger) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			begun := time.Now()
-			recorded := &recorder{ResponseWriter: w}
+			recorded := &statusRecorder{ResponseWriter: w}
 			next.ServeHTTP(recorded, r)
 			took := time.Since(begun)
-			m.observe(r, recorded.status, took)
+			m.countResponse(r, recorded.status, took)
 			if !log.Enabled(r.Context(), slog.LevelDebug) {
 				return // returns before the attributes are allocated
 			}
 			log.Debug("request",
 				slog.String("request_id", w.Header().Get(requestIDHeader)), slog.String("method", r.Method),
-				slog.String("route", routeOf(r)), slog.Int("status", recorded.status),
+				slog.String("route", servedRoute(r)), slog.Int("status", recorded.status),
 				slog.String("took", took.String()))
 		})
 	}
@@ -174,7 +174,7 @@ func recoverPanics(log *slog.Logger, fail failFunc) middleware {
 				// shows its cause.
 				log.Error("a request panicked", slog.String("request_id", w.Header().Get(requestIDHeader)),
 					slog.Any("cause", cause), slog.String("stack", string(debug.Stack())))
-				if recorded, ok := w.(*recorder); ok && recorded.status == 0 {
+				if recorded, ok := w.(*statusRecorder); ok && recorded.status == 0 {
 					fail(w, r, &watchword.Error{Code: watchword.CodeInternal, Detail: detailInternal})
 				}
 			}()
@@ -189,9 +189,9 @@ func recoverPanics(log *slog.Logger, fail failFunc) middleware {
 func rejectAmbiguousLength(fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if headOf(r).unclear {
+			if requestHeadOf(r).isAmbiguous {
 				w.Header().Set("Connection", "close")
-				fail(w, r, bodyInvalid("Send Content-Length or Transfer-Encoding, not both."))
+				fail(w, r, invalidBody("Send Content-Length or Transfer-Encoding, not both."))
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -235,16 +235,16 @@ func (b *closingBody) Read(p []byte) (int, error) {
 //
 // Some paths accept every host. Load balancers use the server's address as the host. Gateways pass on the host of the
 // service that they protect. Services fetch public documents under an internal name.
-func checkHost(o *origins, fail failFunc) middleware {
+func checkHost(o *originPolicy, fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			path := r.URL.Path
 			// A foreign Host is harmless on these paths, because their handlers read no cookie and build no URL from
 			// the host.
-			anyHost := path == pathHealth || path == pathReady || isOpen(path) || isForward(path)
+			anyHost := path == pathHealth || path == pathReady || isPublicDocument(path) || isForGateways(path)
 			if !anyHost && !o.isPublicHost(r.Host) {
 				url := "its public URL"
-				if o.isAdmin {
+				if o.isAdminListener {
 					url = "the admin URL here"
 				}
 				fail(w, r, &watchword.Error{Code: apirequest.CodeMisdirected,
@@ -263,16 +263,16 @@ func checkHost(o *origins, fail failFunc) middleware {
 //
 // CORS only lets front-ends read responses and does not stop requests. The csrf middleware rejects forged requests
 // that change something.
-func cors(o *origins, d dialects) middleware {
+func cors(o *originPolicy, d dialectList) middleware {
 	return func(next http.Handler) http.Handler {
 		frontEnds := next
 		// Without allowed origins, no handler responds to preflights, so browsers block all
 		// cross-origin requests that need a preflight.
-		requested, exposed := d.headers()
-		if len(o.allowed) > 0 {
+		requested, exposed := d.corsHeaders()
+		if len(o.allowedOrigins) > 0 {
 			frontEnds = rscors.New(rscors.Options{
 				// AllowOriginFunc compares exactly. AllowedOrigins would accept wildcards.
-				AllowOriginFunc:  func(origin string) bool { return slices.Contains(o.allowed, origin) },
+				AllowOriginFunc:  func(origin string) bool { return slices.Contains(o.allowedOrigins, origin) },
 				AllowedMethods:   []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
 				AllowedHeaders:   append(requested, "Authorization", "Content-Type", idempotencyHeader, "If-Match"),
 				ExposedHeaders:   append(exposed, "WWW-Authenticate", "Retry-After", requestIDHeader, "ETag"),
@@ -285,9 +285,9 @@ func cors(o *origins, d dialects) middleware {
 		}).Handler(next)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch {
-			case isOpen(r.URL.Path):
+			case isPublicDocument(r.URL.Path):
 				everyOrigin.ServeHTTP(w, r)
-			case isForward(r.URL.Path) && r.Method == http.MethodOptions:
+			case isForGateways(r.URL.Path) && r.Method == http.MethodOptions:
 				// This preflight belongs to a request for the service behind the gateway. That service decides
 				// whether to allow it.
 				next.ServeHTTP(w, r)
@@ -303,15 +303,15 @@ func cors(o *origins, d dialects) middleware {
 // redirectToPublicHost redirects browsers on the admin listener to the host of the admin URL. If this is a loopback
 // URL, checkHost accepts all loopback names, but a cookie is valid for only one name. Without the redirect, an
 // operator who opened another name would have to sign in twice, because the pages redirect to absolute URLs.
-func redirectToPublicHost(o *origins, on side) middleware {
+func redirectToPublicHost(o *originPolicy, role listenerRole) middleware {
 	return func(next http.Handler) http.Handler {
-		if !on.isAdmin {
+		if !role.isAdminListener {
 			return next
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			// Only the names are compared, because a proxy may add the default port.
 			name := (&url.URL{Host: r.Host}).Hostname()
-			if r.Method != http.MethodGet || isAPI(r.URL.Path) || strings.EqualFold(name, o.public.Hostname()) {
+			if r.Method != http.MethodGet || isAPI(r.URL.Path) || strings.EqualFold(name, o.parsedURL.Hostname()) {
 				next.ServeHTTP(w, r)
 				return
 			}
@@ -335,11 +335,11 @@ func varyByOrigin(next http.Handler) http.Handler {
 
 // csrf rejects unsafe requests that a page of another site made. Safe methods make no change, so
 // they pass.
-func csrf(o *origins, d dialects, c *cookies, fail failFunc) middleware {
+func csrf(o *originPolicy, d dialectList, c *cookieSet, fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			fromProvider := r.Method == http.MethodPost && slices.Contains(o.formPosts, r.URL.Path)
-			if !isSafe(r.Method) && !fromProvider && !isSameSite(r, o, d, c) {
+			fromProvider := r.Method == http.MethodPost && slices.Contains(o.formCallbackPaths, r.URL.Path)
+			if !isSafeMethod(r.Method) && !fromProvider && !isFromTrustedSource(r, o, d, c) {
 				detail := "This request came from a page of another site. " +
 					"If that site is yours, add its origin to allowed-origins."
 				if r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" {
@@ -354,18 +354,18 @@ func csrf(o *origins, d dialects, c *cookies, fail failFunc) middleware {
 	}
 }
 
-// isSafe reports whether a method must not change anything (RFC 9110, section 9.2.1).
-func isSafe(method string) bool {
+// isSafeMethod reports whether a method must not change anything (RFC 9110, section 9.2.1).
+func isSafeMethod(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
-// isSameSite reports whether a request comes from this server's pages, from a front-end of an allowed origin, or from
-// a program. The standard library checks Sec-Fetch-Site, or Origin if Sec-Fetch-Site is missing. isSameSite adds two
+// isFromTrustedSource reports whether a request comes from this server's pages, from a front-end of an allowed origin, or from
+// a program. The standard library checks Sec-Fetch-Site, or Origin if Sec-Fetch-Site is missing. isFromTrustedSource adds two
 // rules. An Origin must be known, including its scheme. A request with a user's cookie must have Origin or
 // Sec-Fetch-Site.
-func isSameSite(r *http.Request, o *origins, d dialects, c *cookies) bool {
+func isFromTrustedSource(r *http.Request, o *originPolicy, d dialectList, c *cookieSet) bool {
 	origin, site := r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
-	if o.crossOrigin.Check(r) != nil {
+	if o.crossOriginCheck.Check(r) != nil {
 		return false
 	}
 	if origin == "null" && site == "same-origin" {
@@ -373,12 +373,12 @@ func isSameSite(r *http.Request, o *origins, d dialects, c *cookies) bool {
 	}
 	if origin != "" {
 		// Allowed front-ends may use the API and the dialects, but not the forms of pages.
-		return o.isTrusted(origin) &&
-			(d.isForFrontEnds(r) || origin == o.publicURL || !slices.Contains(o.allowed, origin))
+		return o.isTrustedOrigin(origin) &&
+			(d.isForFrontEnds(r) || origin == o.publicURL || !slices.Contains(o.allowedOrigins, origin))
 	}
 	// A request without both headers comes from a program, or from a browser too old to send them. If it has a
 	// cookie, a browser may have sent it for another site, so it is rejected.
-	return site != "" || !c.hasCredentials(r)
+	return site != "" || !c.hasCredentialCookie(r)
 }
 
 // hidesOrigin reports whether a request has neither Sec-Fetch-Site nor a usable Origin. Browsers without Sec-Fetch-Site
@@ -392,7 +392,7 @@ func hidesOrigin(r *http.Request) bool {
 // applications on the host may set more.
 const maxCookies = 64
 
-func hasManyCookies(r *http.Request) bool {
+func exceedsMaxCookies(r *http.Request) bool {
 	count := 0
 	for _, line := range r.Header["Cookie"] {
 		count += 1 + strings.Count(line, ";")
@@ -405,7 +405,7 @@ func hasManyCookies(r *http.Request) bool {
 func rejectManyCookies(fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if hasManyCookies(r) {
+			if exceedsMaxCookies(r) {
 				fail(w, r, &watchword.Error{Code: watchword.CodeParameterInvalid,
 					Detail: "The request has more than 64 cookies. Delete the cookies of this site in the browser."})
 				return
@@ -421,7 +421,7 @@ func rejectManyCookies(fail failFunc) middleware {
 func rejectMalformedPath(fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if headOf(r).badPath {
+			if requestHeadOf(r).hasMalformedPath {
 				fail(w, r, &watchword.Error{Code: watchword.CodeParameterInvalid,
 					Detail: "The path has a percent sign without two hexadecimal digits. Write %25 for a percent sign."})
 				return
@@ -431,15 +431,15 @@ func rejectMalformedPath(fail failFunc) middleware {
 	}
 }
 
-// A recorder records the status of a response: 0 until the response begins.
+// statusRecorder records the status of a response: 0 until the response begins.
 // Unwrap gives http.ResponseController access to the connection.
-type recorder struct {
+type statusRecorder struct {
 	http.ResponseWriter
 	status int
 }
 
 // WriteHeader records the first status, which the client gets.
-func (r *recorder) WriteHeader(status int) {
+func (r *statusRecorder) WriteHeader(status int) {
 	if r.status == 0 {
 		r.status = status
 	}
@@ -447,7 +447,7 @@ func (r *recorder) WriteHeader(status int) {
 }
 
 // Write records the status 200 if WriteHeader was not called, as net/http does.
-func (r *recorder) Write(body []byte) (int, error) {
+func (r *statusRecorder) Write(body []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
@@ -455,4 +455,4 @@ func (r *recorder) Write(body []byte) (int, error) {
 }
 
 // Unwrap gives http.ResponseController access to deadlines and flushing, which streams need.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -24,20 +24,20 @@ import (
 // were written by hand, it would soon differ from the routes. Struct tags contain formats, enumerations and
 // descriptions.
 
-// describe returns the OpenAPI 3.1 document of the API and of the dialects' routes.
+// newOpenAPIDocument returns the OpenAPI 3.1 document of the API and of the dialects' routes.
 //
 // The first request for the document creates it (pages.openapi), which keeps the start of the
 // server fast. A mistake in a route, such as a type without a schema, therefore appears only at
 // that request. Tests request the document.
-func describe(opts Options, routes []route) ([]byte, error) {
+func newOpenAPIDocument(opts Options, routes []route) ([]byte, error) {
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	paths := map[string]*huma.PathItem{}
 	for _, r := range routes {
-		put(paths, r.method, r.path, describeRoute(registry, r))
+		addOperation(paths, r.method, r.path, describeRoute(registry, r))
 	}
-	for _, o := range dialects(opts.Dialects).operations() {
+	for _, o := range dialectList(opts.Dialects).describedOperations() {
 		method, path, _ := strings.Cut(o.Pattern, " ")
-		put(paths, method, path, describeOperation(registry, o))
+		addOperation(paths, method, path, describeDialectOperation(registry, o))
 	}
 	for _, schema := range registry.Map() {
 		for name, property := range schema.Properties {
@@ -52,7 +52,7 @@ func describe(opts Options, routes []route) ([]byte, error) {
 		"refreshToken": {Type: "apiKey", In: "cookie", Name: opts.CookieName, Description: "Or refreshToken in the body"},
 	}
 	// If administration is on the other listener, this document must not reveal that administration exists.
-	if !slices.ContainsFunc(routes, func(r route) bool { return r.guard.isAdmin() }) {
+	if !slices.ContainsFunc(routes, func(r route) bool { return r.guard.guardsAdministration() }) {
 		delete(schemes, "serviceKey")
 	}
 	document, err := json.Marshal(&huma.OpenAPI{
@@ -70,9 +70,9 @@ func describe(opts Options, routes []route) ([]byte, error) {
 	return document, nil
 }
 
-// The function put adds an operation. A route for every method is documented as GET, because OpenAPI has no operation
+// addOperation adds an operation. A route for every method is documented as GET, because OpenAPI has no operation
 // for all methods.
-func put(paths map[string]*huma.PathItem, method, path string, operation *huma.Operation) {
+func addOperation(paths map[string]*huma.PathItem, method, path string, operation *huma.Operation) {
 	item := paths[path]
 	if item == nil {
 		item = &huma.PathItem{}
@@ -105,9 +105,9 @@ func schemaName(t reflect.Type, hint string) string {
 	return dialect + strings.ToUpper(name[:1]) + name[1:]
 }
 
-// describeOperation describes a route of a dialect. The default response describes all errors,
+// describeDialectOperation describes a route of a dialect. The default response describes all errors,
 // because each dialect has one format for errors.
-func describeOperation(registry huma.Registry, o dialect.Operation) *huma.Operation {
+func describeDialectOperation(registry huma.Registry, o dialect.Operation) *huma.Operation {
 	refusal := "application/json"
 	// A dialect that describes its errors with a string responds with plain text.
 	if _, isText := o.Refusal.(string); isText {
@@ -120,15 +120,15 @@ func describeOperation(registry huma.Registry, o dialect.Operation) *huma.Operat
 		Tags:        []string{"dialect"},
 		Responses: map[string]*huma.Response{
 			strconv.Itoa(o.Status): {Description: http.StatusText(o.Status)},
-			"default":              content(registry, refusal, "Refused", o.Refusal),
+			"default":              describeContent(registry, refusal, "Refused", o.Refusal),
 		},
 	}
 	if o.Answer != nil {
 		operation.Responses[strconv.Itoa(o.Status)] =
-			content(registry, "application/json", http.StatusText(o.Status), o.Answer)
+			describeContent(registry, "application/json", http.StatusText(o.Status), o.Answer)
 	}
 	if o.Body != nil {
-		operation.RequestBody = &huma.RequestBody{Content: content(registry, "application/json", "", o.Body).Content}
+		operation.RequestBody = &huma.RequestBody{Content: describeContent(registry, "application/json", "", o.Body).Content}
 	}
 	if o.Bearer {
 		operation.Security = []map[string][]string{{"accessToken": {}}}
@@ -148,17 +148,17 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	operation := &huma.Operation{
 		Summary:     r.summary,
 		OperationID: operationID(r),
-		Tags:        []string{tagOf(r.path)},
+		Tags:        []string{sectionOf(r.path)},
 		Responses: map[string]*huma.Response{
-			strconv.Itoa(r.status): content(registry, "application/json", http.StatusText(r.status), r.answer),
+			strconv.Itoa(r.status): describeContent(registry, "application/json", http.StatusText(r.status), r.answer),
 		},
 	}
 	if r.body != nil {
 		operation.RequestBody = &huma.RequestBody{
 			// A body is optional if the token can be in a cookie instead, or if no member is
 			// required.
-			Required: r.guard != refresh && r.guard != either && len(requiredOf(r.body)) > 0,
-			Content:  content(registry, "application/json", "", r.body).Content,
+			Required: r.guard != refresh && r.guard != anyToken && len(requiredMembers(r.body)) > 0,
+			Content:  describeContent(registry, "application/json", "", r.body).Content,
 		}
 		// A PATCH accepts a merge patch (RFC 7396) under two media types.
 		if r.method == http.MethodPatch {
@@ -167,16 +167,16 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 		}
 	}
 	switch {
-	case r.guard.isAdmin():
+	case r.guard.guardsAdministration():
 		operation.Security = adminSecurity(r.guard)
 	case r.guard == bearer:
 		operation.Security = []map[string][]string{{"accessToken": {}}}
 	case r.guard == refresh:
 		operation.Security = []map[string][]string{{"refreshToken": {}}}
-	case r.guard == enrol:
+	case r.guard == firstFactor:
 		operation.Security = []map[string][]string{{"accessToken": {}}, {}}
 	// The empty requirement at the end allows requests without credentials.
-	case r.guard == either:
+	case r.guard == anyToken:
 		operation.Security = []map[string][]string{{"refreshToken": {}}, {"accessToken": {}}, {}}
 	}
 	if strings.Contains(r.path, "{id}") {
@@ -184,7 +184,7 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 			Description: "Id of the " + path.Base(strings.TrimSuffix(r.path, "s/{id}"))}}
 	}
 	if r.path == pathAPI+"/register" {
-		operation.Responses["202"] = content(registry, "application/json",
+		operation.Responses["202"] = describeContent(registry, "application/json",
 			"Continue by mail (signup: verified)", messageBody{})
 	}
 	if r.path == pathRefresh {
@@ -195,41 +195,41 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	if r.path == pathForward {
 		describeForward(operation)
 	}
-	if r.guard.isAdmin() {
-		operation.Parameters = append(operation.Parameters, adminParameters(r)...)
+	if r.guard.guardsAdministration() {
+		operation.Parameters = append(operation.Parameters, describeAdminParameters(r)...)
 	}
 	if r.path == pathRevocations || r.path == pathStream {
 		operation.Parameters = []*huma.Param{{Name: "after", In: "query", Schema: &huma.Schema{Type: "integer"},
 			Description: "The number of the last event that the caller knows; 0: all events that still matter"}}
 	}
 	if r.path == pathStream {
-		operation.Responses["200"] = content(registry, "text/event-stream",
+		operation.Responses["200"] = describeContent(registry, "text/event-stream",
 			"id: number, event: set or heartbeat, data: a Security Event Token", r.answer)
 	}
 	if r.path == pathJWKS || r.path == pathRevocations {
-		operation.Parameters = append(operation.Parameters, requestHeader("If-None-Match",
+		operation.Parameters = append(operation.Parameters, describeRequestHeader("If-None-Match",
 			"An ETag. If it is still that of the response, the status is 304", ""))
-		operation.Responses["200"].Headers = etag("For If-None-Match")
-		operation.Responses["304"] = &huma.Response{Description: "Unchanged", Headers: etag("As in the request")}
+		operation.Responses["200"].Headers = describeETag("For If-None-Match")
+		operation.Responses["304"] = &huma.Response{Description: "Unchanged", Headers: describeETag("As in the request")}
 	}
 	if r.path == pathAdmin+"/users/{id}" && r.method != http.MethodDelete {
-		operation.Responses["200"].Headers = etag("The version of the metadata, for If-Match")
+		operation.Responses["200"].Headers = describeETag("The version of the metadata, for If-Match")
 	}
-	for status, codes := range refusalsOf(r) {
+	for status, codes := range errorCodesByStatus(r) {
 		slices.Sort(codes)
-		operation.Responses[strconv.Itoa(status)] = content(registry,
+		operation.Responses[strconv.Itoa(status)] = describeContent(registry,
 			"application/problem+json", strings.Join(codes, ", "), problem{})
 	}
 	return operation
 }
 
-// requestHeader describes an optional header of a request. The format may be empty.
-func requestHeader(name, doc, format string) *huma.Param {
+// describeRequestHeader describes an optional header of a request. The format may be empty.
+func describeRequestHeader(name, doc, format string) *huma.Param {
 	return &huma.Param{Name: name, In: "header", Description: doc, Schema: &huma.Schema{Type: "string", Format: format}}
 }
 
-// etag describes the header ETag of a response.
-func etag(doc string) map[string]*huma.Param {
+// describeETag describes the header ETag of a response.
+func describeETag(doc string) map[string]*huma.Param {
 	return map[string]*huma.Param{"ETag": {Description: doc, Schema: &huma.Schema{Type: "string"}}}
 }
 
@@ -238,15 +238,15 @@ func etag(doc string) map[string]*huma.Param {
 // administrators only.
 func adminSecurity(g guard) []map[string][]string {
 	all := []map[string][]string{{"accessToken": {}}}
-	if need, _ := g.need(); need.Scope != "" {
+	if need, _ := g.requiredAccess(); need.Scope != "" {
 		all = append(all, map[string][]string{"serviceKey": {string(need.Scope)}})
 	}
 	return all
 }
 
-// refusalsOf groups the error codes of a route by status. It adds the codes that follow from the route's path,
+// errorCodesByStatus groups the error codes of a route by status. It adds the codes that follow from the route's path,
 // method, body and guard. A row of the table therefore lists only the codes that are specific to the route.
-func refusalsOf(r route) map[int][]string {
+func errorCodesByStatus(r route) map[int][]string {
 	// Every route rejects a malformed path and too many cookies with PARAMETER_INVALID.
 	codes := slices.Concat(r.refusals, []watchword.Code{watchword.CodeInternal, apirequest.CodeMisdirected,
 		watchword.CodeParameterInvalid})
@@ -259,13 +259,13 @@ func refusalsOf(r route) map[int][]string {
 	if r.body != nil {
 		codes = append(codes, apirequest.CodeBodyInvalid, apirequest.CodeBodyTooLarge, apirequest.CodeContentType)
 	}
-	if r.guard.isAdmin() {
+	if r.guard.guardsAdministration() {
 		codes = append(codes, watchword.CodeInsufficientScope, watchword.CodeStepUpRequired, watchword.CodeRateLimited)
 		if r.method != http.MethodGet { // the code for an invalid Idempotency-Key
 			codes = append(codes, watchword.CodeValidationFailed)
 		}
 	}
-	if r.guard == bearer || r.guard.isAdmin() {
+	if r.guard == bearer || r.guard.guardsAdministration() {
 		codes = append(codes, watchword.CodeTokenMissing, watchword.CodeTokenInvalid, watchword.CodeTokenExpired,
 			watchword.CodeSessionEnded, apirequest.CodeAmbiguousCredentials)
 	}
@@ -277,15 +277,15 @@ func refusalsOf(r route) map[int][]string {
 	return byStatus
 }
 
-// content returns a response or a body of one media type. The schema is a reference, so a type
+// describeContent returns a response or a body of one media type. The schema is a reference, so a type
 // that occurs in many routes is described once.
-func content(registry huma.Registry, kind, description string, body any) *huma.Response {
+func describeContent(registry huma.Registry, kind, description string, body any) *huma.Response {
 	schema := registry.Schema(reflect.TypeOf(body), true, "")
 	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{kind: {Schema: schema}}}
 }
 
-// requiredOf returns the names of the required members of a body.
-func requiredOf(body any) (required []string) {
+// requiredMembers returns the names of the required members of a body.
+func requiredMembers(body any) (required []string) {
 	t := reflect.TypeOf(body)
 	for i := range t.NumField() {
 		if name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ","); options != "omitempty" {
@@ -307,9 +307,9 @@ func operationID(r route) string {
 	return strings.ToLower(cmp.Or(r.method, http.MethodGet)) + strings.ReplaceAll(path, "/", "-")
 }
 
-// tagOf returns the section of the API that a path belongs to. Readers of /docs find a route by
+// sectionOf returns the section of the API that a path belongs to. Readers of /docs find a route by
 // its section.
-func tagOf(path string) string {
+func sectionOf(path string) string {
 	if strings.HasPrefix(path, pathAdmin) {
 		return "administration"
 	}
@@ -328,9 +328,9 @@ func tagOf(path string) string {
 	return "session"
 }
 
-// openAPI serves the document.
-func (p *pages) openAPI(w http.ResponseWriter, _ *http.Request) error {
-	document, err := p.openapi()
+// serveOpenAPI serves the document.
+func (p *pages) serveOpenAPI(w http.ResponseWriter, _ *http.Request) error {
+	document, err := p.openAPIDocument()
 	if err != nil {
 		return err
 	}

@@ -11,29 +11,29 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// origins holds the public URL and the allowed origins. It decides which hosts and origins belong to this server.
+// originPolicy holds the public URL and the allowed origins. It decides which hosts and origins belong to this server.
 //
 // All decisions about hosts and origins are here, so that the CSRF check, CORS, redirects and links trust the same
 // set.
-type origins struct {
-	public      *url.URL
-	publicURL   string   // the public URL as configured
-	allowed     []string // front-ends on other origins
-	appURL      string   // the front-end that pages lead back to, or ""
-	isAdmin     bool     // for the admin listener: the field public is the admin URL
-	crossOrigin *http.CrossOriginProtection
+type originPolicy struct {
+	parsedURL        *url.URL
+	publicURL        string   // the public URL as configured
+	allowedOrigins   []string // front-ends on other origins
+	appURL           string   // the front-end that pages lead back to, or ""
+	isAdminListener  bool     // for the admin listener: the field public is the admin URL
+	crossOriginCheck *http.CrossOriginProtection
 
-	// formPosts are the paths to which a provider sends the browser with a form. They accept forms of every site,
+	// formCallbackPaths are the paths to which a provider sends the browser with a form. They accept forms of every site,
 	// because their handler only redirects.
-	formPosts []string
+	formCallbackPaths []string
 }
 
 // newOrigins returns an error for an origin that would match no request or too many requests.
 //
 // Operators often add a path, a trailing slash or a wildcard. Such an origin would silently match
 // no request, so the server does not start with it.
-func newOrigins(publicURL string, allowed []string, appURL string) (*origins, error) {
-	public, err := parsePublic(publicURL)
+func newOrigins(publicURL string, allowed []string, appURL string) (*originPolicy, error) {
+	public, err := parsePublicURL(publicURL)
 	if err != nil {
 		return nil, fmt.Errorf("server: Options.PublicURL: %w", err)
 	}
@@ -46,22 +46,22 @@ func newOrigins(publicURL string, allowed []string, appURL string) (*origins, er
 			allowed = append(slices.Clone(allowed), origin)
 		}
 	}
-	o := &origins{public: public, publicURL: publicURL, allowed: allowed, appURL: appURL,
-		crossOrigin: http.NewCrossOriginProtection()}
+	o := &originPolicy{parsedURL: public, publicURL: publicURL, allowedOrigins: allowed, appURL: appURL,
+		crossOriginCheck: http.NewCrossOriginProtection()}
 	for _, origin := range append([]string{publicURL}, allowed...) {
 		if err := weborigin.Check(origin); err != nil && !weborigin.IsApp(origin) {
 			return nil, fmt.Errorf("server: Options.AllowedOrigins: %w", err)
 		}
-		if err := o.crossOrigin.AddTrustedOrigin(origin); err != nil {
+		if err := o.crossOriginCheck.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("server: Options.AllowedOrigins: %w", err)
 		}
 	}
 	return o, nil
 }
 
-// parsePublic parses the public URL. It rejects plain http, because anyone on the network could
+// parsePublicURL parses the public URL. It rejects plain http, because anyone on the network could
 // read the cookies. The exception is a loopback host, which is safe and needed for development.
-func parsePublic(text string) (*url.URL, error) {
+func parsePublicURL(text string) (*url.URL, error) {
 	if err := weborigin.Check(text); err != nil {
 		return nil, err
 	}
@@ -74,15 +74,15 @@ func parsePublic(text string) (*url.URL, error) {
 
 // isHTTPS reports whether browsers reach the server by https, so that cookies can be Secure. It
 // uses the public URL, because a proxy often terminates TLS.
-func (o *origins) isHTTPS() bool { return o.public.Scheme == "https" }
+func (o *originPolicy) isHTTPS() bool { return o.parsedURL.Scheme == "https" }
 
 // isPublicHost reports whether a Host header names the public URL. If the public URL is a loopback address, every
 // loopback name with the same port counts.
 //
 // Developers use localhost and 127.0.0.1 alternately. Accepting both is safe, because a page of another site can't
 // have a loopback name as its host.
-func (o *origins) isPublicHost(host string) bool {
-	if strings.EqualFold(host, o.public.Host) {
+func (o *originPolicy) isPublicHost(host string) bool {
+	if strings.EqualFold(host, o.parsedURL.Host) {
 		return true
 	}
 	name, port, err := net.SplitHostPort(host)
@@ -90,10 +90,11 @@ func (o *origins) isPublicHost(host string) bool {
 		name, port = host, ""
 	}
 	// A Host with the default port is the same origin. Some clients and proxies add this port.
-	if name == "" || port != o.public.Port() {
-		return strings.EqualFold(name, o.public.Hostname()) && isDefaultPort(o.public.Scheme, port) && o.public.Port() == ""
+	if name == "" || port != o.parsedURL.Port() {
+		return strings.EqualFold(name, o.parsedURL.Hostname()) && isDefaultPort(o.parsedURL.Scheme, port) &&
+			o.parsedURL.Port() == ""
 	}
-	return weborigin.IsLoopback(name) && weborigin.IsLoopback(o.public.Hostname())
+	return weborigin.IsLoopback(name) && weborigin.IsLoopback(o.parsedURL.Hostname())
 }
 
 // isDefaultPort reports whether a URL of the scheme may omit the port (RFC 9110, section 4.2).
@@ -106,8 +107,8 @@ func isDefaultPort(scheme, port string) bool {
 //
 // It compares text instead of parsed URLs. Only a slash or a question mark may follow
 // the origin, so "https://app.example.com.evil.com" does not pass.
-func (o *origins) mayRedirectTo(target string) bool {
-	for _, origin := range append([]string{o.publicURL}, o.allowed...) {
+func (o *originPolicy) mayRedirectTo(target string) bool {
+	for _, origin := range append([]string{o.publicURL}, o.allowedOrigins...) {
 		if rest, found := strings.CutPrefix(target, origin); found && weborigin.IsPath(rest) {
 			return true
 		}
@@ -115,13 +116,13 @@ func (o *origins) mayRedirectTo(target string) bool {
 	return false
 }
 
-// isTrusted reports whether an Origin header is the public origin or an allowed one. With a
+// isTrustedOrigin reports whether an Origin header is the public origin or an allowed one. With a
 // loopback public URL, each loopback name with the same port is the public origin.
-func (o *origins) isTrusted(origin string) bool {
-	if origin == o.public.Scheme+"://"+o.public.Host {
+func (o *originPolicy) isTrustedOrigin(origin string) bool {
+	if origin == o.parsedURL.Scheme+"://"+o.parsedURL.Host {
 		return true
 	}
-	for _, allowed := range o.allowed {
+	for _, allowed := range o.allowedOrigins {
 		if origin == allowed {
 			return true
 		}

@@ -20,29 +20,29 @@ type accountPages struct{ *pages }
 func (p *accountPages) routes() []route {
 	all := []route{
 		{method: "GET", path: pathAccount, handle: p.requireSignIn(p.accountPage)},
-		{method: "GET", path: pathAccount + "/password", handle: p.requireSignIn(p.passwordSection)},
+		{method: "GET", path: pathAccount + "/password", handle: p.requireSignIn(p.redirectToPasswordForm)},
 	}
-	return slices.Concat(all, p.forms(), p.identityRoutes(), p.twoStepRoutes())
+	return slices.Concat(all, p.formRoutes(), p.identityRoutes(), p.twoStepRoutes())
 }
 
-// recentEvents is the number of security events on the page. Equal events are merged afterwards, so the page may show
+// maxAccountEvents is the number of security events on the page. Equal events are merged afterwards, so the page may show
 // fewer rows.
-const recentEvents = 40
+const maxAccountEvents = 40
 
 // accountData is the data of the template. Operators' templates use its fields. A field must
 // therefore not be renamed or removed within a major version.
 type accountData struct {
 	User                 watchword.Profile
-	Sessions             []accountSession // all live sessions
-	Events               []accountEvent   // all recent events
-	Devices, MoreDevices []accountDevice  // Sessions, grouped by device
-	Newest, Older        []accountEvent   // Events, with repetitions merged
-	Undo                 time.Time        // end of the undo period of the previous address; zero: none
-	Mailed               bool             // the sign-up sent a verification link by mail
-	TwoStep              *twoStep         // nil: the server has no second factors
-	Connected            *connected       // nil: the server has no external providers
-	NoPassword           bool             // the account has no password
-	Passkeys             *passkeySection  // nil: the server has no passkeys
+	Sessions             []accountSession  // all live sessions
+	Events               []accountEvent    // all recent events
+	Devices, MoreDevices []accountDevice   // Sessions, grouped by device
+	Newest, Older        []accountEvent    // Events, with repetitions merged
+	Undo                 time.Time         // end of the undo period of the previous address; zero: none
+	Mailed               bool              // the sign-up sent a verification link by mail
+	TwoStep              *twoStepSection   // nil: the server has no second factors
+	Connected            *connectedSection // nil: the server has no external providers
+	NoPassword           bool              // the account has no password
+	Passkeys             *passkeySection   // nil: the server has no passkeys
 }
 
 // accountSession is one row of the list of sessions. It has no token: the id is enough for the account page to end
@@ -61,14 +61,14 @@ type accountEvent struct {
 	Times           int
 }
 
-// accountView reads the data of the account page. It reads sessions and events in separate transactions. If a session
+// readAccountView reads the data of the account page. It reads sessions and events in separate transactions. If a session
 // ends between the two reads, the page lists it as live and also lists its end. The next load corrects the list.
-func (p *accountPages) accountView(r *http.Request, who watchword.Identity) (*view, error) {
+func (p *accountPages) readAccountView(r *http.Request, who watchword.Identity) (*view, error) {
 	sessions, err := p.engine.Sessions(r.Context(), who)
 	if err != nil {
 		return nil, err
 	}
-	events, err := p.engine.Operator().UserEvents(r.Context(), who.User.ID, recentEvents)
+	events, err := p.engine.Operator().UserEvents(r.Context(), who.User.ID, maxAccountEvents)
 	if err != nil {
 		return nil, err
 	}
@@ -87,18 +87,18 @@ func (p *accountPages) accountView(r *http.Request, who watchword.Identity) (*vi
 	for _, one := range events {
 		data.Events = append(data.Events, accountEvent{one.Kind, one.At, one.Device, one.Address, one.Times})
 	}
-	if err := p.addFactors(r, v, who, &data); err != nil {
+	if err := p.addFactorSections(r, v, who, &data); err != nil {
 		return nil, err
 	}
-	if data.Connected, err = p.connectedOf(r, who); err != nil {
+	if data.Connected, err = p.readConnectedSection(r, who); err != nil {
 		return nil, err
 	}
 	data.NoPassword = who.User.PasswordHash == ""
 	if data.TwoStep != nil {
 		data.TwoStep.Required = p.factors.Required(who.User)
 	}
-	data.Devices, data.MoreDevices = split(devicesOf(data.Sessions))
-	data.Newest, data.Older = split(foldEvents(data.Events))
+	data.Devices, data.MoreDevices = splitVisible(groupByDevice(data.Sessions))
+	data.Newest, data.Older = splitVisible(mergeEqualEvents(data.Events))
 	v.Data = data
 	return v, nil
 }
@@ -106,68 +106,70 @@ func (p *accountPages) accountView(r *http.Request, who watchword.Identity) (*vi
 // accountPage shows the account. After a redirect, it also shows the notice that the query parameter done names. It
 // ignores an unknown name.
 func (p *accountPages) accountPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	v, err := p.accountView(r, who)
+	v, err := p.readAccountView(r, who)
 	if err != nil {
 		return err
 	}
-	p.flashProvider(w, r, v)
-	if done := "done." + p.flash(w, r, "done"); v.T(done) != done {
+	p.showProviderError(w, r, v)
+	if done := "done." + p.takeNotice(w, r, "done"); v.T(done) != done {
 		v.Notice = v.T(done)
 	}
 	return p.show(w, http.StatusOK, v)
 }
 
-// passwordSection redirects to the password form on the account page. The form needs a path of its own, because
+// redirectToPasswordForm redirects to the password form on the account page. The form needs a path of its own, because
 // browsers don't send fragments to servers, so a fragment is lost at the sign-in.
-func (p *accountPages) passwordSection(w http.ResponseWriter, r *http.Request, _ watchword.Identity) error {
+func (p *accountPages) redirectToPasswordForm(w http.ResponseWriter, r *http.Request, _ watchword.Identity) error {
 	target := pathAccount
-	if query := p.withReturn(r, url.Values{}).Encode(); query != "" {
+	if query := p.withReturnTo(r, url.Values{}).Encode(); query != "" {
 		target += "?" + query
 	}
 	p.redirect(w, target+"#password-title", nil)
 	return nil
 }
 
-// An accountForm makes the change that a user requests with a form. If it returns an error, the page shows the error
+// accountChange makes the change that a user requests with a form. If it returns an error, the page shows the error
 // in that form.
-type accountForm func(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error
+type accountChange func(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error
 
-// The method change returns the handler of a form. After a success, the handler redirects with the parameter then, so
+// formHandler returns the handler of a form. After a success, the handler redirects with the parameter then, so
 // that a reload does not send the form again. After an error, it shows the page with the values that the user
 // entered. A redirect would lose these values.
-func (p *accountPages) change(name string, do accountForm, then func(http.ResponseWriter, *http.Request)) handler {
+func (p *accountPages) formHandler(
+	name string, apply accountChange, onSuccess func(http.ResponseWriter, *http.Request),
+) handler {
 	return p.requireSignIn(func(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 		form, err := readForm(w, r)
 		if err != nil {
 			return err
 		}
-		refused := do(r, who, form, p.client(w, r))
+		refused := apply(r, who, form, p.clientWithReturn(w, r))
 		if refused == nil {
-			then(w, r)
+			onSuccess(w, r)
 			return nil
 		}
-		if p.stepUpFirst(w, r, pathAccount, refused) {
+		if p.redirectToStepUp(w, r, pathAccount, refused) {
 			return nil
 		}
 		// The account is read again, because another request may have changed it.
-		v, err := p.accountView(r, who)
+		v, err := p.readAccountView(r, who)
 		if err != nil {
 			return err
 		}
-		return p.refill(w, r, v.filled(name, form), refused)
+		return p.showAgain(w, r, v.withValues(name, form), refused)
 	})
 }
 
-// forms returns the routes of the forms of the account page. In its table, the field do is the engine call of a form.
+// formRoutes returns the routes of the forms of the account page. In its table, the field do is the engine call of a form.
 // The field name is the form's name in the template, where an error is shown. The field done is the notice after a
 // success.
-func (p *accountPages) forms() []route {
+func (p *accountPages) formRoutes() []route {
 	e := p.engine
 	type identity = watchword.Identity
 	type client = watchword.Client
 	forms := []struct {
 		path, name, done string
-		do               accountForm
+		apply            accountChange
 	}{
 		{"/name", "profile", "name", func(r *http.Request, who identity, form url.Values, _ client) error {
 			_, err := e.UpdateProfile(r.Context(), who, watchword.ProfileChange{Name: new(form.Get("name"))})
@@ -194,13 +196,14 @@ func (p *accountPages) forms() []route {
 	// After a deletion, the account page no longer exists, so the user is signed out.
 	signOut := func(w http.ResponseWriter, r *http.Request) { p.redirectSignedOut(w, r, "deleted") }
 	routes := []route{
-		{method: "POST", path: pathAccount + "/delete", handle: p.change("delete", p.deleteAccount, signOut)},
+		{method: "POST", path: pathAccount + "/delete", handle: p.formHandler("delete", p.deleteAccount, signOut)},
 	}
 	for _, f := range forms {
 		showDone := func(w http.ResponseWriter, r *http.Request) {
-			p.redirect(w, pathAccount, p.withReturn(r, url.Values{"done": {f.done}}))
+			p.redirect(w, pathAccount, p.withReturnTo(r, url.Values{"done": {f.done}}))
 		}
-		routes = append(routes, route{method: "POST", path: pathAccount + f.path, handle: p.change(f.name, f.do, showDone)})
+		routes = append(routes, route{method: "POST", path: pathAccount + f.path,
+			handle: p.formHandler(f.name, f.apply, showDone)})
 	}
 	return routes
 }

@@ -32,55 +32,55 @@ type adminPages struct{ *pages }
 // pathAdminPages is the overview. The paths of all pages of administration begin with it.
 const pathAdminPages = "/admin"
 
-// An adminPage handles a page. adminRoute calls it only if the user has the access that the route requires.
-type adminPage func(http.ResponseWriter, *http.Request, admin.Caller) error
+// adminPageHandler handles a page. guardedRoute calls it only if the user has the access that the route requires.
+type adminPageHandler func(http.ResponseWriter, *http.Request, admin.Caller) error
 
-// adminRead requires the role admin and a proof of the last hours. adminWrite requires the role and a fresh proof.
+// needToRead requires the role admin and a proof of the last hours. needToWrite requires the role and a fresh proof.
 // They have no scopes, because scopes are for service keys, which can't open a page.
 var (
-	adminRead  = admin.Need{}
-	adminWrite = admin.Need{Write: true}
+	needToRead  = admin.Need{}
+	needToWrite = admin.Need{Write: true}
 )
 
-// adminRoute returns a route whose handler calls next only if the user has the access that need requires.
-func (p *adminPages) adminRoute(method, path string, need admin.Need, next adminPage) route {
+// guardedRoute returns a route whose handler calls next only if the user has the access that need requires.
+func (p *adminPages) guardedRoute(method, path string, need admin.Need, next adminPageHandler) route {
 	handle := func(w http.ResponseWriter, r *http.Request) error {
 		// If the user follows a link from another site, such as a ticket system, the browser omits the cookies. It
 		// sends them when the page loads again.
 		if p.isCrossSiteVisit(r) {
-			return p.reload(w, r)
+			return p.showReload(w, r)
 		}
-		who, err := p.visitor(w, r)
+		who, err := p.identifyVisitor(w, r)
 		if err != nil {
 			return err
 		}
 		if !who.signedIn {
-			p.redirect(w, pathLogin, url.Values{"why": {who.why}, "return_to": {p.adminURL(r)}})
+			p.redirect(w, pathLogin, url.Values{"why": {who.reason}, "return_to": {p.urlToReturnTo(r)}})
 			return nil
 		}
 		// The roles were read from the store for this request, so a removed role counts at once.
 		by, err := p.admin.AuthorizeUser(who.Identity, need)
 		if err != nil {
-			return p.refuseReader(w, r, who.Identity, err)
+			return p.respondNoAccess(w, r, who.Identity, err)
 		}
 		return next(w, r, by)
 	}
 	return route{method: method, path: path, handle: handle}
 }
 
-// adminURL returns the URL to which the browser returns after a sign-in or a step-up. For a GET, the URL includes the
+// urlToReturnTo returns the URL to which the browser returns after a sign-in or a step-up. For a GET, the URL includes the
 // query, such as the filters of a search. For a form, it is the URL of the confirmation page, which has the same
 // path.
-func (p *adminPages) adminURL(r *http.Request) string {
+func (p *adminPages) urlToReturnTo(r *http.Request) string {
 	if r.Method != http.MethodGet {
 		return p.origins.publicURL + r.URL.EscapedPath()
 	}
 	return p.origins.publicURL + r.URL.RequestURI()
 }
 
-// refuseReader responds to a user who may not see a page. An account without a factor can't reach the level of
+// respondNoAccess responds to a user who may not see a page. An account without a factor can't reach the level of
 // administration by a step-up. Its user is sent to the account page, to add a factor first.
-func (p *adminPages) refuseReader(w http.ResponseWriter, r *http.Request, who watchword.Identity, err error) error {
+func (p *adminPages) respondNoAccess(w http.ResponseWriter, r *http.Request, who watchword.Identity, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
 		return err
@@ -96,7 +96,7 @@ func (p *adminPages) refuseReader(w http.ResponseWriter, r *http.Request, who wa
 	case who.User.Factors == 0 && refusal.StepUp.ACR != amr.LevelOne:
 		return p.show(w, http.StatusForbidden, p.newView(r, "admin-factor"))
 	}
-	p.redirect(w, pathStepUp, url.Values{"return_to": {p.adminURL(r)}})
+	p.redirect(w, pathStepUp, url.Values{"return_to": {p.urlToReturnTo(r)}})
 	return nil
 }
 
@@ -108,8 +108,8 @@ type adminData struct {
 	Item    any               // data of the specific page
 }
 
-// adminView completes the view of a page. If title is empty, the title is the text PAGE.title of the catalog.
-func (p *adminPages) adminView(v *view, r *http.Request, by admin.Caller, title string, item any) *view {
+// fillAdminView completes the view of a page. If title is empty, the title is the text PAGE.title of the catalog.
+func (p *adminPages) fillAdminView(v *view, r *http.Request, by admin.Caller, title string, item any) *view {
 	// The section comes from the path, so that the navigation marks it on the pages of forms, too.
 	section, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, pathAdminPages+"/"), "/")
 	if r.URL.Path == pathAdminPages {
@@ -119,42 +119,42 @@ func (p *adminPages) adminView(v *view, r *http.Request, by admin.Caller, title 
 	return v
 }
 
-// showAdmin shows a page. After a redirect, it also shows the notice that the query parameter done names. It ignores
+// showWithNotice shows a page. After a redirect, it also shows the notice that the query parameter done names. It ignores
 // an unknown name, and a name that this server has not set (flash).
-func (p *adminPages) showAdmin(w http.ResponseWriter, r *http.Request, v *view) error {
-	if done := "done." + p.flash(w, r, "done"); v.T(done) != done {
+func (p *adminPages) showWithNotice(w http.ResponseWriter, r *http.Request, v *view) error {
+	if done := "done." + p.takeNotice(w, r, "done"); v.T(done) != done {
 		v.Notice = v.T(done)
 	}
 	return p.show(w, http.StatusOK, v)
 }
 
-// adminDone redirects after a change, so that a reload does not repeat the change. The notice is the name
+// redirectWithNotice redirects after a change, so that a reload does not repeat the change. The notice is the name
 // of a text, so a link can't put arbitrary words on the page.
-func (p *adminPages) adminDone(w http.ResponseWriter, path, notice string) {
+func (p *adminPages) redirectWithNotice(w http.ResponseWriter, path, notice string) {
 	p.redirect(w, cmp.Or(path, pathAdminPages), url.Values{"done": {notice}})
 }
 
 // routes returns the pages of administration. They exist only with Options.AdminPages. The test
 // TestAdminPagesCheckTheirReader calls every page as every kind of user.
 func (p *adminPages) routes() (all []route) {
-	if p.admin == nil || !p.hasAdmin {
+	if p.admin == nil || !p.hasAdminPages {
 		return nil
 	}
 	users := pathAdminPages + "/users"
 	all = []route{
-		p.adminRoute("GET", pathAdminPages, adminRead, p.adminOverviewPage),
-		p.adminRoute("GET", pathAdminEvents, adminRead, p.adminEventsPage),
-		p.adminRoute("GET", pathAdminMail, adminRead, p.adminMailPage),
-		p.adminRoute("GET", pathAdminKeys, adminRead, p.adminKeysPage),
-		p.adminRoute("GET", pathAdminServices, adminRead, p.adminServicesPage),
-		p.adminRoute("GET", users, adminRead, p.adminUsersPage),
-		p.adminRoute("GET", users+"/{id}", adminRead, p.adminUserPage),
+		p.guardedRoute("GET", pathAdminPages, needToRead, p.adminOverviewPage),
+		p.guardedRoute("GET", pathAdminEvents, needToRead, p.adminEventsPage),
+		p.guardedRoute("GET", pathAdminMail, needToRead, p.adminMailPage),
+		p.guardedRoute("GET", pathAdminKeys, needToRead, p.adminKeysPage),
+		p.guardedRoute("GET", pathAdminServices, needToRead, p.adminServicesPage),
+		p.guardedRoute("GET", users, needToRead, p.adminUsersPage),
+		p.guardedRoute("GET", users+"/{id}", needToRead, p.adminUserPage),
 	}
 	// The confirmation page requires the same access as the change. It shows an account only to a user who may change
 	// the account.
 	for _, c := range p.allChanges() {
-		all = append(all, p.adminRoute("GET", c.path, adminWrite, p.changePage(c)),
-			p.adminRoute("POST", c.path, adminWrite, p.changeForm(c)))
+		all = append(all, p.guardedRoute("GET", c.path, needToWrite, p.changePage(c)),
+			p.guardedRoute("POST", c.path, needToWrite, p.changeForm(c)))
 	}
 	return all
 }

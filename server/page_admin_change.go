@@ -23,24 +23,24 @@ import (
 // Their keys begin with "admin." plus the value of the field name. The key of the success message begins with
 // "done.admin-".
 type adminChange struct {
-	path   string // pattern of the route
-	name   string
-	fields []string // names of the inputs; empty: the first page is the question
-	danger bool     // the button is styled as a warning
+	path        string // pattern of the route
+	name        string
+	fields      []string // names of the inputs; empty: the first page is the question
+	isDangerous bool     // the button is styled as a warning
 
-	// The function subject reads the account or other object that the question names. It is called again before the
+	// readSubject reads the account or other object that the question names. It is called again before the
 	// change.
-	subject func(*http.Request) (adminSubject, error)
-	// The function more returns a second sentence of the question, or "". It may be nil.
-	more func(v *view, s adminSubject, form url.Values) string
-	do   makeChange
-	// The function show replaces the function do in a change that creates a secret. It makes the change and returns
+	readSubject func(*http.Request) (adminSubject, error)
+	// extraQuestion returns a second sentence of the question, or "". It may be nil.
+	extraQuestion func(v *view, s adminSubject, form url.Values) string
+	apply         changeFunc
+	// createAndShow replaces the function do in a change that creates a secret. It makes the change and returns
 	// the page that shows the secret. There is no redirect to this page, because a redirect would have to store the
 	// secret.
-	show func(r *http.Request, by admin.Caller, form url.Values) (*view, error)
-	// The function args returns the values that the question shows, if they are not the values of the inputs. It may
+	createAndShow func(r *http.Request, by admin.Caller, form url.Values) (*view, error)
+	// questionArgs returns the values that the question shows, if they are not the values of the inputs. It may
 	// be nil.
-	args func(v *view, form url.Values) []any
+	questionArgs func(v *view, form url.Values) []any
 }
 
 // An adminSubject is the object of a change, such as an account or a session.
@@ -76,76 +76,76 @@ func (i adminInput) Scope() string {
 
 // changePage shows the form of a change. If the change has no values, it shows the question. The page requires the
 // same access as the change, so that a step-up happens before the administrator fills in the form.
-func (p *adminPages) changePage(c adminChange) adminPage {
+func (p *adminPages) changePage(c adminChange) adminPageHandler {
 	return func(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
-		subject, err := c.subject(r)
+		subject, err := c.readSubject(r)
 		if err != nil {
-			return p.adminMissing(w, r, by, err)
+			return p.respondMissing(w, r, by, err)
 		}
 		return p.show(w, http.StatusOK, p.changeView(r, adminStep{c, by, subject, nil, len(c.fields) == 0}))
 	}
 }
 
 // changeForm makes a change that the administrator has confirmed. For an unconfirmed form, it shows the question.
-func (p *adminPages) changeForm(c adminChange) adminPage {
+func (p *adminPages) changeForm(c adminChange) adminPageHandler {
 	return func(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 		form, err := readForm(w, r)
 		if err != nil {
 			return err
 		}
-		subject, err := c.subject(r)
+		subject, err := c.readSubject(r)
 		if err != nil {
-			return p.adminMissing(w, r, by, err)
+			return p.respondMissing(w, r, by, err)
 		}
 		// Without the hidden field "confirmed", the administrator has not seen the question yet. A forged field does
 		// no harm: the question protects only the administrator, and no rule depends on it.
 		if len(c.fields) > 0 && !form.Has("confirmed") {
 			return p.show(w, http.StatusOK, p.changeView(r, adminStep{c, by, subject, form, true}))
 		}
-		if err = p.carryOut(w, r, adminStep{change: c, by: by, form: form}); err == nil {
+		if err = p.applyChange(w, r, adminStep{change: c, by: by, form: form}); err == nil {
 			return nil
 		}
 		if watchword.CodeOf(err) == watchword.CodeNotFound {
-			return p.adminMissing(w, r, by, err)
+			return p.respondMissing(w, r, by, err)
 		}
 		// After an error, a change with values shows its form again, with the values and their errors. A change
 		// without values shows its question again, with the reason above it.
 		v := p.changeView(r, adminStep{c, by, subject, form, len(c.fields) == 0})
-		return p.refill(w, r, v.filled("admin", form), err)
+		return p.showAgain(w, r, v.withValues("admin", form), err)
 	}
 }
 
-// carryOut makes a change and responds. If it returns an error, it has not begun a response, so the caller can still
+// applyChange makes a change and responds. If it returns an error, it has not begun a response, so the caller can still
 // show the form.
-func (p *adminPages) carryOut(w http.ResponseWriter, r *http.Request, s adminStep) error {
-	if s.change.show != nil {
-		v, err := s.change.show(r, s.by, s.form)
+func (p *adminPages) applyChange(w http.ResponseWriter, r *http.Request, s adminStep) error {
+	if s.change.createAndShow != nil {
+		v, err := s.change.createAndShow(r, s.by, s.form)
 		if err != nil {
 			return err
 		}
 		return p.show(w, http.StatusOK, v)
 	}
-	next, err := s.change.do(r, s.by, s.form)
+	next, err := s.change.apply(r, s.by, s.form)
 	if err == nil {
-		p.adminDone(w, next, "admin-"+s.change.name)
+		p.redirectWithNotice(w, next, "admin-"+s.change.name)
 	}
 	return err
 }
 
 // An adminStep is one page of a change: the form or the question.
 type adminStep struct {
-	change  adminChange
-	by      admin.Caller
-	subject adminSubject
-	form    url.Values // values that the administrator typed; nil on the first page
-	ask     bool       // the page is the question and not the form
+	change     adminChange
+	by         admin.Caller
+	subject    adminSubject
+	form       url.Values // values that the administrator typed; nil on the first page
+	isQuestion bool       // the page is the question and not the form
 }
 
-// The method args returns the values that the question shows: the object first, and then the fields in the order of
+// questionArgs returns the values that the question shows: the object first, and then the fields in the order of
 // the form. A word replaces an empty value, which would leave a gap in the sentence.
-func (s adminStep) args(v *view) (args []any) {
-	if s.change.args != nil {
-		return s.change.args(v, s.form)
+func (s adminStep) questionArgs(v *view) (args []any) {
+	if s.change.questionArgs != nil {
+		return s.change.questionArgs(v, s.form)
 	}
 	if s.subject.Name != "" {
 		args = append(args, s.subject.Name)
@@ -175,84 +175,84 @@ func (s adminStep) inputs() (all []adminInput) {
 // administrator typed them on the previous page.
 func (p *adminPages) changeView(r *http.Request, s adminStep) *view {
 	v, prefix := p.newView(r, "admin-change"), "admin."+s.change.name
-	data := adminFormData{Subject: s.subject.Name, Path: r.URL.Path, Back: s.subject.Back, Ask: s.ask,
-		Danger: s.change.danger, Button: v.T(prefix + ".button"), Fields: s.inputs()}
-	if s.ask {
-		data.Text = v.fill(prefix+".text", s.args(v))
+	data := adminFormData{Subject: s.subject.Name, Path: r.URL.Path, Back: s.subject.Back, Ask: s.isQuestion,
+		Danger: s.change.isDangerous, Button: v.T(prefix + ".button"), Fields: s.inputs()}
+	if s.isQuestion {
+		data.Text = v.fillPlaceholders(prefix+".text", s.questionArgs(v))
 	}
-	if s.ask && s.change.more != nil {
-		data.More = s.change.more(v, s.subject, s.form)
+	if s.isQuestion && s.change.extraQuestion != nil {
+		data.More = s.change.extraQuestion(v, s.subject, s.form)
 	}
-	return p.adminView(v, r, s.by, v.T(prefix+".title"), data)
+	return p.fillAdminView(v, r, s.by, v.T(prefix+".title"), data)
 }
 
-// The method fill inserts values into a text, but not more than the text has placeholders. An operator's own text may
+// fillPlaceholders inserts values into a text, but not more than the text has placeholders. An operator's own text may
 // have fewer placeholders than the built-in text.
-func (v *view) fill(key string, args []any) string {
+func (v *view) fillPlaceholders(key string, args []any) string {
 	n := strings.Count(v.T(key), "%s")
 	return v.T(key, args[:min(n, len(args))]...)
 }
 
-// adminMissing responds for an account or a session that does not exist. Another administrator may have deleted or
-// ended it, or the link is old. The page links to the search. adminMissing returns all other errors.
-func (p *adminPages) adminMissing(w http.ResponseWriter, r *http.Request, by admin.Caller, err error) error {
+// respondMissing responds for an account or a session that does not exist. Another administrator may have deleted or
+// ended it, or the link is old. The page links to the search. respondMissing returns all other errors.
+func (p *adminPages) respondMissing(w http.ResponseWriter, r *http.Request, by admin.Caller, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) || refusal.Code != watchword.CodeNotFound {
 		return err
 	}
-	return p.show(w, http.StatusNotFound, p.adminView(p.newView(r, "admin-missing"), r, by, "", nil))
+	return p.show(w, http.StatusNotFound, p.fillAdminView(p.newView(r, "admin-missing"), r, by, "", nil))
 }
 
-// A makeChange makes a change and returns the page that shows the result.
-type makeChange func(r *http.Request, by admin.Caller, form url.Values) (next string, err error)
+// changeFunc makes a change and returns the page that shows the result.
+type changeFunc func(r *http.Request, by admin.Caller, form url.Values) (next string, err error)
 
-// adminChanges returns the changes of an account that these pages offer. An administrator never sets a password or an
+// accountChanges returns the changes of an account that these pages offer. An administrator never sets a password or an
 // address. To change a password, the user gets a mail with a link.
-func (p *adminPages) adminChanges() []adminChange {
+func (p *adminPages) accountChanges() []adminChange {
 	users := pathAdminPages + "/users"
 	account := users + "/{id}/"
 	return []adminChange{
 		{path: users + "/new", name: "invite", fields: []string{"email", "name", "roles"},
-			subject: newAccount, more: warnOfAdmin, do: p.invite},
+			readSubject: newAccountSubject, extraQuestion: warnAboutAdminRole, apply: p.inviteUser},
 		{path: account + "name", name: "name", fields: []string{"name"},
-			subject: p.accountOf, do: p.changeAccount(newName)},
+			readSubject: p.accountSubject, apply: p.changeAccount(nameChange)},
 		{path: account + "roles", name: "roles", fields: []string{"roles"},
-			subject: p.accountOf, more: warnOfAdmin, do: p.changeAccount(newRoles)},
+			readSubject: p.accountSubject, extraQuestion: warnAboutAdminRole, apply: p.changeAccount(rolesChange)},
 		// Disabling an account ends its sessions, so the button is styled as a warning. Enabling does not restore the
 		// sessions, so the user has to sign in again.
-		{path: account + "disable", name: "disable", danger: true,
-			subject: p.accountOf, do: p.changeAccount(newState(true))},
+		{path: account + "disable", name: "disable", isDangerous: true,
+			readSubject: p.accountSubject, apply: p.changeAccount(stateChange(true))},
 		{path: account + "enable", name: "enable",
-			subject: p.accountOf, do: p.changeAccount(newState(false))},
-		{path: account + "delete", name: "delete", danger: true,
-			subject: p.accountOf, do: p.deleteUser},
+			readSubject: p.accountSubject, apply: p.changeAccount(stateChange(false))},
+		{path: account + "delete", name: "delete", isDangerous: true,
+			readSubject: p.accountSubject, apply: p.deleteUser},
 		{path: account + "reset-mail", name: "reset-mail",
-			subject: p.accountOf, do: p.mailUser(watchword.MailReset)},
+			readSubject: p.accountSubject, apply: p.mailUser(watchword.MailReset)},
 		{path: account + "verify-mail", name: "verify-mail",
-			subject: p.accountOf, do: p.mailUser(watchword.MailVerify)},
-		{path: account + "reset-factors", name: "reset-factors", danger: true,
-			subject: p.accountOf, do: p.resetFactors},
-		{path: account + "sign-out", name: "sign-out", danger: true,
-			subject: p.accountOf, do: p.endSessions},
-		{path: account + "sessions/{sid}/end", name: "end-session", danger: true,
-			subject: p.sessionOf, do: p.endSessions},
+			readSubject: p.accountSubject, apply: p.mailUser(watchword.MailVerify)},
+		{path: account + "reset-factors", name: "reset-factors", isDangerous: true,
+			readSubject: p.accountSubject, apply: p.resetFactors},
+		{path: account + "sign-out", name: "sign-out", isDangerous: true,
+			readSubject: p.accountSubject, apply: p.endSessions},
+		{path: account + "sessions/{sid}/end", name: "end-session", isDangerous: true,
+			readSubject: p.sessionSubject, apply: p.endSessions},
 	}
 }
 
 // allChanges joins the tables of changes: of accounts, of the server and of service keys. Each table is in the file
 // of the pages that link to its changes.
 func (p *adminPages) allChanges() []adminChange {
-	return slices.Concat(p.adminChanges(), p.systemChanges(), p.serviceChanges())
+	return slices.Concat(p.accountChanges(), p.systemChanges(), p.serviceKeyChanges())
 }
 
-// newAccount returns the subject of an invitation. It has no name, because there is no account yet. The question names
+// newAccountSubject returns the subject of an invitation. It has no name, because there is no account yet. The question names
 // the typed address instead.
-func newAccount(*http.Request) (adminSubject, error) {
+func newAccountSubject(*http.Request) (adminSubject, error) {
 	return adminSubject{Back: pathAdminPages + "/users"}, nil
 }
 
-// accountOf returns the account in the path as the subject of a change.
-func (p *adminPages) accountOf(r *http.Request) (adminSubject, error) {
+// accountSubject returns the account in the path as the subject of a change.
+func (p *adminPages) accountSubject(r *http.Request) (adminSubject, error) {
 	account, err := p.admin.User(r.Context(), watchword.UserID(r.PathValue("id")))
 	if err != nil {
 		return adminSubject{}, err
@@ -261,10 +261,10 @@ func (p *adminPages) accountOf(r *http.Request) (adminSubject, error) {
 		Values: map[string]string{"name": account.Name, "roles": strings.Join(account.Roles, " ")}}, nil
 }
 
-// sessionOf returns the live session in the path as the subject of a change. The question names its device, so that
+// sessionSubject returns the live session in the path as the subject of a change. The question names its device, so that
 // the administrator does not end the wrong session.
-func (p *adminPages) sessionOf(r *http.Request) (adminSubject, error) {
-	subject, err := p.accountOf(r)
+func (p *adminPages) sessionSubject(r *http.Request) (adminSubject, error) {
+	subject, err := p.accountSubject(r)
 	if err != nil {
 		return adminSubject{}, err
 	}
@@ -282,17 +282,17 @@ func (p *adminPages) sessionOf(r *http.Request) (adminSubject, error) {
 	return adminSubject{}, &watchword.Error{Code: watchword.CodeNotFound, Detail: "This session has ended."}
 }
 
-// rolesIn reads the roles of a form, separated by spaces or commas. No role contains a space or a
+// parseRoles reads the roles of a form, separated by spaces or commas. No role contains a space or a
 // comma.
-func rolesIn(form url.Values) []string {
+func parseRoles(form url.Values) []string {
 	return strings.FieldsFunc(form.Get("roles"), func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// warnOfAdmin returns a warning if a change adds or removes the role admin. A user with this role can do everything
+// warnAboutAdminRole returns a warning if a change adds or removes the role admin. A user with this role can do everything
 // that the reader of the page can do.
-func warnOfAdmin(v *view, s adminSubject, form url.Values) string {
+func warnAboutAdminRole(v *view, s adminSubject, form url.Values) string {
 	had := slices.Contains(strings.Fields(s.Values["roles"]), watchword.RoleAdmin)
-	switch has := slices.Contains(rolesIn(form), watchword.RoleAdmin); {
+	switch has := slices.Contains(parseRoles(form), watchword.RoleAdmin); {
 	case has && !had:
 		return v.T("admin.roles.gain")
 	case had && !has:
@@ -301,36 +301,36 @@ func warnOfAdmin(v *view, s adminSubject, form url.Values) string {
 	return ""
 }
 
-// invite creates an account and mails an invitation. It returns the page of the account, where the administrator can
+// inviteUser creates an account and mails an invitation. It returns the page of the account, where the administrator can
 // add roles or correct the name.
-func (p *adminPages) invite(r *http.Request, by admin.Caller, form url.Values) (string, error) {
+func (p *adminPages) inviteUser(r *http.Request, by admin.Caller, form url.Values) (string, error) {
 	user, err := p.admin.Invite(r.Context(), by,
-		watchword.NewUser{Email: form.Get("email"), Name: strings.TrimSpace(form.Get("name")), Roles: rolesIn(form)})
+		watchword.NewUser{Email: form.Get("email"), Name: strings.TrimSpace(form.Get("name")), Roles: parseRoles(form)})
 	return adminUserPath(user.ID), err
 }
 
-// changeAccount returns a makeChange that changes an account. Its parameter is a function that reads the change from
+// changeAccount returns a changeFunc that changes an account. Its parameter is a function that reads the change from
 // the form. Package admin refuses changes of the caller's own roles and of the last administrator. The error messages
 // say what to do instead.
-func (p *adminPages) changeAccount(of func(url.Values) admin.Change) makeChange {
+func (p *adminPages) changeAccount(readChange func(url.Values) admin.Change) changeFunc {
 	return func(r *http.Request, by admin.Caller, form url.Values) (string, error) {
 		id := watchword.UserID(r.PathValue("id"))
-		_, err := p.admin.Change(r.Context(), by, id, of(form))
+		_, err := p.admin.Change(r.Context(), by, id, readChange(form))
 		return adminUserPath(id), err
 	}
 }
 
-// newName, newRoles and newState return the changes for changeAccount. Each function changes one part of the account,
+// nameChange, rolesChange and stateChange return the changes for changeAccount. Each function changes one part of the account,
 // so that administrators who change different parts don't undo each other's change.
-func newName(form url.Values) admin.Change {
+func nameChange(form url.Values) admin.Change {
 	return admin.Change{Name: new(strings.TrimSpace(form.Get("name")))}
 }
 
-// newRoles replaces all roles. A role that another administrator adds while the form is open is lost, as in the API.
-func newRoles(form url.Values) admin.Change { return admin.Change{Roles: new(rolesIn(form))} }
+// rolesChange replaces all roles. A role that another administrator adds while the form is open is lost, as in the API.
+func rolesChange(form url.Values) admin.Change { return admin.Change{Roles: new(parseRoles(form))} }
 
-// newState ignores the form. The path of the request determines whether the change disables or enables the account.
-func newState(disabled bool) func(url.Values) admin.Change {
+// stateChange ignores the form. The path of the request determines whether the change disables or enables the account.
+func stateChange(disabled bool) func(url.Values) admin.Change {
 	return func(url.Values) admin.Change { return admin.Change{Disabled: &disabled} }
 }
 
@@ -340,9 +340,9 @@ func (p *adminPages) deleteUser(r *http.Request, by admin.Caller, _ url.Values) 
 	return pathAdminPages + "/users", p.admin.Delete(r.Context(), by, watchword.UserID(r.PathValue("id")))
 }
 
-// mailUser returns a makeChange that mails a link of the given kind. The page never shows the link, because the
+// mailUser returns a changeFunc that mails a link of the given kind. The page never shows the link, because the
 // administrator could use it to sign in as the user.
-func (p *adminPages) mailUser(kind watchword.MailKind) makeChange {
+func (p *adminPages) mailUser(kind watchword.MailKind) changeFunc {
 	return func(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 		id := watchword.UserID(r.PathValue("id"))
 		return adminUserPath(id), p.admin.SendMail(r.Context(), by, id, kind)

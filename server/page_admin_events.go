@@ -52,8 +52,8 @@ func (v *view) eventKinds() (all []adminKind) {
 	return all
 }
 
-// day reads a date of the form, in UTC. Any other text counts as an empty field.
-func day(text string) time.Time {
+// parseDay reads a date of the form, in UTC. Any other text counts as an empty field.
+func parseDay(text string) time.Time {
 	t, err := time.Parse(time.DateOnly, text)
 	if err != nil {
 		return time.Time{}
@@ -61,11 +61,11 @@ func day(text string) time.Time {
 	return t
 }
 
-// eventSearch reads the search from the query. The range includes its last day.
-func eventSearch(query url.Values) (f admin.EventFilter, data adminEventsData) {
+// parseEventSearch reads the search from the query. The range includes its last day.
+func parseEventSearch(query url.Values) (f admin.EventFilter, data adminEventsData) {
 	data = adminEventsData{Typed: strings.TrimSpace(query.Get("q")), Kind: query.Get("kind"),
 		Address: strings.TrimSpace(query.Get("address")), From: query.Get("from"), To: query.Get("to")}
-	f = admin.EventFilter{Kind: data.Kind, Address: data.Address, From: day(data.From), To: day(data.To)}
+	f = admin.EventFilter{Kind: data.Kind, Address: data.Address, From: parseDay(data.From), To: parseDay(data.To)}
 	if !f.To.IsZero() {
 		f.To = f.To.AddDate(0, 0, 1)
 	}
@@ -105,19 +105,19 @@ func (p *adminPages) findEvents(r *http.Request, f admin.EventFilter, typed, aft
 // adminEventsPage lists events, the newest first. Each event links to its account, even if the account was deleted.
 func (p *adminPages) adminEventsPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	query, v := r.URL.Query(), p.newView(r, "admin-events")
-	filter, data := eventSearch(query)
+	filter, data := parseEventSearch(query)
 	data.Kinds = v.eventKinds()
 	// A later page links to the first page of the same search. The link omits only the cursor.
 	page, err := p.findEvents(r, filter, data.Typed, query.Get("after"))
 	if query.Has("after") {
 		query.Del("after")
-		data.First = withQuery(r.URL.Path, query)
+		data.First = pathWithQuery(r.URL.Path, query)
 	}
 	// If the cursor belongs to another search, this page links to the first page of the list.
 	var refusal *watchword.Error
 	if errors.As(err, &refusal) {
 		data.First = r.URL.Path
-		return p.refill(w, r, p.adminView(v, r, by, "", data), err)
+		return p.showAgain(w, r, p.fillAdminView(v, r, by, "", data), err)
 	}
 	if err != nil {
 		return err
@@ -130,7 +130,7 @@ func (p *adminPages) adminEventsPage(w http.ResponseWriter, r *http.Request, by 
 	}
 	if page.Next != "" {
 		query.Set("after", page.Next)
-		data.Next = withQuery(r.URL.Path, query)
+		data.Next = pathWithQuery(r.URL.Path, query)
 	}
-	return p.showAdmin(w, r, p.adminView(v, r, by, "", data))
+	return p.showWithNotice(w, r, p.fillAdminView(v, r, by, "", data))
 }

@@ -47,21 +47,21 @@ func (p *adminPages) adminServicesPage(w http.ResponseWriter, r *http.Request, b
 		data.Keys = append(data.Keys, adminServiceRow{key, key.State(time.Now())})
 	}
 	if next != "" {
-		data.Next = withQuery(pathAdminServices, url.Values{"after": {next}})
+		data.Next = pathWithQuery(pathAdminServices, url.Values{"after": {next}})
 	}
 	if after != "" {
 		data.First = pathAdminServices
 	}
-	return p.showAdmin(w, r, p.adminView(p.newView(r, "admin-service-keys"), r, by, "", data))
+	return p.showWithNotice(w, r, p.fillAdminView(p.newView(r, "admin-service-keys"), r, by, "", data))
 }
 
 // scopeField is the prefix of the names of the checkboxes for scopes. Each checkbox has a different name, because
 // readForm rejects a form with the same name twice.
 const scopeField = "scope-"
 
-// serviceFields are the fields of a new key. The name comes first, because people identify a key by its
+// serviceKeyFields are the fields of a new key. The name comes first, because people identify a key by its
 // name.
-func serviceFields() []string {
+func serviceKeyFields() []string {
 	fields := []string{"keyName", "life"}
 	for _, scope := range admin.Scopes() {
 		fields = append(fields, scopeField+string(scope))
@@ -73,8 +73,8 @@ func serviceFields() []string {
 // forgotten one does not stay valid forever.
 func (v *view) Days() []string { return []string{"30", "90", "365"} }
 
-// newServiceKey reads the form. A lifetime that is not a number becomes 0, which selects the default.
-func newServiceKey(form url.Values) admin.NewServiceKey {
+// parseServiceKey reads the form. A lifetime that is not a number becomes 0, which selects the default.
+func parseServiceKey(form url.Values) admin.NewServiceKey {
 	// A scope is selected if its field is not empty. Browsers omit the fields of unchecked boxes, but the question
 	// repeats them with an empty value.
 	n := admin.NewServiceKey{Name: strings.TrimSpace(form.Get("keyName"))}
@@ -90,9 +90,9 @@ func newServiceKey(form url.Values) admin.NewServiceKey {
 	return n
 }
 
-// serviceArgs returns the values of the question: the name, the days and the scopes of the key.
-func serviceArgs(v *view, form url.Values) []any {
-	n := newServiceKey(form)
+// serviceKeyArgs returns the values of the question: the name, the days and the scopes of the key.
+func serviceKeyArgs(v *view, form url.Values) []any {
+	n := parseServiceKey(form)
 	scopes := strings.Join(n.Scopes, ", ")
 	if scopes == "" {
 		scopes = v.T("admin.empty")
@@ -100,20 +100,20 @@ func serviceArgs(v *view, form url.Values) []any {
 	return []any{n.Name, strconv.Itoa(int(n.Life / (24 * time.Hour))), scopes}
 }
 
-// showServiceKey creates a key and shows it once. If the response is lost, the key is lost, too. The administrator
+// createServiceKeyView creates a key and shows it once. If the response is lost, the key is lost, too. The administrator
 // then revokes it by its name and creates another key.
-func (p *adminPages) showServiceKey(r *http.Request, by admin.Caller, form url.Values) (*view, error) {
-	key, secret, err := p.admin.CreateServiceKey(r.Context(), by, newServiceKey(form))
+func (p *adminPages) createServiceKeyView(r *http.Request, by admin.Caller, form url.Values) (*view, error) {
+	key, secret, err := p.admin.CreateServiceKey(r.Context(), by, parseServiceKey(form))
 	if err != nil {
 		return nil, err
 	}
 	v := p.newView(r, "admin-service-key")
-	return p.adminView(v, r, by, "", struct{ Name, Key string }{key.Name, string(secret)}), nil
+	return p.fillAdminView(v, r, by, "", struct{ Name, Key string }{key.Name, string(secret)}), nil
 }
 
-// serviceOf finds the key in the path by reading all pages of the list, which is short. It does not find a revoked
+// serviceKeySubject finds the key in the path by reading all pages of the list, which is short. It does not find a revoked
 // key, as in the API.
-func (p *adminPages) serviceOf(r *http.Request) (adminSubject, error) {
+func (p *adminPages) serviceKeySubject(r *http.Request) (adminSubject, error) {
 	for after := ""; ; {
 		keys, next, err := p.admin.ServiceKeys(r.Context(), after, admin.MaxLimit)
 		if err != nil {
@@ -130,18 +130,18 @@ func (p *adminPages) serviceOf(r *http.Request) (adminSubject, error) {
 	}
 }
 
-// revokeService revokes a key. From then on, every process of the server rejects requests with this key. The list
+// revokeServiceKey revokes a key. From then on, every process of the server rejects requests with this key. The list
 // still shows the key, with the time of the revocation.
-func (p *adminPages) revokeService(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
+func (p *adminPages) revokeServiceKey(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	return pathAdminServices, p.admin.RevokeServiceKey(r.Context(), by, r.PathValue("id"))
 }
 
-// serviceChanges returns the changes of service keys, for the table of changes (allChanges).
-func (p *adminPages) serviceChanges() []adminChange {
+// serviceKeyChanges returns the changes of service keys, for the table of changes (allChanges).
+func (p *adminPages) serviceKeyChanges() []adminChange {
 	return []adminChange{
-		{path: pathAdminServices + "/new", name: "service-key", fields: serviceFields(), args: serviceArgs,
-			subject: unnamed(pathAdminServices), show: p.showServiceKey},
-		{path: pathAdminServices + "/{id}/revoke", name: "revoke", danger: true, subject: p.serviceOf,
-			do: p.revokeService},
+		{path: pathAdminServices + "/new", name: "service-key", fields: serviceKeyFields(), questionArgs: serviceKeyArgs,
+			readSubject: unnamedSubject(pathAdminServices), createAndShow: p.createServiceKeyView},
+		{path: pathAdminServices + "/{id}/revoke", name: "revoke", isDangerous: true, readSubject: p.serviceKeySubject,
+			apply: p.revokeServiceKey},
 	}
 }

@@ -67,9 +67,9 @@ func (p *adminPages) adminOverviewPage(w http.ResponseWriter, r *http.Request, b
 	for _, one := range found.Problems {
 		text := "admin.problem." + string(one.Kind)
 		data.Problems = append(data.Problems, adminProblem{one,
-			v.fill(text, []any{strconv.Itoa(one.Count)}), v.T(text + ".more"), problemPaths[one.Kind]})
+			v.fillPlaceholders(text, []any{strconv.Itoa(one.Count)}), v.T(text + ".more"), problemPaths[one.Kind]})
 	}
-	return p.showAdmin(w, r, p.adminView(v, r, by, "", data))
+	return p.showWithNotice(w, r, p.fillAdminView(v, r, by, "", data))
 }
 
 // Counted formats a number that the store counts only up to a bound. Larger services get exact numbers
@@ -120,17 +120,17 @@ func (p *adminPages) adminMailPage(w http.ResponseWriter, r *http.Request, by ad
 		data.Mails = append(data.Mails, newMailRow(v, m))
 	}
 	if next != "" {
-		data.Next = withQuery(pathAdminMail, url.Values{"after": {next}})
+		data.Next = pathWithQuery(pathAdminMail, url.Values{"after": {next}})
 	}
 	if after != "" {
 		data.First = pathAdminMail
 	}
-	return p.showAdmin(w, r, p.adminView(v, r, by, "", data))
+	return p.showWithNotice(w, r, p.fillAdminView(v, r, by, "", data))
 }
 
-// mailOf finds the mail in the path by reading all pages of the outbox. A mail that has been sent is not
+// mailSubject finds the mail in the path by reading all pages of the outbox. A mail that has been sent is not
 // found.
-func (p *adminPages) mailOf(r *http.Request) (adminSubject, error) {
+func (p *adminPages) mailSubject(r *http.Request) (adminSubject, error) {
 	for after := ""; ; {
 		mails, next, err := p.admin.FindMails(r.Context(), "", after, admin.MaxLimit)
 		if err != nil {
@@ -184,32 +184,32 @@ func (p *adminPages) adminKeysPage(w http.ResponseWriter, r *http.Request, by ad
 		data.Keys = append(data.Keys, row)
 		data.Sign, data.Refresh = data.Sign || key.Use == watchword.KeySign, data.Refresh || key.Use == watchword.KeyRefresh
 	}
-	return p.showAdmin(w, r, p.adminView(p.newView(r, "admin-keys"), r, by, "", data))
+	return p.showWithNotice(w, r, p.fillAdminView(p.newView(r, "admin-keys"), r, by, "", data))
 }
 
 // rotateKeys returns the change that activates the next key of a use. Tokens of the old key stay valid until they
 // expire, and sessions continue.
-func (p *adminPages) rotateKeys(use watchword.KeyUse) makeChange {
+func (p *adminPages) rotateKeys(use watchword.KeyUse) changeFunc {
 	return func(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 		_, err := p.admin.Operator(by).RotateKeys(r.Context(), use)
 		return pathAdminKeys, err
 	}
 }
 
-// unnamed returns a subject without a name. It is for questions whose text already names the object, such as the key
+// unnamedSubject returns a subject without a name. It is for questions whose text already names the object, such as the key
 // of access tokens.
-func unnamed(back string) func(*http.Request) (adminSubject, error) {
+func unnamedSubject(back string) func(*http.Request) (adminSubject, error) {
 	return func(*http.Request) (adminSubject, error) { return adminSubject{Back: back}, nil }
 }
 
 // systemChanges returns the changes that concern no account, for the table of changes (allChanges).
 func (p *adminPages) systemChanges() []adminChange {
 	return []adminChange{
-		{path: pathAdminMail + "/retry", name: "retry-all", subject: unnamed(pathAdminMail), do: p.retryMail},
-		{path: pathAdminMail + "/{id}/retry", name: "retry", subject: p.mailOf, do: p.retryMail},
-		{path: pathAdminKeys + "/sign/rotate", name: "rotate-sign", subject: unnamed(pathAdminKeys),
-			do: p.rotateKeys(watchword.KeySign)},
-		{path: pathAdminKeys + "/refresh/rotate", name: "rotate-refresh", subject: unnamed(pathAdminKeys),
-			do: p.rotateKeys(watchword.KeyRefresh)},
+		{path: pathAdminMail + "/retry", name: "retry-all", readSubject: unnamedSubject(pathAdminMail), apply: p.retryMail},
+		{path: pathAdminMail + "/{id}/retry", name: "retry", readSubject: p.mailSubject, apply: p.retryMail},
+		{path: pathAdminKeys + "/sign/rotate", name: "rotate-sign", readSubject: unnamedSubject(pathAdminKeys),
+			apply: p.rotateKeys(watchword.KeySign)},
+		{path: pathAdminKeys + "/refresh/rotate", name: "rotate-refresh", readSubject: unnamedSubject(pathAdminKeys),
+			apply: p.rotateKeys(watchword.KeyRefresh)},
 	}
 }

@@ -104,10 +104,10 @@ type adminWhy struct {
 	Reuse    *reusedetail.Detail // both devices of a token reuse; nil for other reasons
 }
 
-// askedTime reads the query, which says when the user noticed the sign-out. The query has a time and the number of
+// parseAskedTime reads the query, which says when the user noticed the sign-out. The query has a time and the number of
 // minutes that its time zone is behind UTC. The script fills in the time zone. Without the script, the time is in
 // UTC.
-func askedTime(query url.Values) (at time.Time, text, zone string) {
+func parseAskedTime(query url.Values) (at time.Time, text, zone string) {
 	text = query.Get("at")
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		return at, at.UTC().Format("2006-01-02T15:04"), ""
@@ -124,11 +124,11 @@ func askedTime(query url.Values) (at time.Time, text, zone string) {
 	return at.Add(time.Duration(minutes) * time.Minute), text, strconv.Itoa(minutes)
 }
 
-// The method explain asks package admin why the user was signed out. A malformed or empty time means "now". The query
+// explainSignOut asks package admin why the user was signed out. A malformed or empty time means "now". The query
 // can also name a session, because the page has a link to the explanation of each other session.
-func (p *adminPages) explain(r *http.Request, v *view, id watchword.UserID) (why adminWhy, err error) {
+func (p *adminPages) explainSignOut(r *http.Request, v *view, id watchword.UserID) (why adminWhy, err error) {
 	query := r.URL.Query()
-	at, text, zone := askedTime(query)
+	at, text, zone := parseAskedTime(query)
 	session := watchword.SessionID(query.Get("session"))
 	x, err := p.admin.Explain(r.Context(),
 		admin.Question{Account: string(id), At: at, Session: session, Language: v.Lang()})
@@ -157,12 +157,12 @@ func (p *adminPages) adminUserPage(w http.ResponseWriter, r *http.Request, by ad
 	v, id := p.newView(r, "admin-user"), watchword.UserID(r.PathValue("id"))
 	data := adminUserData{ID: id, Path: adminUserPath(id), Own: id == by.User.ID}
 	var err error
-	if data.Why, err = p.explain(r, v, id); err != nil {
+	if data.Why, err = p.explainSignOut(r, v, id); err != nil {
 		return err
 	}
 	account, err := p.admin.User(r.Context(), id)
 	if watchword.CodeOf(err) == watchword.CodeNotFound {
-		return p.show(w, http.StatusNotFound, p.adminView(v, r, by, v.T("admin.user.gone"), data))
+		return p.show(w, http.StatusNotFound, p.fillAdminView(v, r, by, v.T("admin.user.gone"), data))
 	}
 	if err != nil {
 		return err
@@ -173,10 +173,10 @@ func (p *adminPages) adminUserPage(w http.ResponseWriter, r *http.Request, by ad
 	if err := p.addHistory(r, v, by, &data); err != nil {
 		return err
 	}
-	if err := p.addWaysIn(r, id, &data); err != nil {
+	if err := p.addSignInMethods(r, id, &data); err != nil {
 		return err
 	}
-	return p.showAdmin(w, r, p.adminView(v, r, by, string(account.Email), data))
+	return p.showWithNotice(w, r, p.fillAdminView(v, r, by, string(account.Email), data))
 }
 
 // addHistory adds the live sessions, waiting mails and the last events. Unlike the account page, it does not merge
@@ -194,7 +194,7 @@ func (p *adminPages) addHistory(r *http.Request, v *view, by admin.Caller, data 
 			Since: one.CreatedAt, Used: one.RotatedAt, Current: one.ID == by.Session.ID},
 			data.Path + "/sessions/" + url.PathEscape(string(one.ID)) + "/end"})
 	}
-	data.Sessions, data.MoreSessions = split(rows)
+	data.Sessions, data.MoreSessions = splitVisible(rows)
 	// The page lists waiting mails, because users ask support about them. It shows only the first mails. The page of
 	// the outbox shows all of them.
 	mails, _, err := p.admin.FindMails(r.Context(), id, "", 0)
@@ -213,13 +213,13 @@ func (p *adminPages) addHistory(r *http.Request, v *view, by admin.Caller, data 
 	for _, e := range events {
 		list = append(list, newAdminEvent(e))
 	}
-	data.Events, data.MoreEvents = split(list)
+	data.Events, data.MoreEvents = splitVisible(list)
 	return nil
 }
 
-// addWaysIn adds factors, identities and metadata, if the server has these features. A missing feature has no
+// addSignInMethods adds factors, identities and metadata, if the server has these features. A missing feature has no
 // section, because an empty section would look like a missing setting of the account.
-func (p *adminPages) addWaysIn(r *http.Request, id watchword.UserID, data *adminUserData) error {
+func (p *adminPages) addSignInMethods(r *http.Request, id watchword.UserID, data *adminUserData) error {
 	// Each of these packages has its own store. An error of one store fails the whole page, because a missing list
 	// would look like an account without factors.
 	if data.HasFactors = p.factors != nil; data.HasFactors {
@@ -234,19 +234,19 @@ func (p *adminPages) addWaysIn(r *http.Request, id watchword.UserID, data *admin
 		if err != nil {
 			return err
 		}
-		data.Identities = p.connectedAccounts(all)
+		data.Identities = p.connectedRows(all)
 	}
 	if p.metadata == nil {
 		return nil
 	}
 	found, err := p.metadata.Get(r.Context(), id)
-	data.Public, data.Private = shownJSON(found.Public), shownJSON(found.Private)
+	data.Public, data.Private = indentJSON(found.Public), indentJSON(found.Private)
 	return err
 }
 
-// shownJSON indents an object of metadata, and returns "" for an empty object. It does not decode the object, because
+// indentJSON indents an object of metadata, and returns "" for an empty object. It does not decode the object, because
 // a decoder would round large numbers.
-func shownJSON(text string) string {
+func indentJSON(text string) string {
 	var out bytes.Buffer
 	if text == "{}" || json.Indent(&out, []byte(text), "", "  ") != nil {
 		return ""

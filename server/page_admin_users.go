@@ -32,9 +32,9 @@ type adminUserRow struct {
 	Factors []string
 }
 
-// adminSearch reads the search of the list. The field accepts an address or an id, because support may know only one
+// parseUserSearch reads the search of the list. The field accepts an address or an id, because support may know only one
 // of the two. A UUID is treated as an id, because almost no address begins with a UUID.
-func adminSearch(query url.Values) (f admin.Filter, data adminUsersData) {
+func parseUserSearch(query url.Values) (f admin.Filter, data adminUsersData) {
 	data = adminUsersData{Typed: strings.TrimSpace(query.Get("q")), Role: strings.TrimSpace(query.Get("role")),
 		State: query.Get("state"), Factor: query.Get("factor")}
 	f = admin.Filter{Role: data.Role, State: data.State, Factor: data.Factor}
@@ -51,13 +51,13 @@ func adminSearch(query url.Values) (f admin.Filter, data adminUsersData) {
 // button works. A link to a later page works only with its search.
 func (p *adminPages) adminUsersPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	query := r.URL.Query()
-	filter, data := adminSearch(query)
+	filter, data := parseUserSearch(query)
 	// Limit 0 selects the default of the API, which fits on a screen.
 	page, err := p.admin.FindUsers(r.Context(), filter, query.Get("after"), 0)
 	for _, name := range []string{"after", "done"} {
 		if query.Has(name) {
 			query.Del(name)
-			data.First = withQuery(r.URL.Path, query)
+			data.First = pathWithQuery(r.URL.Path, query)
 		}
 	}
 	// The search was changed by hand, or the secret that seals cursors has changed. This page then links to the first
@@ -65,7 +65,7 @@ func (p *adminPages) adminUsersPage(w http.ResponseWriter, r *http.Request, by a
 	var refusal *watchword.Error
 	if errors.As(err, &refusal) {
 		data.First = r.URL.Path
-		return p.refill(w, r, p.adminView(p.newView(r, "admin-users"), r, by, "", data), err)
+		return p.showAgain(w, r, p.fillAdminView(p.newView(r, "admin-users"), r, by, "", data), err)
 	}
 	if err != nil {
 		return err
@@ -76,19 +76,19 @@ func (p *adminPages) adminUsersPage(w http.ResponseWriter, r *http.Request, by a
 	// A page can be empty and have a next page, because one request reads a bounded part of the accounts.
 	if page.Next != "" {
 		query.Set("after", page.Next)
-		data.Next = withQuery(r.URL.Path, query)
+		data.Next = pathWithQuery(r.URL.Path, query)
 	}
 	// The list has only existing accounts. For some days, a deleted account also has a page, which explains why its
 	// sessions ended.
 	if filter.ID != "" && len(data.Users) == 0 {
 		data.Gone = adminUserPath(watchword.UserID(filter.ID))
 	}
-	return p.showAdmin(w, r, p.adminView(p.newView(r, "admin-users"), r, by, "", data))
+	return p.showWithNotice(w, r, p.fillAdminView(p.newView(r, "admin-users"), r, by, "", data))
 }
 
-// withQuery returns a path of this server with a query. It adds no question mark if the query
+// pathWithQuery returns a path of this server with a query. It adds no question mark if the query
 // is empty.
-func withQuery(path string, query url.Values) string {
+func pathWithQuery(path string, query url.Values) string {
 	if text := query.Encode(); text != "" {
 		return path + "?" + text
 	}

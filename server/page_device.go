@@ -17,9 +17,9 @@ import (
 // setting is off, stored devices have no effect.
 const pathDevices = pathAccount + "/devices/"
 
-// forgetPage asks for confirmation before a browser is forgotten. A device of another account gets the same 404 as an
+// forgetDevicePage asks for confirmation before a browser is forgotten. A device of another account gets the same 404 as an
 // unknown device.
-func (p *accountPages) forgetPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) forgetDevicePage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {
 		return err
@@ -36,14 +36,14 @@ func (p *accountPages) forgetPage(w http.ResponseWriter, r *http.Request, who wa
 		Text: "forget.text", Button: "remembered.forget"})
 }
 
-// forgetForm forgets a device. It does not end the sessions of the browser, because the list of
+// forgetDeviceForm forgets a device. It does not end the sessions of the browser, because the list of
 // sessions has buttons for that.
-func (p *accountPages) forgetForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	if err := p.factors.ForgetDevice(r.Context(), who, r.PathValue("id"), p.client(w, r)); err != nil {
-		return p.refuseFactor(w, r, who, err)
+func (p *accountPages) forgetDeviceForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	if err := p.factors.ForgetDevice(r.Context(), who, r.PathValue("id"), p.clientWithReturn(w, r)); err != nil {
+		return p.refuseFactorChange(w, r, who, err)
 	}
 	// The cookie is not deleted, because this request may come from another browser. Without the row the
 	// cookie has no effect, and the browser deletes it on expiry.
-	p.done(w, r, "forgotten")
+	p.redirectToAccount(w, r, "forgotten")
 	return nil
 }

@@ -58,15 +58,15 @@ type docData struct {
 	URL, Cookie string
 }
 
-// document describes the API for the page /docs. It takes a few milliseconds, so it is called at the first request,
+// newDocData describes the API for the page /docs. It takes a few milliseconds, so it is called at the first request,
 // and later requests use the same result.
-func document(shared edge, routes []route, all dialects) docData {
-	return docData{groupsOf(shared.origins.publicURL, routes, all), codesOf(routes), shared.origins.publicURL,
-		shared.cookies.refresh.Usual.Name}
+func newDocData(shared edge, routes []route, all dialectList) docData {
+	return docData{documentGroups(shared.origins.publicURL, routes, all), documentedCodes(routes),
+		shared.origins.publicURL, shared.cookies.refresh.Usual.Name}
 }
 
-// groupsOf returns the documentation of the API and of the dialects that describe their routes.
-func groupsOf(url string, routes []route, all dialects) []docGroup {
+// documentGroups returns the documentation of the API and of the dialects that describe their routes.
+func documentGroups(url string, routes []route, all dialectList) []docGroup {
 	groups := []docGroup{
 		{Name: "session", Title: "Signing up, signing in, sessions",
 			Intro: "Start here. A sign-in opens a session, which is one device of a user."},
@@ -80,7 +80,7 @@ func groupsOf(url string, routes []route, all dialects) []docGroup {
 			Intro: "Services verify access tokens by themselves: with the public keys, and with the feed of ended sessions."},
 	}
 	for _, r := range routes {
-		i := slices.IndexFunc(groups, func(g docGroup) bool { return g.Name == tagOf(r.path) })
+		i := slices.IndexFunc(groups, func(g docGroup) bool { return g.Name == sectionOf(r.path) })
 		groups[i].Routes = append(groups[i].Routes, documentRoute(url, r))
 	}
 	for i, d := range all {
@@ -113,7 +113,7 @@ func documentRoute(url string, r route) docRoute {
 		Members: apiexample.Members(r.body), Answer: apiexample.Members(r.answer),
 		Status: r.status, StatusText: http.StatusText(r.status),
 		Curl: apiexample.Curl(apiexample.Command{
-			Method: method, URL: url + r.path, Bearer: r.guard == bearer || r.guard.isAdmin(), Body: r.body,
+			Method: method, URL: url + r.path, Bearer: r.guard == bearer || r.guard.guardsAdministration(), Body: r.body,
 			Stream: r.path == pathStream,
 		}),
 	}
@@ -129,7 +129,7 @@ func documentRoute(url string, r route) docRoute {
 	default:
 		doc.Response = apiexample.Response(r.answer, url, apiexample.Message(r.method, strings.TrimPrefix(r.path, pathAPI)))
 	}
-	byStatus := refusalsOf(r)
+	byStatus := errorCodesByStatus(r)
 	for _, status := range slices.Sorted(maps.Keys(byStatus)) {
 		doc.Refusals = append(doc.Refusals, docRefusal{status, byStatus[status]})
 	}
@@ -158,16 +158,16 @@ func documentOperation(url string, o dialect.Operation, withCookies bool) docRou
 	return doc
 }
 
-// codesOf lists the error codes of the API by status, and within a status by name. They come from
+// documentedCodes lists the error codes of the API by status, and within a status by name. They come from
 // the routes, so the table has only codes that an endpoint returns.
-func codesOf(routes []route) (codes []docCode) {
+func documentedCodes(routes []route) (codes []docCode) {
 	// These codes are always in the table. The router or a missing role causes them, even on routes that don't list
 	// them.
 	found := map[watchword.Code]bool{
 		apirequest.CodeMethodNotAllowed: true, watchword.CodeNotFound: true, watchword.CodeInsufficientScope: true,
 	}
 	for _, r := range routes {
-		for _, listed := range refusalsOf(r) {
+		for _, listed := range errorCodesByStatus(r) {
 			for _, code := range listed {
 				found[watchword.Code(code)] = true
 			}
@@ -182,5 +182,5 @@ func codesOf(routes []route) (codes []docCode) {
 
 // docsPage shows the documentation with the public URL and the theme of the server.
 func (p *pages) docsPage(w http.ResponseWriter, _ *http.Request) error {
-	return p.show(w, http.StatusOK, p.newEnglishView("docs", "The API", p.docs()))
+	return p.show(w, http.StatusOK, p.newEnglishView("docs", "The API", p.docsData()))
 }

@@ -18,19 +18,19 @@ import (
 // pathEnrol is followed by the id of the enrolment, so that a reload shows the same QR code.
 const pathEnrol = pathLogin + "/setup"
 
-// enrolPage begins the enrolment of a waiting sign-in.
-func (p *accountPages) enrolPage(w http.ResponseWriter, r *http.Request) error {
+// beginEnrolPage begins the enrolment of a waiting sign-in.
+func (p *accountPages) beginEnrolPage(w http.ResponseWriter, r *http.Request) error {
 	// If the user follows a link from another site, the browser omits the cookie, because it is SameSite=Strict. The
 	// browser sends the cookie when the page loads again.
-	if len(p.cookies.step.Values(r)) == 0 && r.Header.Get("Sec-Fetch-Site") == "cross-site" {
-		return p.reload(w, r)
+	if len(p.cookies.secondStep.Values(r)) == 0 && r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+		return p.showReload(w, r)
 	}
-	begun, err := p.factors.BeginRequired(r.Context(), watchword.Secret(p.cookies.step.Value(r)),
+	begun, err := p.factors.BeginRequired(r.Context(), watchword.Secret(p.cookies.secondStep.Value(r)),
 		p.newView(r, "account").T("twostep.app"))
 	if err != nil {
 		return p.refuseEnrol(w, r, err)
 	}
-	p.redirect(w, pathEnrol+"/"+begun.ID, p.withReturn(r, url.Values{}))
+	p.redirect(w, pathEnrol+"/"+begun.ID, p.withReturnTo(r, url.Values{}))
 	return nil
 }
 
@@ -39,24 +39,24 @@ func (p *accountPages) enrolPage(w http.ResponseWriter, r *http.Request) error {
 func (p *accountPages) refuseEnrol(w http.ResponseWriter, r *http.Request, err error) error {
 	switch watchword.CodeOf(err) {
 	case watchword.CodeChallengeInvalid:
-		p.errors.logRefused(w, r, err)
-		p.startAgain(w, r)
+		p.errors.logIfRefusal(w, r, err)
+		p.restartSignIn(w, r)
 		return nil
 	case watchword.CodeAccountDisabled, watchword.CodeEmailNotVerified:
-		p.cookies.step.Clear(w)
-		return p.refill(w, r, p.signView(r, "login"), err)
+		p.cookies.secondStep.Clear(w)
+		return p.showAgain(w, r, p.newSignView(r, "login"), err)
 	}
 	return err
 }
 
 // enrolView returns the page with the QR code. Its text explains why the user has to add a factor.
 func (p *accountPages) enrolView(r *http.Request) (*view, error) {
-	handle := watchword.Secret(p.cookies.step.Value(r))
+	handle := watchword.Secret(p.cookies.secondStep.Value(r))
 	pending, err := p.factors.PendingRequired(r.Context(), handle, r.PathValue("id"))
 	if err != nil {
 		return nil, err
 	}
-	v, err := p.setupView(r, pathEnrol, pending)
+	v, err := p.newEnrolmentView(r, pathEnrol, pending)
 	if err != nil {
 		return nil, err
 	}
@@ -66,8 +66,8 @@ func (p *accountPages) enrolView(r *http.Request) (*view, error) {
 	// waiting sign-in. Viewing the page must not count as an attempt.
 	if p.hasPasskeys() {
 		path := pathEnrol + "/" + pending.ID + "/passkey"
-		if data.Passkey = v.passkeyForm(path, "create", "enrol.passkey", factors.Ceremony{}); data.Passkey != nil {
-			data.Passkey.From, v.fetches = path+"/options", true
+		if data.Passkey = v.newPasskeyForm(path, "create", "enrol.passkey", factors.Ceremony{}); data.Passkey != nil {
+			data.Passkey.From, v.sendsRequests = path+"/options", true
 		}
 	}
 	v.Title, v.Data = v.T("enrol.title"), data
@@ -91,45 +91,48 @@ func (p *accountPages) enrolForm(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	done, in, err := p.factors.ConfirmRequired(r.Context(), factors.RequiredRequest{
-		Handle: watchword.Secret(p.cookies.step.Value(r)), ID: r.PathValue("id"),
-		Code: watchword.Secret(form.Get("totp")), Client: p.clients.of(w, r), Replaces: p.cookies.replaced(r, ""),
+		Handle: watchword.Secret(p.cookies.secondStep.Value(r)), ID: r.PathValue("id"),
+		Code: watchword.Secret(form.Get("totp")), Client: p.clients.readClient(w, r),
+		Replaces: p.cookies.tokenToReplace(r, ""),
 	})
 	// After a wrong code, the page shows the same QR code, because the user's app already has
 	// its secret.
-	return p.enrolled(w, r, form, enrolment{done, in, err})
+	return p.respondEnrolment(w, r, form, enrolmentResult{done, in, err})
 }
 
-// An enrolment has the engine's result for the first factor of a waiting sign-in.
-type enrolment struct {
-	done factors.Confirmation
-	in   *watchword.SignIn
-	err  error
+// enrolmentResult has the engine's result for the first factor of a waiting sign-in.
+type enrolmentResult struct {
+	confirmation factors.Confirmation
+	signIn       *watchword.SignIn
+	err          error
 }
 
-// enrolled responds to the form for an app and to the form for a passkey.
-func (p *accountPages) enrolled(w http.ResponseWriter, r *http.Request, form url.Values, e enrolment) error {
+// respondEnrolment responds to the form for an app and to the form for a passkey.
+func (p *accountPages) respondEnrolment(
+	w http.ResponseWriter, r *http.Request, form url.Values, e enrolmentResult,
+) error {
 	if watchword.CodeOf(e.err) == watchword.CodeFactorWrong {
 		v, gone := p.enrolView(r)
 		if gone != nil {
 			return p.refuseEnrol(w, r, gone)
 		}
-		v.byPasskey = passkeyIn(form) != nil
-		return p.refill(w, r, v.filled("authenticator", form), e.err)
+		v.isPasskeyError = readCredential(form) != nil
+		return p.showAgain(w, r, v.withValues("authenticator", form), e.err)
 	}
 	if e.err != nil {
 		return p.refuseEnrol(w, r, e.err)
 	}
-	p.cookies.step.Clear(w)
-	p.cookies.setSession(w, r, e.in)
-	return p.showCodes(w, r, codesData{Codes: revealed(e.done.Codes), Email: e.in.User.Email,
-		Next: template.URL(p.afterSignIn(r))}, true)
+	p.cookies.secondStep.Clear(w)
+	p.cookies.setPageSessionCookies(w, r, e.signIn)
+	return p.showCodes(w, r, codesData{Codes: recoveryCodeTexts(e.confirmation.Codes), Email: e.signIn.User.Email,
+		Next: template.URL(p.signInTarget(r))}, true)
 }
 
 // enrolPasskeyOptions begins the creation of a passkey for a waiting sign-in. The script of the page calls it when
 // the button is pressed, because the page may stay open for longer than the options are valid. It requires the step
 // cookie, so that another site can't use up a user's attempts.
 func (p *accountPages) enrolPasskeyOptions(w http.ResponseWriter, r *http.Request) error {
-	begun, err := p.factors.BeginRequiredPasskey(r.Context(), watchword.Secret(p.cookies.step.Value(r)))
+	begun, err := p.factors.BeginRequiredPasskey(r.Context(), watchword.Secret(p.cookies.secondStep.Value(r)))
 	if err != nil {
 		return err
 	}
@@ -144,8 +147,9 @@ func (p *accountPages) enrolPasskeyForm(w http.ResponseWriter, r *http.Request) 
 		return err
 	}
 	done, in, err := p.factors.ConfirmRequiredPasskey(r.Context(), factors.RequiredPasskey{
-		Handle: watchword.Secret(p.cookies.step.Value(r)), Client: p.clients.of(w, r), Replaces: p.cookies.replaced(r, ""),
-		NewPasskey: factors.NewPasskey{Ceremony: watchword.Secret(form.Get("ceremony")), Credential: passkeyIn(form)},
+		Handle: watchword.Secret(p.cookies.secondStep.Value(r)), Client: p.clients.readClient(w, r),
+		Replaces:   p.cookies.tokenToReplace(r, ""),
+		NewPasskey: factors.NewPasskey{Ceremony: watchword.Secret(form.Get("ceremony")), Credential: readCredential(form)},
 	})
-	return p.enrolled(w, r, form, enrolment{done, in, err})
+	return p.respondEnrolment(w, r, form, enrolmentResult{done, in, err})
 }

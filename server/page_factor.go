@@ -23,10 +23,10 @@ const (
 	withRecovery = "recovery"
 )
 
-// secondStep handles the error of a sign-in whose password was right but that still needs a factor. It redirects to
+// redirectToSecondStep handles the error of a sign-in whose password was right but that still needs a factor. It redirects to
 // the second step or to the setup of the first factor. For any other error, it does nothing and returns false. Every
 // page that signs in calls it.
-func (p *pages) secondStep(w http.ResponseWriter, r *http.Request, err error) bool {
+func (p *pages) redirectToSecondStep(w http.ResponseWriter, r *http.Request, err error) bool {
 	var refusal *watchword.Error
 	if p.factors == nil || !errors.As(err, &refusal) || refusal.Challenge == nil {
 		return false
@@ -36,17 +36,17 @@ func (p *pages) secondStep(w http.ResponseWriter, r *http.Request, err error) bo
 	if refusal.Code == watchword.CodeEnrolmentRequired {
 		// The first factor must be added on the public listener. The response can't redirect to that listener,
 		// because form-action of the Content-Security-Policy forbids it.
-		if p.side.isAdmin {
+		if p.role.isAdminListener {
 			if err := p.show(w, http.StatusForbidden, p.newView(r, "admin-factor")); err != nil {
-				p.errors.fail(w, r, err)
+				p.errors.respondError(w, r, err)
 			}
 			return true
 		}
 		path = pathEnrol
 	}
 	// The handle must not be in a URL, because URLs end up in histories and logs.
-	p.cookies.step.Set(w, string(refusal.Challenge.Handle), refusal.Challenge.ExpiresIn)
-	p.redirect(w, path, p.withReturn(r, url.Values{}))
+	p.cookies.secondStep.Set(w, string(refusal.Challenge.Handle), refusal.Challenge.ExpiresIn)
+	p.redirect(w, path, p.withReturnTo(r, url.Values{}))
 	return true
 }
 
@@ -66,8 +66,8 @@ type proofData struct {
 	Remembers, Remember bool // the page has the checkbox to remember the browser; the box is checked
 }
 
-// proofOf returns the data of a form that posts to path. If recovery is set, the form asks for a recovery code.
-func (v *view) proofOf(path string, recovery bool) proofData {
+// newProofData returns the data of a form that posts to path. If recovery is set, the form asks for a recovery code.
+func (v *view) newProofData(path string, recovery bool) proofData {
 	other := url.Values{}
 	if v.ReturnTo != "" {
 		other.Set("return_to", v.ReturnTo)
@@ -83,9 +83,9 @@ func (v *view) proofOf(path string, recovery bool) proofData {
 	return data
 }
 
-// withKinds sets which factors the account has. Without a usable passkey and without an app, the page can only ask
+// withFactors sets which factors the account has. Without a usable passkey and without an app, the page can only ask
 // for a recovery code.
-func (d proofData) withKinds(hasApp bool, passkey *passkeyForm) proofData {
+func (d proofData) withFactors(hasApp bool, passkey *passkeyForm) proofData {
 	// Without an app, the link to the other kind of code is omitted, because it would lead to the
 	// same page.
 	d.NoApp = !hasApp
@@ -102,14 +102,14 @@ func (d proofData) withKinds(hasApp bool, passkey *passkeyForm) proofData {
 // wrong field of two. If the challenge has ended, the page offers no passkey, and the engine refuses its form.
 func (p *pages) factorView(r *http.Request, recovery bool) (*view, error) {
 	v := p.newView(r, "factor")
-	data := v.proofOf(pathFactor, recovery)
+	data := v.newProofData(pathFactor, recovery)
 	// Administration needs a recent proof of a factor, which a remembered browser does not give.
-	data.Remembers = p.factors.RememberFor() > 0 && !p.side.isAdmin
+	data.Remembers = p.factors.RememberFor() > 0 && !p.role.isAdminListener
 	v.Data = data
 	// The code and the passkey have separate forms, so the button of the passkey does not send a
 	// half-typed code.
 	err := p.factors.Offer(r.Context(), &watchword.Error{Code: watchword.CodeSecondFactorRequired,
-		Challenge: &watchword.ChallengeOffer{Handle: watchword.Secret(p.cookies.step.Value(r))}})
+		Challenge: &watchword.ChallengeOffer{Handle: watchword.Secret(p.cookies.secondStep.Value(r))}})
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
 		return nil, err
@@ -119,10 +119,10 @@ func (p *pages) factorView(r *http.Request, recovery bool) (*view, error) {
 	if refusal.Challenge != nil {
 		var passkey *passkeyForm
 		if options := refusal.Challenge.Passkey; options != nil {
-			passkey = v.passkeyForm(pathFactor, "get", "factor.passkey", factors.Ceremony{Options: options})
+			passkey = v.newPasskeyForm(pathFactor, "get", "factor.passkey", factors.Ceremony{Options: options})
 		}
 		hasApp := slices.Contains(refusal.Challenge.Methods, string(factors.KindTOTP))
-		data = data.withKinds(hasApp, passkey)
+		data = data.withFactors(hasApp, passkey)
 		// If the page has no form for codes, the form of the passkey contains the checkbox to remember the browser.
 		// Otherwise the form for codes contains it, and the script of the passkey reads it there.
 		if data.Remembers && data.NoApp && data.Passkey != nil {
@@ -136,13 +136,13 @@ func (p *pages) factorView(r *http.Request, recovery bool) (*view, error) {
 // factorPage shows the field for the code. Without a step cookie it redirects to the sign-in, so a
 // bookmark of this page works.
 func (p *pages) factorPage(w http.ResponseWriter, r *http.Request) error {
-	if len(p.cookies.step.Values(r)) == 0 {
+	if len(p.cookies.secondStep.Values(r)) == 0 {
 		// If the user followed a link from another site, the browser may have omitted the cookie. It sends the cookie
 		// when the page loads again.
 		if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
-			return p.reload(w, r)
+			return p.showReload(w, r)
 		}
-		p.startAgain(w, r)
+		p.restartSignIn(w, r)
 		return nil
 	}
 	v, err := p.factorView(r, r.URL.Query().Get("with") == withRecovery)
@@ -152,17 +152,17 @@ func (p *pages) factorPage(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, v)
 }
 
-// startAgain redirects to the sign-in page, which says that the second step has expired.
-func (p *pages) startAgain(w http.ResponseWriter, r *http.Request) {
-	p.cookies.step.Clear(w)
-	p.redirect(w, pathLogin, p.withReturn(r, url.Values{"why": {"step"}}))
+// restartSignIn redirects to the sign-in page, which says that the second step has expired.
+func (p *pages) restartSignIn(w http.ResponseWriter, r *http.Request) {
+	p.cookies.secondStep.Clear(w)
+	p.redirect(w, pathLogin, p.withReturnTo(r, url.Values{"why": {"step"}}))
 }
 
-// proofIn returns the second factor in a form. It keeps spaces and hyphens, which package factors removes for
+// readProof returns the second factor in a form. It keeps spaces and hyphens, which package factors removes for
 // the pages and the API.
-func proofIn(form url.Values) factors.Proof {
+func readProof(form url.Values) factors.Proof {
 	return factors.Proof{TOTP: watchword.Secret(form.Get("totp")),
-		RecoveryCode: watchword.Secret(form.Get("recoveryCode")), Passkey: passkeyIn(form)}
+		RecoveryCode: watchword.Secret(form.Get("recoveryCode")), Passkey: readCredential(form)}
 }
 
 // factorForm completes the sign-in. After a wrong code, it shows an empty field, because the same code would be wrong
@@ -174,18 +174,18 @@ func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	in, err := p.factors.Login(r.Context(), factors.LoginRequest{
-		Handle: watchword.Secret(p.cookies.step.Value(r)), Proof: proofIn(form), Client: p.clients.of(w, r),
-		Remember: form.Get("rememberDevice") != "", Replaces: p.cookies.replaced(r, ""),
+		Handle: watchword.Secret(p.cookies.secondStep.Value(r)), Proof: readProof(form), Client: p.clients.readClient(w, r),
+		Remember: form.Get("rememberDevice") != "", Replaces: p.cookies.tokenToReplace(r, ""),
 	})
 	switch watchword.CodeOf(err) {
 	case watchword.CodeChallengeInvalid:
-		p.errors.logRefused(w, r, err)
-		p.startAgain(w, r)
+		p.errors.logIfRefusal(w, r, err)
+		p.restartSignIn(w, r)
 		return nil
 	// The account has changed after the check of the password. The user has to start again.
 	case watchword.CodeAccountDisabled, watchword.CodeEmailNotVerified:
-		p.cookies.step.Clear(w)
-		return p.refill(w, r, p.signView(r, "login"), err)
+		p.cookies.secondStep.Clear(w)
+		return p.showAgain(w, r, p.newSignView(r, "login"), err)
 	}
 	// The cookie stays, because the challenge allows more attempts. An attempt that a rate limit refuses does not
 	// count.
@@ -200,12 +200,12 @@ func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 		if data.Passkey != nil {
 			data.Passkey.Remembered = data.Remember
 		}
-		v.Data, v.byPasskey = data, passkeyIn(form) != nil
-		return p.refill(w, r, v.filled("factor", form), err)
+		v.Data, v.isPasskeyError = data, readCredential(form) != nil
+		return p.showAgain(w, r, v.withValues("factor", form), err)
 	}
 	// The handle was used. The cookie is deleted, so that a later visit does not show a misleading error.
-	p.cookies.step.Clear(w)
-	p.cookies.setSession(w, r, in)
-	p.redirect(w, p.afterSignIn(r), nil)
+	p.cookies.secondStep.Clear(w)
+	p.cookies.setPageSessionCookies(w, r, in)
+	p.redirect(w, p.signInTarget(r), nil)
 	return nil
 }

@@ -34,9 +34,9 @@ func (d accountDevice) Folded() []accountSession {
 	return d.Sessions
 }
 
-// devicesOf merges sessions with the same device and address. The current session comes first, and the other rows
+// groupByDevice merges sessions with the same device and address. The current session comes first, and the other rows
 // keep their order.
-func devicesOf(sessions []accountSession) (rows []accountDevice) {
+func groupByDevice(sessions []accountSession) (rows []accountDevice) {
 	for _, one := range sessions {
 		i := slices.IndexFunc(rows, func(row accountDevice) bool {
 			return !row.Current && !one.Current && row.Name == one.Device && row.Address == one.Address
@@ -59,10 +59,10 @@ func devicesOf(sessions []accountSession) (rows []accountDevice) {
 	return rows
 }
 
-// foldEvents merges consecutive equal events. The newest events come first, and a merged event has the newest time.
+// mergeEqualEvents merges consecutive equal events. The newest events come first, and a merged event has the newest time.
 // Equal events are merged only if no other event is between them, because the order matters. Wrong passwords before a
 // sign-in differ from wrong passwords after it.
-func foldEvents(events []accountEvent) (rows []accountEvent) {
+func mergeEqualEvents(events []accountEvent) (rows []accountEvent) {
 	for _, one := range events {
 		one.Times = max(one.Times, 1)
 		if n := len(rows); n > 0 {
@@ -108,20 +108,20 @@ func deviceIcon(name string) string {
 	return "program"
 }
 
-// split returns the visible entries and the hidden ones. If only one entry would be hidden, it is visible, too,
+// splitVisible returns the visible entries and the hidden ones. If only one entry would be hidden, it is visible, too,
 // because it is not worth a click.
-func split[T any](all []T) (visible, more []T) {
+func splitVisible[T any](all []T) (visible, more []T) {
 	if len(all) <= visibleRows+1 {
 		return all, nil
 	}
 	return all[:visibleRows], all[visibleRows:]
 }
 
-// A row is one entry of a list together with the view. A nested template needs both, but gets only one value.
-type row struct {
+// templateRow is one entry of a list together with the view. A nested template needs both, but gets only one value.
+type templateRow struct {
 	*view
 	Item any
 }
 
 // Row returns an entry for a nested template.
-func (v *view) Row(item any) row { return row{v, item} }
+func (v *view) Row(item any) templateRow { return templateRow{v, item} }

@@ -21,8 +21,8 @@ const pathIdentities = pathAccount + "/identities/"
 // the id of the provider with which the user continues.
 const actionProvider = "provider:"
 
-// The type connected is the data of the account page about providers. Operators' templates use its fields.
-type connected struct {
+// connectedSection is the data of the account page about providers. Operators' templates use its fields.
+type connectedSection struct {
 	Accounts []connectedAccount
 	Addable  []federation.Info // providers that can be connected
 	Unproven bool              // the address must be verified before a provider can be connected
@@ -39,9 +39,9 @@ type connectedAccount struct {
 // knows by name.
 func (c connectedAccount) Marked() bool { return c.Kind != "" && c.Kind != string(federation.KindOIDC) }
 
-// connectedOf returns the section of the account page, or nil if the server has no providers. It also lists
+// readConnectedSection returns the section of the account page, or nil if the server has no providers. It also lists
 // identities of providers that the operator has removed, so that their owner can disconnect them.
-func (p *accountPages) connectedOf(r *http.Request, who watchword.Identity) (*connected, error) {
+func (p *accountPages) readConnectedSection(r *http.Request, who watchword.Identity) (*connectedSection, error) {
 	if p.federation == nil {
 		return nil, nil
 	}
@@ -52,8 +52,8 @@ func (p *accountPages) connectedOf(r *http.Request, who watchword.Identity) (*co
 	}
 	// Only an account with a verified address can connect a provider. Otherwise the owner of the address could later
 	// take the account over.
-	section := &connected{Unproven: !who.User.Verified()}
-	section.Accounts = p.connectedAccounts(all)
+	section := &connectedSection{Unproven: !who.User.Verified()}
+	section.Accounts = p.connectedRows(all)
 	// The buttons have the order of the settings.
 	for _, info := range p.federation.Providers() {
 		// The page offers only one identity for each provider, to stay simple. Through the API, an account can
@@ -70,9 +70,9 @@ func hasProvider(all []federation.Identity, info federation.Info) bool {
 	return slices.ContainsFunc(all, func(i federation.Identity) bool { return i.Provider == info.ID })
 }
 
-// connectedAccounts returns the rows of identities, for the account page and for the page of
+// connectedRows returns the rows of identities, for the account page and for the page of
 // an administrator.
-func (p *pages) connectedAccounts(all []federation.Identity) (rows []connectedAccount) {
+func (p *pages) connectedRows(all []federation.Identity) (rows []connectedAccount) {
 	kinds := map[string]string{}
 	for _, info := range p.federation.Providers() {
 		kinds[info.ID] = string(info.Kind)
@@ -87,7 +87,7 @@ func (p *pages) connectedAccounts(all []federation.Identity) (rows []connectedAc
 // forwardToProvider shows a page that forwards to a provider. It can't redirect, because the response belongs to a
 // form, and browsers apply form-action of the Content-Security-Policy to the redirects of a form.
 func (p *pages) forwardToProvider(w http.ResponseWriter, r *http.Request, started federation.Started) error {
-	p.setAttempt(w, r, started)
+	p.storeAttempt(w, r, started)
 	// The page has a link as well, for browsers that don't follow its <meta> refresh.
 	v := p.newView(r, "again")
 	v.Title, v.Data = v.T("error.moment"), started.URL
@@ -99,30 +99,30 @@ func (p *pages) forwardToProvider(w http.ResponseWriter, r *http.Request, starte
 func (p *accountPages) connectForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	started, err := p.federation.StartLink(r.Context(), federation.LinkRequest{
 		Provider: r.PathValue("provider"), Who: who, ReturnTo: p.returnTo(r), Page: true})
-	if p.stepUpFirst(w, r, pathAccount, err) {
+	if p.redirectToStepUp(w, r, pathAccount, err) {
 		return nil
 	}
 	if err != nil {
-		return p.refuseConnected(w, r, who, r.PathValue("provider"), err)
+		return p.refuseConnection(w, r, who, r.PathValue("provider"), err)
 	}
 	return p.forwardToProvider(w, r, started)
 }
 
-// refuseConnected shows the account page with the reason why a provider was not connected or disconnected.
-func (p *accountPages) refuseConnected(
+// refuseConnection shows the account page with the reason why a provider was not connected or disconnected.
+func (p *accountPages) refuseConnection(
 	w http.ResponseWriter, r *http.Request, who watchword.Identity, provider string, err error,
 ) error {
 	// The message names the provider, like the messages after a failed return from the provider.
 	if watchword.CodeOf(err) == federation.CodeProviderUnavailable {
-		return p.providerFailed(w, r, federation.LinkAttempt(provider), err)
+		return p.redirectProviderError(w, r, federation.LinkAttempt(provider), err)
 	}
-	return p.refuseFactor(w, r, who, err)
+	return p.refuseFactorChange(w, r, who, err)
 }
 
 // disconnectPage asks for confirmation before an identity is removed.
 func (p *accountPages) disconnectPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := p.federation.Fresh(who); err != nil {
-		return p.refuseFactor(w, r, who, err)
+		return p.refuseFactorChange(w, r, who, err)
 	}
 	all, err := p.federation.List(r.Context(), who.User.ID)
 	if err != nil {
@@ -143,32 +143,34 @@ func (p *accountPages) disconnectPage(w http.ResponseWriter, r *http.Request, wh
 // disconnectForm removes an identity. The engine refuses to remove the last way to sign in.
 func (p *accountPages) disconnectForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	// Unlink checks again that the session is fresh, because the page may have been open for an hour.
-	if err := p.federation.Unlink(r.Context(), who, r.PathValue("id"), p.client(w, r)); err != nil {
-		return p.refuseFactor(w, r, who, err)
+	if err := p.federation.Unlink(r.Context(), who, r.PathValue("id"), p.clientWithReturn(w, r)); err != nil {
+		return p.refuseFactorChange(w, r, who, err)
 	}
 	// The account page, to which done redirects, no longer lists the identity.
-	p.done(w, r, "unlinked")
+	p.redirectToAccount(w, r, "unlinked")
 	return nil
 }
 
-// verifyWith continues a verification link with a sign-in at a provider. A sign-up that began at a provider has no
+// verifyWithProvider continues a verification link with a sign-in at a provider. A sign-up that began at a provider has no
 // password. The user therefore completes it by a sign-in with the same identity.
-func (p *pages) verifyWith(w http.ResponseWriter, r *http.Request, in linkInput) error {
+func (p *pages) verifyWithProvider(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	// The token stays valid until the account exists. The user can thus return and choose another way.
 	provider, _ := strings.CutPrefix(in.form.Get("action"), actionProvider)
 	started, err := p.federation.StartVerify(r.Context(), federation.StartRequest{Provider: provider,
-		ReturnTo: p.returnTo(r), Page: true, Replaces: p.cookies.replaced(r, ""), Remembered: in.client.Remembered}, in.token)
+		ReturnTo: p.returnTo(r), Page: true, Replaces: p.cookies.tokenToReplace(r, ""),
+		Remembered: in.client.Remembered}, in.token)
 	if err != nil {
 		return err
 	}
 	return p.forwardToProvider(w, r, started)
 }
 
-// offerConnected limits the buttons on the page of a step-up to the account's own providers. Identities of other
+// limitToOwnProviders limits the buttons on the page of a step-up to the account's own providers. Identities of other
 // accounts are refused (stepUpUser).
-func (p *accountPages) offerConnected(r *http.Request, v *view, who watchword.Identity) error {
+func (p *accountPages) limitToOwnProviders(r *http.Request, v *view, who watchword.Identity) error {
 	all, err := p.federation.List(r.Context(), who.User.ID)
-	v.offered = slices.DeleteFunc(v.offered, func(info federation.Info) bool { return !hasProvider(all, info) })
+	v.offeredProviders = slices.DeleteFunc(v.offeredProviders,
+		func(info federation.Info) bool { return !hasProvider(all, info) })
 	return err
 }
 
@@ -178,29 +180,29 @@ func (p *pages) stepUpUser(r *http.Request) (watchword.UserID, error) {
 	if r.URL.Query().Get("page") != "step-up" {
 		return "", nil
 	}
-	live, err := p.engine.LiveSessions(r.Context(), p.cookies.presentedToPage(r))
+	live, err := p.engine.LiveSessions(r.Context(), p.cookies.presentedPageTokens(r))
 	if err != nil || len(live) == 0 {
 		return "", err
 	}
 	return live[len(live)-1].User.ID, nil // the last token is that of the page cookie, which pages prefer
 }
 
-// isVerifyWith reports whether the form of a link page asks to continue with a provider.
-func (p *pages) isVerifyWith(link linkPage, form url.Values) bool {
+// wantsProviderVerification reports whether the form of a link page asks to continue with a provider.
+func (p *pages) wantsProviderVerification(link mailLinkPage, form url.Values) bool {
 	return p.federation != nil && link.kind == watchword.MailVerify &&
 		strings.HasPrefix(form.Get("action"), actionProvider)
 }
 
-// expectLink fills in the address on the sign-in page if a provider's identity waits to be connected to an account.
+// prefillLinkAddress fills in the address on the sign-in page if a provider's identity waits to be connected to an account.
 // The address is that of the account, so the user only has to enter the password.
-func (p *pages) expectLink(r *http.Request, v *view) {
-	handle := p.cookies.link.Presented(r).Value(r)
+func (p *pages) prefillLinkAddress(r *http.Request, v *view) {
+	handle := p.cookies.identityLink.Presented(r).Value(r)
 	if p.federation == nil || handle == "" {
 		return
 	}
 	// If the waiting connection has expired, the page asks for an address as usual.
 	if pending, err := p.federation.PendingLink(r.Context(), watchword.Secret(handle)); err == nil {
-		v.filled("login", url.Values{"email": {string(pending.Email)}})
+		v.withValues("login", url.Values{"email": {string(pending.Email)}})
 	}
 }
 

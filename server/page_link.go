@@ -16,14 +16,14 @@ import (
 // cross-site navigation, for which browsers omit SameSite=Strict cookies. The script therefore loads the page a
 // second time, with the cookies. Without the script, the page asks for the password.
 
-// A linkPage describes the page of one kind of mail. The pages differ in their texts, in the password field and in
+// mailLinkPage describes the page of one kind of mail. The pages differ in their texts, in the password field and in
 // the engine call.
-type linkPage struct {
-	path, name string
-	kind       watchword.MailKind // kind of the mailed token; set only for pages that offer "This wasn't me"
-	Password   string             // autocomplete attribute of the password field; "": no field
-	welcome    bool               // the page asks for a name, and its form signs in
-	consume    func(*pages, http.ResponseWriter, *http.Request, linkInput) error
+type mailLinkPage struct {
+	path, name   string
+	kind         watchword.MailKind // kind of the mailed token; set only for pages that offer "This wasn't me"
+	Password     string             // autocomplete attribute of the password field; "": no field
+	isInvitation bool               // the page asks for a name, and its form signs in
+	consume      func(*pages, http.ResponseWriter, *http.Request, linkInput) error
 }
 
 // linkInput holds the values that the form sends. It is decoded once, so that all buttons get the
@@ -43,14 +43,14 @@ const (
 )
 
 // linkPages are the pages that links in mails open. Package mail uses the same paths.
-var linkPages = []linkPage{
+var linkPages = []mailLinkPage{
 	{path: "/verify", name: "verify", kind: watchword.MailVerify, Password: "current-password",
 		consume: (*pages).verifyLink},
 	{path: "/reset", name: "reset", Password: "new-password", consume: (*pages).resetLink},
 	{path: "/email/confirm", name: "email-confirm", kind: watchword.MailConfirmAddress, Password: "current-password",
 		consume: (*pages).confirmLink},
 	{path: "/email/undo", name: "email-undo", consume: (*pages).undoLink},
-	{path: "/invite", name: "invite", Password: "new-password", welcome: true, consume: (*pages).inviteLink},
+	{path: "/invite", name: "invite", Password: "new-password", isInvitation: true, consume: (*pages).inviteLink},
 }
 
 // linkData is the data of the template. Operators' templates use its fields.
@@ -71,11 +71,11 @@ type linkData struct {
 	Next, NextButton string
 }
 
-// linkView returns the view of a link page. signedIn is the address of the signed-in user, or "".
-func (p *pages) linkView(r *http.Request, link linkPage, signedIn watchword.Address) *view {
+// newLinkView returns the view of a link page. signedIn is the address of the signed-in user, or "".
+func (p *pages) newLinkView(r *http.Request, link mailLinkPage, signedIn watchword.Address) *view {
 	v := p.newView(r, "link")
 	data := linkData{Name: link.name, Path: link.path, Text: link.name + ".text", Button: link.name + ".button",
-		Password: link.Password, Welcome: link.welcome, Disown: link.kind != "", SignedIn: signedIn}
+		Password: link.Password, Welcome: link.isInvitation, Disown: link.kind != "", SignedIn: signedIn}
 	title := link.name + ".title"
 	if link.Password == "current-password" && signedIn != "" {
 		data.Password = ""
@@ -88,14 +88,14 @@ func (p *pages) linkView(r *http.Request, link linkPage, signedIn watchword.Addr
 	return v
 }
 
-// linkPage returns the handler that shows the form.
-func (p *pages) linkPage(link linkPage) handler {
+// linkPageHandler returns the handler that shows the form.
+func (p *pages) linkPageHandler(link mailLinkPage) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		signedIn, err := p.signedInAs(r)
+		signedIn, err := p.signedInAddress(r)
 		if err != nil {
 			return err
 		}
-		v := p.linkView(r, link, signedIn)
+		v := p.newLinkView(r, link, signedIn)
 		data := v.Data.(linkData)
 		data.Again = link.Password == "current-password" && p.isCrossSiteVisit(r)
 		v.Data = data
@@ -103,30 +103,31 @@ func (p *pages) linkPage(link linkPage) handler {
 	}
 }
 
-// signedInAs returns the address of the signed-in user, or "". It does not rotate the refresh token. The page shows
+// signedInAddress returns the address of the signed-in user, or "". It does not rotate the refresh token. The page shows
 // the address, so that a user with two accounts sees which account is signed in.
-func (p *pages) signedInAs(r *http.Request) (watchword.Address, error) {
-	live, err := p.engine.LiveSessions(r.Context(), p.cookies.presentedToPage(r))
+func (p *pages) signedInAddress(r *http.Request) (watchword.Address, error) {
+	live, err := p.engine.LiveSessions(r.Context(), p.cookies.presentedPageTokens(r))
 	if err != nil || len(live) == 0 {
 		return "", err
 	}
 	return live[0].User.Email, nil
 }
 
-// linkForm returns the handler of the form. The handler processes the secondary buttons itself. For the main button,
+// linkFormHandler returns the handler of the form. The handler processes the secondary buttons itself. For the main button,
 // it calls the function consume of the link page.
-func (p *pages) linkForm(link linkPage) handler {
+func (p *pages) linkFormHandler(link mailLinkPage) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		form, err := readForm(w, r)
 		if err != nil {
 			return err
 		}
-		in := linkInput{form: form, token: tokenOf(form.Get("token")), password: watchword.Secret(form.Get("password")),
-			presented: p.cookies.presentedToPage(r), client: p.client(w, r)}
+		in := linkInput{form: form, token: parsePastedToken(form.Get("token")),
+			password: watchword.Secret(form.Get("password")), presented: p.cookies.presentedPageTokens(r),
+			client: p.clientWithReturn(w, r)}
 		// A refused form is shown again with the token alone, even if the user pasted the whole link.
 		form.Set("token", string(in.token))
-		if p.isVerifyWith(link, form) {
-			link.consume = (*pages).verifyWith
+		if p.wantsProviderVerification(link, form) {
+			link.consume = (*pages).verifyWithProvider
 		}
 		switch form.Get("action") {
 		case actionChoose:
@@ -137,8 +138,8 @@ func (p *pages) linkForm(link linkPage) handler {
 				return p.disownLink(w, r, link, in)
 			}
 		}
-		// If secondStep redirects to the second step, the address is already verified in the store.
-		if err := link.consume(p, w, r, in); err != nil && !p.secondStep(w, r, err) {
+		// If redirectToSecondStep redirects to the second step, the address is already verified in the store.
+		if err := link.consume(p, w, r, in); err != nil && !p.redirectToSecondStep(w, r, err) {
 			return p.refuseLink(w, r, link, in, err)
 		}
 		return nil
@@ -148,30 +149,30 @@ func (p *pages) linkForm(link linkPage) handler {
 // refuseLink shows the form again with the error. If the password was missing or wrong, the form asks for the
 // password. This applies even to a signed-in user, because the session may belong to another account. The form never
 // repeats the password.
-func (p *pages) refuseLink(w http.ResponseWriter, r *http.Request, link linkPage, in linkInput, why error) error {
+func (p *pages) refuseLink(w http.ResponseWriter, r *http.Request, link mailLinkPage, in linkInput, why error) error {
 	if watchword.CodeOf(why) == watchword.CodeMailTokenInvalid {
 		in.form.Del("token") // this token no longer works, so the user needs another one
 	}
-	signedIn, err := p.signedInAs(r)
+	signedIn, err := p.signedInAddress(r)
 	if err != nil {
 		return err
 	}
 	if in.password != "" || watchword.CodeOf(why) == watchword.CodePasswordRequired {
 		signedIn = ""
 	}
-	v := p.linkView(r, link, signedIn).filled("link", in.form)
+	v := p.newLinkView(r, link, signedIn).withValues("link", in.form)
 	if in.form.Get("chosen") != "" {
-		p.chosenView(v)
+		p.markPasswordChosen(v)
 	}
 	if watchword.CodeOf(why) == watchword.CodeMailTokenInvalid {
-		expiredView(v)
+		markLinkExpired(v)
 	}
-	return p.refill(w, r, v, why)
+	return p.showAgain(w, r, v, why)
 }
 
-// expiredView changes the page of a link that no longer works. Usually the user has already used the link. The page
+// markLinkExpired changes the page of a link that no longer works. Usually the user has already used the link. The page
 // therefore offers the next step after the link. Only a password reset offers a new link.
-func expiredView(v *view) {
+func markLinkExpired(v *view) {
 	data := v.Data.(linkData)
 	data.Next, data.NextButton = pathLogin, "login.button"
 	switch {
@@ -188,21 +189,21 @@ func expiredView(v *view) {
 // the owner of an address with which a stranger signed up, because the owner does not know the stranger's password.
 // Showing the form does not consume the token.
 func (p *pages) choosePassword(w http.ResponseWriter, r *http.Request, form url.Values) error {
-	v := p.linkView(r, linkPages[1], "").filled("link", form)
-	p.chosenView(v)
+	v := p.newLinkView(r, linkPages[1], "").withValues("link", form)
+	p.markPasswordChosen(v)
 	return p.show(w, http.StatusOK, v)
 }
 
-// chosenView changes the page of a password reset for a user who does not know the account's password. Its text
+// markPasswordChosen changes the page of a password reset for a user who does not know the account's password. Its text
 // explains that the new password replaces the unknown one.
-func (p *pages) chosenView(v *view) {
+func (p *pages) markPasswordChosen(v *view) {
 	data := v.Data.(linkData)
 	data.Text, data.Chosen = "verify.choose.text", true
 	v.Data = data
 }
 
 // disownLink handles the button "This wasn't me". It invalidates the link and requires no account.
-func (p *pages) disownLink(w http.ResponseWriter, r *http.Request, link linkPage, in linkInput) error {
+func (p *pages) disownLink(w http.ResponseWriter, r *http.Request, link mailLinkPage, in linkInput) error {
 	if err := p.engine.DisownLink(r.Context(), link.kind, in.token, in.client); err != nil {
 		return p.refuseLink(w, r, link, in, err)
 	}
@@ -215,7 +216,7 @@ func (p *pages) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput)
 	session, err := p.engine.VerifyEmail(r.Context(), watchword.MailLinkRequest{
 		Token: in.token, Presented: in.presented, Password: in.password,
 		Persistent: in.form.Get("remember") != "", Client: in.client,
-		Replaces: p.cookies.replaced(r, ""),
+		Replaces: p.cookies.tokenToReplace(r, ""),
 	})
 	if err != nil {
 		return err
@@ -223,15 +224,15 @@ func (p *pages) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput)
 	if session == nil {
 		return p.showMessage(w, r, messagePage{Title: "verify.title", Text: "verify.done", SignedIn: true})
 	}
-	p.signedInBy(w, r, session, "verified")
+	p.finishSignIn(w, r, session, "verified")
 	return nil
 }
 
-// signedInBy sets the cookies after a mailed link signed the user in, and redirects as a sign-in does. The account
+// finishSignIn sets the cookies after a mailed link signed the user in, and redirects as a sign-in does. The account
 // page shows the notice done. A front-end needs no such notice, because it shows that the user is signed in.
-func (p *pages) signedInBy(w http.ResponseWriter, r *http.Request, session *watchword.SignIn, done string) {
-	p.cookies.setSession(w, r, session)
-	if target := p.afterSignIn(r); target != pathAccount {
+func (p *pages) finishSignIn(w http.ResponseWriter, r *http.Request, session *watchword.SignIn, done string) {
+	p.cookies.setPageSessionCookies(w, r, session)
+	if target := p.signInTarget(r); target != pathAccount {
 		p.redirect(w, target, nil)
 		return
 	}
@@ -245,7 +246,7 @@ func (p *pages) resetLink(w http.ResponseWriter, r *http.Request, in linkInput) 
 	if err != nil {
 		return err
 	}
-	p.cookies.rememberDevice(w, r, device)
+	p.cookies.setKnownDevice(w, r, device)
 	if in.form.Get("chosen") != "" {
 		return p.showMessage(w, r, messagePage{Title: "reset.title", Text: "verify.chosen", SignInNext: true})
 	}
@@ -257,12 +258,12 @@ func (p *pages) resetLink(w http.ResponseWriter, r *http.Request, in linkInput) 
 func (p *pages) inviteLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	session, err := p.engine.AcceptInvite(r.Context(), watchword.MailLinkRequest{
 		Token: in.token, Password: in.password, Name: in.form.Get("name"),
-		Persistent: in.form.Get("remember") != "", Client: in.client, Replaces: p.cookies.replaced(r, ""),
+		Persistent: in.form.Get("remember") != "", Client: in.client, Replaces: p.cookies.tokenToReplace(r, ""),
 	})
 	if err != nil {
 		return err
 	}
-	p.signedInBy(w, r, session, "invited")
+	p.finishSignIn(w, r, session, "invited")
 	return nil
 }
 
@@ -286,10 +287,10 @@ func (p *pages) undoLink(w http.ResponseWriter, r *http.Request, in linkInput) e
 	return p.showMessage(w, r, messagePage{Title: "email-undo.title", Text: "email-undo.done"})
 }
 
-// tokenOf returns the token from pasted text, which can be the token alone or the whole link. Users without the
+// parsePastedToken returns the token from pasted text, which can be the token alone or the whole link. Users without the
 // script copy the link from the mail. In the link, the token follows "#token=". Mail programs may add text after an
 // ampersand.
-func tokenOf(pasted string) watchword.Secret {
+func parsePastedToken(pasted string) watchword.Secret {
 	if _, after, found := strings.Cut(pasted, "token="); found {
 		pasted, _, _ = strings.Cut(after, "&")
 	}

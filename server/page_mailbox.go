@@ -20,7 +20,7 @@ func (p *pages) mailboxPage(w http.ResponseWriter, _ *http.Request) error {
 
 // mailPage shows a mail's text, its link and, in a frame, its HTML.
 func (p *pages) mailPage(w http.ResponseWriter, r *http.Request) error {
-	mail, err := p.mail(r)
+	mail, err := p.findMail(r)
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (p *pages) mailPage(w http.ResponseWriter, r *http.Request) error {
 // mailHTML shows the HTML of a mail as a mail program does, without scripts and external content. A developer must be
 // able to click the links of the mail. These links open in the whole window, so the sandbox must allow that.
 func (p *pages) mailHTML(w http.ResponseWriter, r *http.Request) error {
-	mail, err := p.mail(r)
+	mail, err := p.findMail(r)
 	if err != nil {
 		return err
 	}
@@ -41,8 +41,8 @@ func (p *pages) mailHTML(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// The method mail returns the mail in the path, or an error with status 404.
-func (p *pages) mail(r *http.Request) (watchword.StoredMail, error) {
+// findMail returns the mail in the path, or an error with status 404.
+func (p *pages) findMail(r *http.Request) (watchword.StoredMail, error) {
 	mails, err := p.devMail()
 	if err != nil {
 		return watchword.StoredMail{}, err

@@ -54,11 +54,11 @@ type passkeyForm struct {
 	Cancelled, Exists, Unsupported, Failed string // texts that the script shows after an error
 }
 
-// The method passkeyForm returns the data of a form whose script uses or creates a passkey. It returns nil on the
+// newPasskeyForm returns the data of a form whose script uses or creates a passkey. It returns nil on the
 // admin listener.
-func (v *view) passkeyForm(path, does, button string, c factors.Ceremony) *passkeyForm {
+func (v *view) newPasskeyForm(path, does, button string, c factors.Ceremony) *passkeyForm {
 	// A passkey belongs to the public URL, so browsers don't offer it on the admin listener.
-	if v.side.isAdmin {
+	if v.role.isAdminListener {
 		return nil
 	}
 	// The texts are data of the form and not part of the script, because the server chooses the reader's language.
@@ -71,20 +71,20 @@ func (v *view) passkeyForm(path, does, button string, c factors.Ceremony) *passk
 // public URL is not a domain name, because browsers refuse them there.
 func (p *pages) hasPasskeys() bool { return p.factors != nil && p.factors.Passkeys() }
 
-// signInPasskey returns the form of the sign-in page, or nil while passkeys are off.
-func (p *pages) signInPasskey(v *view) *passkeyForm {
-	if !p.hasPasskeys() || p.side.isAdmin {
+// signInPasskeyForm returns the form of the sign-in page, or nil while passkeys are off.
+func (p *pages) signInPasskeyForm(v *view) *passkeyForm {
+	if !p.hasPasskeys() || p.role.isAdminListener {
 		return nil
 	}
 	// The script fetches the options. If they were part of the page, every view would count toward the client's rate
 	// limit, even in browsers without passkeys.
-	form := v.passkeyForm(pathPasskeyLogin, "get", "passkey.login", factors.Ceremony{})
-	form.From, form.Autofill, v.fetches = pathAPI+"/passkey/options", true, true
+	form := v.newPasskeyForm(pathPasskeyLogin, "get", "passkey.login", factors.Ceremony{})
+	form.From, form.Autofill, v.sendsRequests = pathAPI+"/passkey/options", true, true
 	return form
 }
 
-// passkeyIn returns the response of the browser's passkey in a form, or nil.
-func passkeyIn(form url.Values) []byte {
+// readCredential returns the response of the browser's passkey in a form, or nil.
+func readCredential(form url.Values) []byte {
 	// A form for codes has no field "credential", so the result is nil.
 	if given := form.Get("credential"); given != "" {
 		return []byte(given)
@@ -101,21 +101,21 @@ func (p *pages) passkeyLoginForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	// The sealed ceremony is in the form, so no cookie is needed.
 	in, err := p.factors.PasskeyLogin(r.Context(), factors.PasskeyLoginRequest{
-		Ceremony: watchword.Secret(form.Get("ceremony")), Credential: passkeyIn(form),
-		Persistent: form.Get("remember") != "", Client: p.clients.of(w, r), Replaces: p.cookies.replaced(r, ""),
+		Ceremony: watchword.Secret(form.Get("ceremony")), Credential: readCredential(form),
+		Persistent: form.Get("remember") != "", Client: p.clients.readClient(w, r), Replaces: p.cookies.tokenToReplace(r, ""),
 	})
 	// The browser must forget only an unknown passkey. A refused passkey may be valid, for example after a rate
 	// limit.
 	if err != nil {
-		v := p.signView(r, "login")
-		v.byPasskey = true
+		v := p.newSignView(r, "login")
+		v.isPasskeyError = true
 		if data := v.Data.(loginData); data.Passkey != nil && errors.Is(err, factors.ErrPasskeyUnknown) {
-			data.Passkey.Unknown = credentialID(passkeyIn(form))
+			data.Passkey.Unknown = credentialID(readCredential(form))
 		}
-		return p.refill(w, r, v, err)
+		return p.showAgain(w, r, v, err)
 	}
-	p.cookies.setSession(w, r, in)
-	p.redirect(w, p.afterSignIn(r), nil)
+	p.cookies.setPageSessionCookies(w, r, in)
+	p.redirect(w, p.signInTarget(r), nil)
 	return nil
 }
 
@@ -152,11 +152,13 @@ type browserSignal struct {
 	DisplayName string `json:"displayName"`
 }
 
-// passkeysOf returns the section of the account page, or nil if it would be empty. While passkeys are off, users can
+// newPasskeySection returns the section of the account page, or nil if it would be empty. While passkeys are off, users can
 // still remove the passkeys that they have.
-func (p *accountPages) passkeysOf(v *view, who watchword.Identity, all []factors.Factor) (*passkeySection, error) {
+func (p *accountPages) newPasskeySection(
+	v *view, who watchword.Identity, all []factors.Factor,
+) (*passkeySection, error) {
 	// The account may have passkeys from a time when the setting was on.
-	list := ofKind(all, factors.KindPasskey)
+	list := factorsOfKind(all, factors.KindPasskey)
 	if p.factors == nil || len(list) == 0 && (!p.hasPasskeys() || !p.factors.Offered()) {
 		return nil, nil
 	}
@@ -181,14 +183,14 @@ func (p *accountPages) passkeysOf(v *view, who watchword.Identity, all []factors
 	// Browsers create a passkey without a dialog only shortly after they have filled in the password. Therefore the
 	// page requests such a passkey only in a fresh session.
 	if section.Addable && len(list) == 0 && p.factors.Fresh(who) == nil {
-		section.Upgrade = v.passkeyForm(pathPasskeys, "create", "passkeys.add", factors.Ceremony{})
-		section.Upgrade.From, section.Upgrade.Upgrade, v.fetches = pathUpgrade, true, true
+		section.Upgrade = v.newPasskeyForm(pathPasskeys, "create", "passkeys.add", factors.Ceremony{})
+		section.Upgrade.From, section.Upgrade.Upgrade, v.sendsRequests = pathUpgrade, true, true
 	}
 	return section, nil
 }
 
-// ofKind returns the factors of a kind.
-func ofKind(all []factors.Factor, kind factors.Kind) []factors.Factor {
+// factorsOfKind returns the factors of a kind.
+func factorsOfKind(all []factors.Factor, kind factors.Kind) []factors.Factor {
 	return slices.DeleteFunc(slices.Clone(all), func(f factors.Factor) bool { return f.Kind != kind })
 }
 
@@ -196,20 +198,20 @@ func ofKind(all []factors.Factor, kind factors.Kind) []factors.Factor {
 func (p *accountPages) newPasskeyPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	begun, err := p.factors.BeginPasskey(r.Context(), who, false)
 	if err != nil {
-		return p.refuseFactor(w, r, who, err)
+		return p.refuseFactorChange(w, r, who, err)
 	}
 	v := p.newView(r, "passkey-new")
 	// The form has no field for a name: the passkey gets the name of the authenticator's product,
 	// and the account page can rename it.
-	form := v.passkeyForm(pathPasskeys, "create", "passkey-new.button", begun)
+	form := v.newPasskeyForm(pathPasskeys, "create", "passkey-new.button", begun)
 	form.Main, v.Data = true, form
 	return p.show(w, http.StatusOK, v)
 }
 
-// upgradeOptions begins a creation without a dialog. The script of the account page calls it only if the browser
+// beginPasskeyUpgrade begins a creation without a dialog. The script of the account page calls it only if the browser
 // supports such a creation.
-func (p *accountPages) upgradeOptions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	// The sealed ceremony records that this is an upgrade, so the later request to newPasskeyForm can't change that.
+func (p *accountPages) beginPasskeyUpgrade(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	// The sealed ceremony records that this is an upgrade, so the later request to addPasskeyForm can't change that.
 	begun, err := p.factors.BeginPasskey(r.Context(), who, true)
 	if err != nil {
 		return err
@@ -217,31 +219,31 @@ func (p *accountPages) upgradeOptions(w http.ResponseWriter, r *http.Request, wh
 	return respond.JSON(w, http.StatusOK, newCeremonyAnswer(begun))
 }
 
-// newPasskeyForm adds the passkey that the browser has created. If the passkey is the first factor, the account gets
+// addPasskeyForm adds the passkey that the browser has created. If the passkey is the first factor, the account gets
 // recovery codes. A passkey from an upgrade creates no codes, because sign-ins do not ask for it yet.
-func (p *accountPages) newPasskeyForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) addPasskeyForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	form, err := readForm(w, r)
 	if err != nil {
 		return err
 	}
 	done, err := p.factors.ConfirmPasskey(r.Context(), who, factors.NewPasskey{
-		Ceremony: watchword.Secret(form.Get("ceremony")), Credential: passkeyIn(form)}, p.client(w, r))
+		Ceremony: watchword.Secret(form.Get("ceremony")), Credential: readCredential(form)}, p.clientWithReturn(w, r))
 	// If the ceremony has expired, the error is shown on the account page, where the user can begin again.
 	switch {
 	case err != nil:
-		return p.refuseFactor(w, r, who, err)
+		return p.refuseFactorChange(w, r, who, err)
 	case len(done.Codes) > 0:
-		return p.showCodes(w, r, codesData{Codes: revealed(done.Codes), Email: who.User.Email}, true)
+		return p.showCodes(w, r, codesData{Codes: recoveryCodeTexts(done.Codes), Email: who.User.Email}, true)
 	case done.Factor().Unproven:
-		p.done(w, r, "upgrade")
+		p.redirectToAccount(w, r, "upgrade")
 	default:
-		p.done(w, r, "passkey")
+		p.redirectToAccount(w, r, "passkey")
 	}
 	return nil
 }
 
-// passkeyPages returns the pages of passkeys. They are part of the pages of second factors.
-func (p *accountPages) passkeyPages() []route {
+// passkeyRoutes returns the pages of passkeys. They are part of the pages of second factors.
+func (p *accountPages) passkeyRoutes() []route {
 	if !p.hasPasskeys() {
 		return nil
 	}
@@ -250,8 +252,8 @@ func (p *accountPages) passkeyPages() []route {
 	return []route{
 		{method: "POST", path: pathPasskeyLogin, handle: p.passkeyLoginForm},
 		{method: "GET", path: pathNewPasskey, handle: p.requireSignIn(p.newPasskeyPage)},
-		{method: "POST", path: pathUpgrade, handle: p.requireSignIn(p.upgradeOptions)},
-		{method: "POST", path: pathPasskeys, handle: p.requireSignIn(p.newPasskeyForm)},
+		{method: "POST", path: pathUpgrade, handle: p.requireSignIn(p.beginPasskeyUpgrade)},
+		{method: "POST", path: pathPasskeys, handle: p.requireSignIn(p.addPasskeyForm)},
 		{method: "POST", path: pathEnrol + "/{id}/passkey", handle: p.enrolPasskeyForm},
 		{method: "POST", path: pathEnrol + "/{id}/passkey/options", handle: p.enrolPasskeyOptions},
 	}

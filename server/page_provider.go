@@ -28,26 +28,26 @@ const (
 
 // attemptCookie returns the cookie of an attempt. Its name contains a part of the state, so that each tab has a
 // different cookie.
-func (c *cookies) attemptCookie(state string) tokencookie.Cookie {
-	cookie := c.attempt
+func (c *cookieSet) attemptCookie(state string) tokencookie.Cookie {
+	cookie := c.providerAttempt
 	cookie.Name += state[:min(len(state), 8)]
 	return cookie
 }
 
-// forScript returns the cookie of an attempt with the attributes that the browser accepts for this request. If a
+// allowForScript returns the cookie of an attempt with the attributes that the browser accepts for this request. If a
 // script of another site sent the request, browsers accept only SameSite=None. The cookie is not partitioned, because
 // the provider later redirects to a page of this site. In that request, browsers omit cookies of another site's
 // partition.
-func (c *cookies) forScript(attempt tokencookie.Cookie, r *http.Request) tokencookie.Cookie {
+func (c *cookieSet) allowForScript(attempt tokencookie.Cookie, r *http.Request) tokencookie.Cookie {
 	if c.refresh.Usual.SameSite == http.SameSiteNoneMode && tokencookie.IsEmbedded(r) {
 		attempt.SameSite = http.SameSiteNoneMode
 	}
 	return attempt
 }
 
-// setAttempt stores a new attempt in a separate cookie. If there would be more than maxAttempts, it first deletes the
+// storeAttempt stores a new attempt in a separate cookie. If there would be more than maxAttempts, it first deletes the
 // oldest. Otherwise a page that opens many attempts would fill the browser's request headers.
-func (e edge) setAttempt(w http.ResponseWriter, r *http.Request, started federation.Started) {
+func (e edge) storeAttempt(w http.ResponseWriter, r *http.Request, started federation.Started) {
 	// Each attempt contains its time, because the order of cookies in a header does not tell their age.
 	type old struct {
 		name    string
@@ -55,7 +55,7 @@ func (e edge) setAttempt(w http.ResponseWriter, r *http.Request, started federat
 	}
 	var all []old
 	for _, cookie := range r.Cookies() {
-		if strings.HasPrefix(cookie.Name, e.cookies.attempt.Name) {
+		if strings.HasPrefix(cookie.Name, e.cookies.providerAttempt.Name) {
 			opened, _ := e.federation.OpenAttempt(watchword.Secret(cookie.Value)) // invalid cookies sort first
 			all = append(all, old{cookie.Name, opened})
 		}
@@ -63,12 +63,12 @@ func (e edge) setAttempt(w http.ResponseWriter, r *http.Request, started federat
 	slices.SortFunc(all, func(a, b old) int { return a.attempt.At.Compare(b.attempt.At) })
 	// With fewer than maxAttempts cookies, the range is empty.
 	for i := range len(all) - maxAttempts + 1 {
-		cookie := e.cookies.attempt
+		cookie := e.cookies.providerAttempt
 		cookie.Name = all[i].name
-		e.cookies.forScript(cookie, r).Clear(w)
+		e.cookies.allowForScript(cookie, r).Clear(w)
 	}
 	// Only the state goes into the URL of the provider. The secrets of the attempt are only in the cookie.
-	cookie := e.cookies.forScript(e.cookies.attemptCookie(started.State), r)
+	cookie := e.cookies.allowForScript(e.cookies.attemptCookie(started.State), r)
 	cookie.Set(w, string(started.Sealed), federation.AttemptLife)
 }
 
@@ -76,7 +76,7 @@ func (e edge) setAttempt(w http.ResponseWriter, r *http.Request, started federat
 // later, this sign-in ends the stored session, as a sign-in without a provider does.
 func (e edge) updateAttempts(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	for _, old := range r.Cookies() {
-		cookie := e.cookies.attempt
+		cookie := e.cookies.providerAttempt
 		// The attempt that has just been completed is skipped. Its cookie is being deleted, and a second Set-Cookie
 		// header would restore it.
 		sets := func(header string) bool { return strings.HasPrefix(header, old.Name+"=") }
@@ -90,10 +90,10 @@ func (e edge) updateAttempts(w http.ResponseWriter, r *http.Request, in *watchwo
 	}
 }
 
-// startProvider redirects to the provider. It does not write to the store, so any page may link to it. A link on
+// startProviderSignIn redirects to the provider. It does not write to the store, so any page may link to it. A link on
 // another site can start a sign-in, but the user sees the page of the provider first.
-func (p *pages) startProvider(w http.ResponseWriter, r *http.Request) error {
-	challenge, err := p.codeChallenge(r)
+func (p *pages) startProviderSignIn(w http.ResponseWriter, r *http.Request) error {
+	challenge, err := p.parseCodeChallenge(r)
 	if err != nil {
 		return err
 	}
@@ -102,8 +102,8 @@ func (p *pages) startProvider(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	request := federation.StartRequest{Provider: r.PathValue("provider"), ReturnTo: p.returnTo(r),
-		Page: r.URL.Query().Has("page"), Replaces: p.cookies.replaced(r, ""), Challenge: challenge,
-		Remembered: watchword.Secret(p.cookies.remembered.Value(r)), StepUp: stepUp}
+		Page: r.URL.Query().Has("page"), Replaces: p.cookies.tokenToReplace(r, ""), Challenge: challenge,
+		Remembered: watchword.Secret(p.cookies.rememberedDevice.Value(r)), StepUp: stepUp}
 	started, err := p.federation.Start(r.Context(), request)
 	if watchword.CodeOf(err) == watchword.CodeNotFound {
 		return err
@@ -111,31 +111,31 @@ func (p *pages) startProvider(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		at := federation.Attempt{Provider: request.Provider, ReturnTo: request.ReturnTo, Page: request.Page,
 			Challenge: challenge, User: stepUp}
-		if done, failure := p.codeFromCallback(w, r, federation.Result{Attempt: at}, err); done {
+		if done, failure := p.finishCodeAttempt(w, r, federation.Result{Attempt: at}, err); done {
 			return failure
 		}
-		return p.providerFailed(w, r, at, err)
+		return p.redirectProviderError(w, r, at, err)
 	}
-	p.setAttempt(w, r, started)
-	p.redirectAway(w, started.URL)
+	p.storeAttempt(w, r, started)
+	p.redirectToOtherSite(w, started.URL)
 	return nil
 }
 
-// redirectAway redirects to another site, without the default Cross-Origin-Opener-Policy. In a popup, this policy
+// redirectToOtherSite redirects to another site, without the default Cross-Origin-Opener-Policy. In a popup, this policy
 // would separate the popup from the page that opened it. That page could then not see whether the user has closed the
 // popup. The response needs no such policy, because it has no document to protect.
-func (p *pages) redirectAway(w http.ResponseWriter, target string) {
+func (p *pages) redirectToOtherSite(w http.ResponseWriter, target string) {
 	w.Header().Set("Cross-Origin-Opener-Policy", "unsafe-none")
 	p.redirect(w, target, nil)
 }
 
-// finishProvider completes an attempt and redirects. The redirect keeps the code out of the browser's history, and a
+// finishProviderSignIn completes an attempt and redirects. The redirect keeps the code out of the browser's history, and a
 // reload does not repeat the request. The status is 303, because a 307 would repeat a form (RFC 9700, section 4.12).
-func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
-	request, ok := p.responseOf(w, r)
+func (p *pages) finishProviderSignIn(w http.ResponseWriter, r *http.Request) error {
+	request, ok := p.readProviderResponse(w, r)
 	if !ok {
 		// The attempt is unknown, so the error is shown on a page of this server.
-		return p.providerFailed(w, r, federation.Attempt{Provider: request.Provider, Page: true}, &watchword.Error{
+		return p.redirectProviderError(w, r, federation.Attempt{Provider: request.Provider, Page: true}, &watchword.Error{
 			Code: watchword.CodeChallengeInvalid, Detail: "The response of the provider is not complete. Start again."})
 	}
 	result, err := p.federation.Callback(r.Context(), request)
@@ -146,41 +146,41 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 	if result.Attempt.ReturnTo != "" {
 		r.URL.RawQuery = url.Values{"return_to": {result.Attempt.ReturnTo}}.Encode()
 	}
-	if done, failure := p.codeFromCallback(w, r, result, err); done {
+	if done, failure := p.finishCodeAttempt(w, r, result, err); done {
 		return failure
 	}
 	if result.Link != "" {
-		p.cookies.link.ForSignIn(r).Set(w, string(result.Link), watchword.ChallengeLife)
+		p.cookies.identityLink.ForSignIn(r).Set(w, string(result.Link), watchword.ChallengeLife)
 	}
 	switch {
 	case watchword.CodeOf(err) == watchword.CodeNotFound:
 		return err
-	// secondStep redirects to the second step if the account needs a second factor, as after a password.
-	case p.secondStep(w, r, err):
+	// redirectToSecondStep redirects to the second step if the account needs a second factor, as after a password.
+	case p.redirectToSecondStep(w, r, err):
 		return nil
 	case err != nil:
 		// If the attempt's cookie is missing, the attempt has no provider, but the path names it.
 		result.Attempt.Provider = request.Provider
-		return p.providerFailed(w, r, result.Attempt, err)
+		return p.redirectProviderError(w, r, result.Attempt, err)
 	case result.Waiting && (result.Attempt.Page || p.returnTo(r) == ""):
-		p.redirect(w, pathLogin, p.withReturn(r, url.Values{"why": {"mailed"}}))
+		p.redirect(w, pathLogin, p.withReturnTo(r, url.Values{"why": {"mailed"}}))
 		return nil
 	case result.Waiting:
-		p.redirectAway(w, withError(p.returnTo(r), watchword.CodeEmailNotVerified))
+		p.redirectToOtherSite(w, withErrorFragment(p.returnTo(r), watchword.CodeEmailNotVerified))
 		return nil
 	case result.Linked:
-		p.afterLink(w, r, result)
+		p.redirectAfterLink(w, r, result)
 		return nil
 	}
-	p.cookies.setSession(w, r, result.SignIn)
-	p.redirectAway(w, p.afterSignIn(r))
+	p.cookies.setPageSessionCookies(w, r, result.SignIn)
+	p.redirectToOtherSite(w, p.signInTarget(r))
 	return nil
 }
 
-// postProvider redirects the form of a provider to a GET of the same path. The handler of the GET makes all checks.
+// redirectProviderForm redirects the form of a provider to a GET of the same path. The handler of the GET makes all checks.
 // The redirect is needed because browsers send a Lax cookie with the GET, but not with the form of another site.
-// postProvider rejects a form from a provider that does not use forms.
-func (p *pages) postProvider(w http.ResponseWriter, r *http.Request) error {
+// redirectProviderForm rejects a form from a provider that does not use forms.
+func (p *pages) redirectProviderForm(w http.ResponseWriter, r *http.Request) error {
 	sends := func(i federation.Info) bool { return i.FormPost && i.ID == r.PathValue("provider") }
 	if !slices.ContainsFunc(p.federation.Providers(), sends) {
 		return notFound(w, r)
@@ -197,15 +197,15 @@ func (p *pages) postProvider(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	// The name is not signed but harmless. The email address in the field user is ignored.
-	if name := nameIn(form.Get("user")); name != "" {
+	if name := parseAppleName(form.Get("user")); name != "" {
 		query.Set("name", name)
 	}
 	p.redirect(w, r.URL.Path, query)
 	return nil
 }
 
-// nameIn returns the name in the field user of Apple's form. Apple sends this field only at the first sign-in.
-func nameIn(user string) string {
+// parseAppleName returns the name in the field user of Apple's form. Apple sends this field only at the first sign-in.
+func parseAppleName(user string) string {
 	var body struct {
 		Name struct{ FirstName, LastName string }
 	}
@@ -216,23 +216,25 @@ func nameIn(user string) string {
 	return strings.TrimSpace(body.Name.FirstName + " " + body.Name.LastName)
 }
 
-// afterLink redirects to the page that asked to connect the provider. This is a front-end or the account page, which
+// redirectAfterLink redirects to the page that asked to connect the provider. This is a front-end or the account page, which
 // says that the provider is connected.
-func (p *pages) afterLink(w http.ResponseWriter, r *http.Request, result federation.Result) {
+func (p *pages) redirectAfterLink(w http.ResponseWriter, r *http.Request, result federation.Result) {
 	if target := p.returnTo(r); target != "" && !result.Attempt.Page {
-		p.redirectAway(w, target)
+		p.redirectToOtherSite(w, target)
 		return
 	}
-	p.done(w, r, "linked")
+	p.redirectToAccount(w, r, "linked")
 }
 
-// responseOf reads the response of a provider and deletes the cookie of its attempt. It returns false for a malformed
+// readProviderResponse reads the response of a provider and deletes the cookie of its attempt. It returns false for a malformed
 // response. Two values of a parameter are malformed, because a filter in front of the server could read the other
 // value.
-func (p *pages) responseOf(w http.ResponseWriter, r *http.Request) (request federation.CallbackRequest, ok bool) {
+func (p *pages) readProviderResponse(
+	w http.ResponseWriter, r *http.Request,
+) (request federation.CallbackRequest, ok bool) {
 	query := r.URL.Query()
 	request = federation.CallbackRequest{Provider: r.PathValue("provider"), State: query.Get("state"),
-		Error: query.Get("error"), Client: p.clients.of(w, r),
+		Error: query.Get("error"), Client: p.clients.readClient(w, r),
 		Response: federation.Response{Code: watchword.Secret(query.Get("code")), Issuer: query.Get("iss")}}
 	for _, info := range p.federation.Providers() {
 		// Only a provider that sends forms passes an unsigned name. For other providers, the name in the query is
@@ -256,18 +258,18 @@ func (p *pages) responseOf(w http.ResponseWriter, r *http.Request) (request fede
 	return request, request.State != "" && (request.Code == "") != (request.Error == "")
 }
 
-// providerFailed redirects with the error to the page that began the attempt. A front-end gets the error code in the
+// redirectProviderError redirects with the error to the page that began the attempt. A front-end gets the error code in the
 // fragment. A page of this server shows what to do next.
-func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federation.Attempt, err error) error {
+func (p *pages) redirectProviderError(w http.ResponseWriter, r *http.Request, a federation.Attempt, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
 		return err
 	}
 	// The cause is logged for the operator. Users see only which provider failed.
-	_ = p.withoutCause(w, err)
+	_ = p.logAndHideCause(w, err)
 	p.errors.logRefusal(w, r, refusal)
 	if target := p.returnTo(r); target != "" && !a.Page {
-		p.redirectAway(w, withError(target, refusal.Code))
+		p.redirectToOtherSite(w, withErrorFragment(target, refusal.Code))
 		return nil
 	}
 	code := string(refusal.Code)
@@ -286,28 +288,28 @@ func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federat
 	case a.User != "":
 		path = pathStepUp
 	}
-	p.redirect(w, path, p.withReturn(r, query))
+	p.redirect(w, path, p.withReturnTo(r, query))
 	return nil
 }
 
 // A script of the front-end reads the code and removes the fragment.
 
-// withError adds an error code to the fragment of a front-end's URL. Fragments are not sent to servers.
-func withError(target string, code watchword.Code) string {
+// withErrorFragment adds an error code to the fragment of a front-end's URL. Fragments are not sent to servers.
+func withErrorFragment(target string, code watchword.Code) string {
 	target, _, _ = strings.Cut(target, "#")
 	return target + "#error=" + string(code)
 }
 
-// flashProvider shows, one time, why an attempt that began on this page has failed.
-func (p *pages) flashProvider(w http.ResponseWriter, r *http.Request, v *view) {
-	if p.federation != nil && p.flash(w, r, "why") == "provider" {
-		v.Problem = v.providerProblem(r, p.federation.Providers())
+// showProviderError shows, one time, why an attempt that began on this page has failed.
+func (p *pages) showProviderError(w http.ResponseWriter, r *http.Request, v *view) {
+	if p.federation != nil && p.takeNotice(w, r, "why") == "provider" {
+		v.Problem = v.providerErrorText(r, p.federation.Providers())
 	}
 }
 
-// providerProblem returns the message of a failed attempt: the text of its code, with the name of the
+// providerErrorText returns the message of a failed attempt: the text of its code, with the name of the
 // provider. The notice cookie proves that this server made the redirect.
-func (v *view) providerProblem(r *http.Request, offered []federation.Info) string {
+func (v *view) providerErrorText(r *http.Request, offered []federation.Info) string {
 	code, id := r.URL.Query().Get("code"), r.URL.Query().Get("with")
 	// Only known codes and ids select a text, so a link can't put its own text on the page.
 	name, named := v.T("provider.unnamed"), false
@@ -339,7 +341,7 @@ type providerButton struct {
 func (v *view) Providers() (all []providerButton) {
 	// With the query parameter "page", errors of the attempt return to this page. Without it, they would return to
 	// the front-end.
-	for _, info := range v.offered {
+	for _, info := range v.offeredProviders {
 		query := url.Values{"page": {v.Page}}
 		if v.ReturnTo != "" {
 			query.Set("return_to", v.ReturnTo)
@@ -356,11 +358,11 @@ func (p *pages) providerRoutes() []route {
 	if p.federation == nil {
 		return nil
 	}
-	// A provider returns the browser with a GET. It can also use a form, which postProvider redirects to the GET. The
+	// A provider returns the browser with a GET. It can also use a form, which redirectProviderForm redirects to the GET. The
 	// state in the query protects against forged requests, as the check of the origin does for other forms.
 	return []route{
-		{method: "GET", path: pathSignInWith + "{provider}", handle: p.startProvider},
-		{method: "GET", path: pathSignInWith + "{provider}/callback", handle: p.finishProvider},
-		{method: "POST", path: pathSignInWith + "{provider}/callback", handle: p.postProvider},
+		{method: "GET", path: pathSignInWith + "{provider}", handle: p.startProviderSignIn},
+		{method: "GET", path: pathSignInWith + "{provider}/callback", handle: p.finishProviderSignIn},
+		{method: "POST", path: pathSignInWith + "{provider}/callback", handle: p.redirectProviderForm},
 	}
 }

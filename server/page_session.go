@@ -25,9 +25,9 @@ const (
 // redirects to the login page, which shows the reason. Clear-Site-Data clears only the cache, because clearing all
 // cookies would sign the user out of front-ends on the domain.
 func (p *pages) redirectSignedOut(w http.ResponseWriter, r *http.Request, why string) {
-	p.cookies.clearSession(w)
+	p.cookies.clearSessionCookies(w)
 	w.Header().Set("Clear-Site-Data", `"cache"`)
-	p.redirect(w, pathLogin, p.withReturn(r, url.Values{"why": {why}}))
+	p.redirect(w, pathLogin, p.withReturnTo(r, url.Values{"why": {why}}))
 }
 
 // A visitor is the user of a page, signed in or not. A missing session is not an error, because the login page is for
@@ -35,14 +35,14 @@ func (p *pages) redirectSignedOut(w http.ResponseWriter, r *http.Request, why st
 type visitor struct {
 	watchword.Identity
 	signedIn bool
-	why      string // reason why the user is signed out: "", "ended" or "reused"
+	reason   string // reason why the user is signed out: "", "ended" or "reused"
 }
 
-// visitor identifies the user by the page cookie, falling back to the refresh cookie, which it rotates. Two tabs that
+// identifyVisitor identifies the user by the page cookie, falling back to the refresh cookie, which it rotates. Two tabs that
 // rotate the cookie at the same time get the same successor.
-func (p *pages) visitor(w http.ResponseWriter, r *http.Request) (visitor, error) {
+func (p *pages) identifyVisitor(w http.ResponseWriter, r *http.Request) (visitor, error) {
 	// If there are two page cookies, another host of the domain may have set one of them, so the server ignores both.
-	if cookies := p.cookies.page.Values(r); len(cookies) == 1 {
+	if cookies := p.cookies.pageToken.Values(r); len(cookies) == 1 {
 		who, err := p.engine.Authenticate(r.Context(), watchword.Secret(cookies[0]))
 		var refusal *watchword.Error
 		if err == nil {
@@ -53,18 +53,18 @@ func (p *pages) visitor(w http.ResponseWriter, r *http.Request) (visitor, error)
 		}
 		p.errors.logRefusal(w, r, refusal)
 	}
-	token, byCookie, err := p.cookies.refreshToken(r, "")
+	token, byCookie, err := p.cookies.readRefreshToken(r, "")
 	if err != nil || !byCookie {
 		return visitor{}, err
 	}
-	in, err := p.engine.Refresh(r.Context(), token, p.clients.of(w, r))
-	if isReplaced(err) {
+	in, err := p.engine.Refresh(r.Context(), token, p.clients.readClient(w, r))
+	if isReplacedSession(err) {
 		return visitor{}, nil // the browser may already have the cookies of a later sign-in
 	}
 	if why := signOutReason(err); why != "" {
-		p.errors.logRefused(w, r, err)
-		p.cookies.clearSession(w)
-		return visitor{why: why}, nil
+		p.errors.logIfRefusal(w, r, err)
+		p.cookies.clearSessionCookies(w)
+		return visitor{reason: why}, nil
 	}
 	if err != nil {
 		return visitor{}, err
@@ -72,18 +72,18 @@ func (p *pages) visitor(w http.ResponseWriter, r *http.Request) (visitor, error)
 	// Refresh does not return an Identity. Authenticate also checks that the account was not disabled after the
 	// refresh.
 	who, err := p.engine.Authenticate(r.Context(), in.AccessToken)
-	if isReplaced(err) {
+	if isReplacedSession(err) {
 		return visitor{}, nil
 	}
 	if why := signOutReason(err); why != "" { // the session ended after the refresh
-		p.cookies.clearSession(w)
-		return visitor{why: why}, nil
+		p.cookies.clearSessionCookies(w)
+		return visitor{reason: why}, nil
 	}
 	if err != nil {
 		return visitor{}, err
 	}
-	p.cookies.setRotated(w, r, in)
-	p.cookies.setPage(w, in)
+	p.cookies.setRotatedToken(w, r, in)
+	p.cookies.setPageToken(w, in)
 	return visitor{Identity: who, signedIn: true}, nil
 }
 
@@ -107,9 +107,9 @@ func signOutReason(err error) string {
 	return ""
 }
 
-// isReplaced reports whether a later sign-in in the same browser ended the session. If so, callers show no warning
+// isReplacedSession reports whether a later sign-in in the same browser ended the session. If so, callers show no warning
 // and keep the cookies, which belong to the later sign-in.
-func isReplaced(err error) bool {
+func isReplacedSession(err error) bool {
 	var refusal *watchword.Error
 	return errors.As(err, &refusal) && refusal.Ended == watchword.EndedReplaced
 }
@@ -119,28 +119,28 @@ func isReplaced(err error) bool {
 func (p *pages) requireSignIn(next identityHandler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if p.isCrossSiteVisit(r) {
-			return p.reload(w, r)
+			return p.showReload(w, r)
 		}
-		who, err := p.visitor(w, r)
+		who, err := p.identifyVisitor(w, r)
 		if err != nil {
 			return err
 		}
 		if !who.signedIn {
-			p.redirect(w, pathLogin, p.signInFirst(r, who.why))
+			p.redirect(w, pathLogin, p.signInQuery(r, who.reason))
 			return nil
 		}
 		return next(w, r, who.Identity)
 	}
 }
 
-// signInFirst returns the query for the login page. It contains return_to: the page that the visitor opened, or the
+// signInQuery returns the query for the login page. It contains return_to: the page that the visitor opened, or the
 // account page after a form. return_to is omitted if a sign-in leads to the account page anyway.
-func (p *pages) signInFirst(r *http.Request, why string) url.Values {
-	query, path := url.Values{"why": {why}}, p.side.home()
+func (p *pages) signInQuery(r *http.Request, why string) url.Values {
+	query, path := url.Values{"why": {why}}, p.role.homePath()
 	if r.Method == http.MethodGet {
 		path = r.URL.Path
 	}
-	account := p.withReturn(r, url.Values{}).Encode()
+	account := p.withReturnTo(r, url.Values{}).Encode()
 	if path == pathAccount && account == "" && p.origins.appURL == "" {
 		return query
 	}
@@ -156,13 +156,13 @@ func (p *pages) signInFirst(r *http.Request, why string) url.Values {
 // SameSite=Strict cookies, so the user may be signed in although the cookies are missing. Other cookies of the domain
 // are ignored.
 func (p *pages) isCrossSiteVisit(r *http.Request) bool {
-	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Site") == "cross-site" && !p.cookies.hasSession(r)
+	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Site") == "cross-site" && !p.cookies.hasSessionCookie(r)
 }
 
-// reload shows a page that loads the same URL again. The second request comes from this server's page, so the browser
+// showReload shows a page that loads the same URL again. The second request comes from this server's page, so the browser
 // sends the cookies. The new URL omits the query parameters done and why, because the other site may have set them.
 // The page also has a link, for browsers that don't follow the refresh.
-func (p *pages) reload(w http.ResponseWriter, r *http.Request) error {
+func (p *pages) showReload(w http.ResponseWriter, r *http.Request) error {
 	v := p.newView(r, "again")
 	again, query := *r.URL, r.URL.Query()
 	// A value that is also in the notice cookie is kept, because this server has set it. This happens after a failed
@@ -181,9 +181,9 @@ func (p *pages) reload(w http.ResponseWriter, r *http.Request) error {
 // appear on an unrelated page.
 const noticeLife = time.Minute
 
-// The method flash returns the value of a query parameter if the notice cookie has the same value, else "". It clears
+// takeNotice returns the value of a query parameter if the notice cookie has the same value, else "". It clears
 // the cookie, so that a message is shown once.
-func (p *pages) flash(w http.ResponseWriter, r *http.Request, name string) string {
+func (p *pages) takeNotice(w http.ResponseWriter, r *http.Request, name string) string {
 	cookie := p.cookies.notice
 	said, isSaid := strings.CutPrefix(cookie.Value(r), name+".")
 	if !isSaid {
@@ -231,22 +231,22 @@ func (p *pages) returnTo(r *http.Request) string {
 	return target
 }
 
-// afterSignIn returns the target of a sign-in: return_to, else the front-end, else the account page. On the admin
+// signInTarget returns the target of a sign-in: return_to, else the front-end, else the account page. On the admin
 // listener, the last one is the overview of administration.
-func (p *pages) afterSignIn(r *http.Request) string {
-	return cmp.Or(p.returnTo(r), p.origins.appURL, p.side.home())
+func (p *pages) signInTarget(r *http.Request) string {
+	return cmp.Or(p.returnTo(r), p.origins.appURL, p.role.homePath())
 }
 
-// The method client describes the client that sends a form. If the form sends a mail, the link in the mail leads back
+// clientWithReturn describes the client that sends a form. If the form sends a mail, the link in the mail leads back
 // to return_to.
-func (p *pages) client(w http.ResponseWriter, r *http.Request) watchword.Client {
-	c := p.clients.of(w, r)
+func (p *pages) clientWithReturn(w http.ResponseWriter, r *http.Request) watchword.Client {
+	c := p.clients.readClient(w, r)
 	c.ReturnTo = p.returnTo(r)
 	return c
 }
 
-// withReturn adds return_to to the query of a redirect between pages.
-func (p *pages) withReturn(r *http.Request, query url.Values) url.Values {
+// withReturnTo adds return_to to the query of a redirect between pages.
+func (p *pages) withReturnTo(r *http.Request, query url.Values) url.Values {
 	if target := p.returnTo(r); target != "" {
 		query.Set("return_to", target)
 	}

@@ -12,7 +12,7 @@ import (
 
 // loginPage shows the form to sign in.
 func (p *pages) loginPage(w http.ResponseWriter, r *http.Request) error {
-	return p.signPage(w, r, "login")
+	return p.showSignPage(w, r, "login")
 }
 
 // signupPage shows the form to sign up, or a message that sign-up is closed.
@@ -20,36 +20,36 @@ func (p *pages) signupPage(w http.ResponseWriter, r *http.Request) error {
 	if mode, _ := p.engine.Inside().Signup(); mode == watchword.SignupClosed {
 		return p.showClosed(w, r)
 	}
-	return p.signPage(w, r, "signup")
+	return p.showSignPage(w, r, "signup")
 }
 
-// signPage shows the form to sign in or up. It redirects a user who is already signed in. It shows the form to a
+// showSignPage shows the form to sign in or up. It redirects a user who is already signed in. It shows the form to a
 // signed-in user only after a failed attempt at a provider.
-func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) error {
+func (p *pages) showSignPage(w http.ResponseWriter, r *http.Request, page string) error {
 	if p.isCrossSiteVisit(r) {
-		return p.reload(w, r)
+		return p.showReload(w, r)
 	}
-	who, err := p.visitor(w, r)
+	who, err := p.identifyVisitor(w, r)
 	if err != nil {
 		return err
 	}
 	// A reason from this request takes precedence over a notice. Only known reasons have a text, so a link can't make
 	// the page show other words.
-	why := cmp.Or(who.why, p.flash(w, r, "why"))
+	why := cmp.Or(who.reason, p.takeNotice(w, r, "why"))
 	if why == "mailed" {
 		return p.showMailed(w, r)
 	}
 	if who.signedIn && why != "provider" {
-		p.redirect(w, p.afterSignIn(r), nil)
+		p.redirect(w, p.signInTarget(r), nil)
 		return nil
 	}
-	v := p.signView(r, page)
+	v := p.newSignView(r, page)
 	switch why {
 	case "ended", "reused", "step":
 		v.Problem = v.T("why." + why)
 	case "provider":
-		v.Problem = v.providerProblem(r, v.offered)
-		p.expectLink(r, v)
+		v.Problem = v.providerErrorText(r, v.offeredProviders)
+		p.prefillLinkAddress(r, v)
 		data := v.Data.(loginData)
 		data.SignedIn = who.User.Email
 		v.Data = data
@@ -67,13 +67,13 @@ type loginData struct {
 	SignedIn watchword.Address // user whose session continues after a failed attempt at a provider; "": no session
 }
 
-// signView returns the view of a form. The script of the passkey form makes the browser suggest passkeys
+// newSignView returns the view of a form. The script of the passkey form makes the browser suggest passkeys
 // in the field for the address.
-func (p *pages) signView(r *http.Request, page string) *view {
+func (p *pages) newSignView(r *http.Request, page string) *view {
 	v := p.newView(r, page)
 	data := loginData{ReturnTo: v.ReturnTo}
 	if page == "login" {
-		data.Passkey = p.signInPasskey(v)
+		data.Passkey = p.signInPasskeyForm(v)
 	}
 	v.Data = data
 	return v
@@ -88,17 +88,17 @@ func (p *pages) loginForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	in, err := p.engine.Login(r.Context(), watchword.LoginRequest{
 		Email: form.Get("email"), Password: watchword.Secret(form.Get("password")),
-		Persistent: form.Get("remember") != "", Client: p.clients.of(w, r),
-		Replaces: p.cookies.replaced(r, ""),
+		Persistent: form.Get("remember") != "", Client: p.clients.readClient(w, r),
+		Replaces: p.cookies.tokenToReplace(r, ""),
 	})
-	if p.secondStep(w, r, err) {
+	if p.redirectToSecondStep(w, r, err) {
 		return nil
 	}
 	if err != nil {
-		return p.refill(w, r, p.signView(r, "login").filled("login", form), err)
+		return p.showAgain(w, r, p.newSignView(r, "login").withValues("login", form), err)
 	}
-	p.cookies.setSession(w, r, in)
-	p.redirect(w, p.afterSignIn(r), nil)
+	p.cookies.setPageSessionCookies(w, r, in)
+	p.redirect(w, p.signInTarget(r), nil)
 	return nil
 }
 
@@ -111,24 +111,24 @@ func (p *pages) signupForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	in, err := p.engine.SignUp(r.Context(), watchword.SignUpRequest{
 		Email: form.Get("email"), Password: watchword.Secret(form.Get("password")),
-		Name: form.Get("name"), Persistent: true, Client: p.client(w, r),
-		Replaces: p.cookies.replaced(r, ""),
+		Name: form.Get("name"), Persistent: true, Client: p.clientWithReturn(w, r),
+		Replaces: p.cookies.tokenToReplace(r, ""),
 	})
 	if watchword.CodeOf(err) == watchword.CodeSignupClosed {
-		p.errors.logRefused(w, r, err)
+		p.errors.logIfRefusal(w, r, err)
 		return p.showClosed(w, r)
 	}
-	if p.secondStep(w, r, err) {
+	if p.redirectToSecondStep(w, r, err) {
 		return nil
 	}
 	if err != nil {
-		return p.refill(w, r, p.signView(r, "signup").filled("signup", form), err)
+		return p.showAgain(w, r, p.newSignView(r, "signup").withValues("signup", form), err)
 	}
 	if in == nil {
 		return p.showMailed(w, r)
 	}
-	p.cookies.setSession(w, r, in)
-	p.redirect(w, p.afterSignIn(r), nil)
+	p.cookies.setPageSessionCookies(w, r, in)
+	p.redirect(w, p.signInTarget(r), nil)
 	return nil
 }
 
@@ -183,23 +183,23 @@ func (p *pages) logoutForm(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	token, _, err := p.cookies.refreshToken(r, "")
+	token, _, err := p.cookies.readRefreshToken(r, "")
 	if err != nil {
 		return err
 	}
 	var access watchword.Secret
-	if cookies := p.cookies.page.Values(r); len(cookies) == 1 {
+	if cookies := p.cookies.pageToken.Values(r); len(cookies) == 1 {
 		access = watchword.Secret(cookies[0])
 	}
-	client := p.clients.of(w, r)
+	client := p.clients.readClient(w, r)
 	if err := p.engine.Logout(r.Context(), token, access, client); err != nil {
 		return err
 	}
-	if err := p.cookies.endOthers(p.engine, r, client); err != nil {
+	if err := p.cookies.endUnusedSession(p.engine, r, client); err != nil {
 		return err
 	}
 	if target := p.returnTo(r); target != "" {
-		p.cookies.clearSession(w)
+		p.cookies.clearSessionCookies(w)
 		w.Header().Set("Clear-Site-Data", `"cache"`)
 		p.redirect(w, target, nil)
 		return nil
@@ -212,12 +212,12 @@ func (p *pages) logoutForm(w http.ResponseWriter, r *http.Request) error {
 // Without a session, the page says that the browser is signed out.
 func (p *pages) logoutPage(w http.ResponseWriter, r *http.Request) error {
 	if p.isCrossSiteVisit(r) {
-		return p.reload(w, r)
+		return p.showReload(w, r)
 	}
-	if !p.cookies.hasSession(r) {
+	if !p.cookies.hasSessionCookie(r) {
 		return p.showMessage(w, r, messagePage{Title: "logout.done", Text: "why.out"})
 	}
-	signedIn, err := p.signedInAs(r)
+	signedIn, err := p.signedInAddress(r)
 	if err != nil {
 		return err
 	}
@@ -238,8 +238,8 @@ func (p *pages) forgotForm(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := p.engine.ForgotPassword(r.Context(), form.Get("email"), "", p.client(w, r)); err != nil {
-		return p.refill(w, r, p.newView(r, "forgot").filled("forgot", form), err)
+	if err := p.engine.ForgotPassword(r.Context(), form.Get("email"), "", p.clientWithReturn(w, r)); err != nil {
+		return p.showAgain(w, r, p.newView(r, "forgot").withValues("forgot", form), err)
 	}
 	return p.showMessage(w, r, messagePage{
 		Title: "forgot.sent.title", Text: "forgot.sent.text", Mailed: true, Again: pathForgot})

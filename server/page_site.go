@@ -13,7 +13,7 @@ import (
 // favicon serves the logo of the server, or the operator's logo. Browsers request this path for responses without an
 // icon, such as /openapi.json. They don't request it for the pages, which contain the icon.
 func (p *pages) favicon(w http.ResponseWriter, _ *http.Request) error {
-	content, err := p.theme.read("assets/mark.svg")
+	content, err := p.theme.readFile("assets/mark.svg")
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (p *pages) changePassword(w http.ResponseWriter, _ *http.Request) error {
 // pages folder. There is no built-in file, because it must contain the operator's contact and an
 // expiry date. It is read on each request, so that the operator can renew it without a restart.
 func (p *pages) securityContact(w http.ResponseWriter, r *http.Request) error {
-	content, err := p.theme.read("security.txt")
+	content, err := p.theme.readFile("security.txt")
 	if errors.Is(err, fs.ErrNotExist) {
 		return notFound(w, r)
 	}

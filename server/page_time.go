@@ -30,7 +30,7 @@ func (v *view) ago(t, now time.Time) template.HTML {
 	if age >= relativeUntil {
 		return v.When(t)
 	}
-	unit, n := ageIn(age)
+	unit, n := ageInUnit(age)
 	text := v.T("ago." + unit)
 	if n > 1 {
 		text = v.T("ago."+unit+"s", n)
@@ -41,9 +41,9 @@ func (v *view) ago(t, now time.Time) template.HTML {
 		template.HTMLEscapeString(t.Format(v.T("time"))), int(age/time.Second), template.HTMLEscapeString(text)))
 }
 
-// ageIn returns an age in its largest unit: "minute", "hour" or "day". It rounds down, as the script does. Below a
+// ageInUnit returns an age in its largest unit: "minute", "hour" or "day". It rounds down, as the script does. Below a
 // minute, the unit is "now".
-func ageIn(age time.Duration) (unit string, n int) {
+func ageInUnit(age time.Duration) (unit string, n int) {
 	const day = 24 * time.Hour
 	switch {
 	case age >= day:

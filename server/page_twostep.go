@@ -32,12 +32,12 @@ const (
 // The pages keep no state in the process. The engine stores the enrolment in a challenge, and the URL has its id. Any
 // process behind a load balancer can therefore handle the next request.
 
-// fewCodes is the number of recovery codes at which the page suggests new ones.
-const fewCodes = 3
+// lowCodesLeft is the number of recovery codes at which the page suggests new ones.
+const lowCodesLeft = 3
 
-// twoStep is the data of the account page about second factors. Operators' templates use its
+// twoStepSection is the data of the account page about second factors. Operators' templates use its
 // fields.
-type twoStep struct {
+type twoStepSection struct {
 	Apps         []factors.Factor
 	Addable      bool // another app can be added
 	Unproven     bool // the address must be verified before an app can be added
@@ -49,10 +49,10 @@ type twoStep struct {
 	Devices      []factors.Device
 }
 
-// addFactors adds the sections of second factors and passkeys to the data of the account page. It reads the factors
+// addFactorSections adds the sections of second factors and passkeys to the data of the account page. It reads the factors
 // in a separate transaction. The page can therefore list a factor that another tab is removing. The buttons of this
 // factor then show an error.
-func (p *accountPages) addFactors(r *http.Request, v *view, who watchword.Identity, data *accountData) error {
+func (p *accountPages) addFactorSections(r *http.Request, v *view, who watchword.Identity, data *accountData) error {
 	if p.factors == nil {
 		return nil
 	}
@@ -60,14 +60,14 @@ func (p *accountPages) addFactors(r *http.Request, v *view, who watchword.Identi
 	if err != nil {
 		return err
 	}
-	data.TwoStep = p.twoStepOf(who, overview)
-	data.Passkeys, err = p.passkeysOf(v, who, overview.Factors)
+	data.TwoStep = p.newTwoStepSection(who, overview)
+	data.Passkeys, err = p.newPasskeySection(v, who, overview.Factors)
 	return err
 }
 
-// twoStepOf returns the section of the account page, or nil if it would be empty.
-func (p *accountPages) twoStepOf(who watchword.Identity, overview factors.Overview) *twoStep {
-	apps := ofKind(overview.Factors, factors.KindTOTP)
+// newTwoStepSection returns the section of the account page, or nil if it would be empty.
+func (p *accountPages) newTwoStepSection(who watchword.Identity, overview factors.Overview) *twoStepSection {
+	apps := factorsOfKind(overview.Factors, factors.KindTOTP)
 	counted := slices.DeleteFunc(slices.Clone(overview.Factors), func(f factors.Factor) bool { return f.Unproven })
 	// If new factors can't be added, the section is shown only if the account has a factor. A passkey that a browser
 	// has created without a dialog does not count yet, because sign-ins do not ask for it.
@@ -75,61 +75,63 @@ func (p *accountPages) twoStepOf(who watchword.Identity, overview factors.Overvi
 	if !offered && len(counted) == 0 {
 		return nil
 	}
-	return &twoStep{
+	return &twoStepSection{
 		Apps: apps, Addable: offered && proven && len(apps) < factors.MaxTOTP,
 		Unproven: offered && !proven, On: len(counted) > 0,
-		CodesLeft: overview.Codes.Left, CodesLow: overview.Codes.Left <= fewCodes,
+		CodesLeft: overview.Codes.Left, CodesLow: overview.Codes.Left <= lowCodesLeft,
 		CodesCreated: overview.Codes.CreatedAt, Devices: overview.Devices,
 	}
 }
 
-// stepUpFirst redirects to the step-up page if err requires a step-up, and reports whether it did. The step-up
+// redirectToStepUp redirects to the step-up page if err requires a step-up, and reports whether it did. The step-up
 // returns to target, a path of this server. The query of target has the original return_to, so that the user finally
 // returns to the front-end.
-func (p *accountPages) stepUpFirst(w http.ResponseWriter, r *http.Request, target string, err error) bool {
+func (p *accountPages) redirectToStepUp(w http.ResponseWriter, r *http.Request, target string, err error) bool {
 	if p.factors == nil || watchword.CodeOf(err) != watchword.CodeStepUpRequired {
 		return false
 	}
-	p.errors.logRefused(w, r, err)
-	if query := p.withReturn(r, url.Values{}); len(query) > 0 {
+	p.errors.logIfRefusal(w, r, err)
+	if query := p.withReturnTo(r, url.Values{}); len(query) > 0 {
 		target += "?" + query.Encode()
 	}
 	p.redirect(w, pathStepUp, url.Values{"return_to": {p.origins.publicURL + target}})
 	return true
 }
 
-// refuseFactor shows the account page with the reason why a change of factors was refused.
-func (p *accountPages) refuseFactor(w http.ResponseWriter, r *http.Request, who watchword.Identity, err error) error {
-	if p.stepUpFirst(w, r, r.URL.Path, err) {
+// refuseFactorChange shows the account page with the reason why a change of factors was refused.
+func (p *accountPages) refuseFactorChange(
+	w http.ResponseWriter, r *http.Request, who watchword.Identity, err error,
+) error {
+	if p.redirectToStepUp(w, r, r.URL.Path, err) {
 		return nil
 	}
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
 		return err
 	}
-	v, err := p.accountView(r, who)
+	v, err := p.readAccountView(r, who)
 	if err != nil {
 		return err
 	}
-	v.byPasskey = strings.HasPrefix(r.URL.Path, pathPasskeys)
-	return p.refill(w, r, v, refusal)
+	v.isPasskeyError = strings.HasPrefix(r.URL.Path, pathPasskeys)
+	return p.showAgain(w, r, v, refusal)
 }
 
-// The method done redirects to the account page with a notice, so that a reload does not repeat the change.
-func (p *pages) done(w http.ResponseWriter, r *http.Request, notice string) {
-	p.redirect(w, pathAccount, p.withReturn(r, url.Values{"done": {notice}}))
+// redirectToAccount redirects to the account page with a notice, so that a reload does not repeat the change.
+func (p *pages) redirectToAccount(w http.ResponseWriter, r *http.Request, notice string) {
+	p.redirect(w, pathAccount, p.withReturnTo(r, url.Values{"done": {notice}}))
 }
 
-// newAuthenticator begins an enrolment. The enrolment has its own URL, so that a reload shows the
+// beginAuthenticatorPage begins an enrolment. The enrolment has its own URL, so that a reload shows the
 // same QR code, which the user may already have scanned. Opening the page does not change the
 // account.
-func (p *accountPages) newAuthenticator(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) beginAuthenticatorPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	// The name of the app is in the reader's language. The user can change it later.
 	begun, err := p.factors.BeginTOTP(r.Context(), who, p.newView(r, "account").T("twostep.app"))
 	if err != nil {
-		return p.refuseFactor(w, r, who, err)
+		return p.refuseFactorChange(w, r, who, err)
 	}
-	p.redirect(w, pathAuthenticator+"/"+begun.ID, p.withReturn(r, url.Values{}))
+	p.redirect(w, pathAuthenticator+"/"+begun.ID, p.withReturnTo(r, url.Values{}))
 	return nil
 }
 
@@ -150,12 +152,12 @@ func (p *accountPages) authenticatorView(r *http.Request, who watchword.Identity
 	if err != nil {
 		return nil, err
 	}
-	return p.setupView(r, pathAuthenticator, pending)
+	return p.newEnrolmentView(r, pathAuthenticator, pending)
 }
 
-// setupView returns the page with the QR code of an enrolment. The target of its form is path plus the id of the
+// newEnrolmentView returns the page with the QR code of an enrolment. The target of its form is path plus the id of the
 // enrolment.
-func (p *accountPages) setupView(r *http.Request, path string, pending factors.Enrolment) (*view, error) {
+func (p *accountPages) newEnrolmentView(r *http.Request, path string, pending factors.Enrolment) (*view, error) {
 	// The server draws the QR code, so that the page works without scripts.
 	svg, err := qr.SVG(string(pending.URI))
 	if err != nil {
@@ -164,13 +166,13 @@ func (p *accountPages) setupView(r *http.Request, path string, pending factors.E
 	v := p.newView(r, "authenticator")
 	// The conversions are safe: the picture contains only shapes, and the engine has built the URI.
 	v.Data = authenticatorData{Path: path + "/" + pending.ID, Cancel: pathAccount, Picture: template.HTML(svg),
-		URI: template.URL(pending.URI), Key: inGroups(string(pending.Secret))}
+		URI: template.URL(pending.URI), Key: groupByFour(string(pending.Secret))}
 	return v, nil
 }
 
-// inGroups splits a key into groups of four characters, so that the key is easier to type. Authenticator apps ignore
+// groupByFour splits a key into groups of four characters, so that the key is easier to type. Authenticator apps ignore
 // the spaces.
-func inGroups(key string) string {
+func groupByFour(key string) string {
 	var groups []string
 	// The secret is base32, so each byte is one character.
 	for group := range slices.Chunk([]byte(key), 4) {
@@ -184,7 +186,7 @@ func inGroups(key string) string {
 func (p *accountPages) authenticatorPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	v, err := p.authenticatorView(r, who)
 	if err != nil {
-		return p.refuseFactor(w, r, who, err)
+		return p.refuseFactorChange(w, r, who, err)
 	}
 	return p.show(w, http.StatusOK, v)
 }
@@ -198,24 +200,24 @@ func (p *accountPages) authenticatorForm(w http.ResponseWriter, r *http.Request,
 		return err
 	}
 	done, err := p.factors.ConfirmTOTP(r.Context(), who, r.PathValue("id"), watchword.Secret(form.Get("totp")),
-		p.client(w, r))
+		p.clientWithReturn(w, r))
 	// A wrong code is an error of this form. Any other refusal is shown on the account page.
 	if watchword.CodeOf(err) == watchword.CodeFactorWrong {
 		v, gone := p.authenticatorView(r, who)
 		if gone != nil {
-			return p.refuseFactor(w, r, who, gone)
+			return p.refuseFactorChange(w, r, who, gone)
 		}
-		return p.refill(w, r, v.filled("authenticator", form), err)
+		return p.showAgain(w, r, v.withValues("authenticator", form), err)
 	}
 	if err != nil {
-		return p.refuseFactor(w, r, who, err)
+		return p.refuseFactorChange(w, r, who, err)
 	}
 	// With a second app, the old codes stay valid, and the server creates no new codes.
 	if len(done.Codes) == 0 {
-		p.done(w, r, "factor")
+		p.redirectToAccount(w, r, "factor")
 		return nil
 	}
-	return p.showCodes(w, r, codesData{Codes: revealed(done.Codes), Email: who.User.Email}, true)
+	return p.showCodes(w, r, codesData{Codes: recoveryCodeTexts(done.Codes), Email: who.User.Email}, true)
 }
 
 // codesData is the data of the page with new recovery codes. Operators' templates use its fields.
@@ -227,13 +229,13 @@ type codesData struct {
 
 // showCodes responds to a form with recovery codes. It does not redirect, because a redirect would have to store the
 // codes. If the parameter first is true, the page says that two-step sign-in is now on.
-func (p *accountPages) showCodes(w http.ResponseWriter, r *http.Request, data codesData, first bool) error {
+func (p *accountPages) showCodes(w http.ResponseWriter, r *http.Request, data codesData, isFirstFactor bool) error {
 	v := p.newView(r, "codes")
 	// No later response shows these codes. Like every page, this one is not cached. If the user reloads it, the
 	// browser asks before it sends the form again.
 	//
 	// If the parameter first is false, the user only replaced the codes, and two-step sign-in was on before.
-	if first {
+	if isFirstFactor {
 		v.Notice = v.T("codes.on")
 	}
 	if data.Next == "" {
@@ -256,17 +258,17 @@ func (p *accountPages) showConfirm(
 	w http.ResponseWriter, r *http.Request, who watchword.Identity, name string, data confirmData,
 ) error {
 	if err := p.factors.Fresh(who); err != nil {
-		return p.refuseFactor(w, r, who, err)
+		return p.refuseFactorChange(w, r, who, err)
 	}
 	v := p.newView(r, "confirm")
 	v.Title = v.T(name + ".title")
-	data.Text, data.More, data.Button = v.T(data.Text), v.textOr(data.More), v.T(data.Button)
+	data.Text, data.More, data.Button = v.T(data.Text), v.optionalText(data.More), v.T(data.Button)
 	v.Data = data
 	return p.show(w, http.StatusOK, v)
 }
 
-// textOr returns the text of key, or "" if key is "". It is for a text that only some pages have.
-func (v *view) textOr(key string) string {
+// optionalText returns the text of key, or "" if key is "". It is for a text that only some pages have.
+func (v *view) optionalText(key string) string {
 	if key == "" {
 		return ""
 	}
@@ -283,26 +285,27 @@ func (p *accountPages) newCodesPage(w http.ResponseWriter, r *http.Request, who 
 // newCodesForm replaces the codes. A second submission of the same form invalidates the codes of the
 // first response, and its response shows the valid codes.
 func (p *accountPages) newCodesForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	codes, err := p.factors.NewRecoveryCodes(r.Context(), who, p.client(w, r))
+	codes, err := p.factors.NewRecoveryCodes(r.Context(), who, p.clientWithReturn(w, r))
 	if err != nil {
-		return p.refuseFactor(w, r, who, err)
+		return p.refuseFactorChange(w, r, who, err)
 	}
-	return p.showCodes(w, r, codesData{Codes: revealed(codes), Email: who.User.Email}, false)
+	return p.showCodes(w, r, codesData{Codes: recoveryCodeTexts(codes), Email: who.User.Email}, false)
 }
 
-// renameForm handles the forms of the account page that rename a factor. Each factor has such a form, so the name of
+// renameFactorForm handles the forms of the account page that rename a factor. Each factor has such a form, so the name of
 // the form contains the factor's id.
-func (p *accountPages) renameForm(w http.ResponseWriter, r *http.Request) error {
+func (p *accountPages) renameFactorForm(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	rename := func(r *http.Request, who watchword.Identity, form url.Values, _ watchword.Client) error {
 		return p.factors.Rename(r.Context(), who, id, form.Get("factorName"))
 	}
-	return p.change("rename-"+id, rename, func(w http.ResponseWriter, r *http.Request) { p.done(w, r, "name") })(w, r)
+	showDone := func(w http.ResponseWriter, r *http.Request) { p.redirectToAccount(w, r, "name") }
+	return p.formHandler("rename-"+id, rename, showDone)(w, r)
 }
 
-// removePage asks for confirmation before a factor is removed. For the last factor, it warns that only the password
+// removeFactorPage asks for confirmation before a factor is removed. For the last factor, it warns that only the password
 // will protect the account. A user with a new phone can then cancel, and first add an app on that phone.
-func (p *accountPages) removePage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) removeFactorPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {
 		return err
@@ -329,24 +332,24 @@ func (p *accountPages) removePage(w http.ResponseWriter, r *http.Request, who wa
 	return p.showConfirm(w, r, who, name, data)
 }
 
-// removeForm removes a factor. The session continues, but its access token becomes outdated. The next page therefore
+// removeFactorForm removes a factor. The session continues, but its access token becomes outdated. The next page therefore
 // rotates the refresh token and sets a new page cookie.
-func (p *accountPages) removeForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) removeFactorForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {
 		return err
 	}
 	// The notice depends on the kind of factor, so the kind is read before the removal.
 	notice := "removed"
-	for _, f := range ofKind(overview.Factors, factors.KindPasskey) {
+	for _, f := range factorsOfKind(overview.Factors, factors.KindPasskey) {
 		if f.ID == r.PathValue("id") {
 			notice = "passkey-removed"
 		}
 	}
-	if err := p.factors.Remove(r.Context(), who, r.PathValue("id"), p.client(w, r)); err != nil {
-		return p.refuseFactor(w, r, who, err)
+	if err := p.factors.Remove(r.Context(), who, r.PathValue("id"), p.clientWithReturn(w, r)); err != nil {
+		return p.refuseFactorChange(w, r, who, err)
 	}
-	p.done(w, r, notice)
+	p.redirectToAccount(w, r, notice)
 	return nil
 }
 
@@ -354,15 +357,15 @@ func (p *accountPages) removeForm(w http.ResponseWriter, r *http.Request, who wa
 // the field for that proof. A ceremony works only one time, so each view of the page begins a new ceremony.
 func (p *accountPages) stepUpView(r *http.Request, who watchword.Identity, recovery bool) (*view, error) {
 	v := p.newView(r, "step-up")
-	data := v.proofOf(pathStepUp, recovery)
+	data := v.newProofData(pathStepUp, recovery)
 	// An account without a password and without factors proves itself by a new sign-in at a provider.
 	data.External = who.User.PasswordHash == "" && who.User.Factors == 0
 	if data.External && p.federation != nil {
-		if err := p.offerConnected(r, v, who); err != nil {
+		if err := p.limitToOwnProviders(r, v, who); err != nil {
 			return nil, err
 		}
 	}
-	data.Password, data.Email, data.Cancel = who.User.Factors == 0, who.User.Email, p.cancelOf(v.ReturnTo)
+	data.Password, data.Email, data.Cancel = who.User.Factors == 0, who.User.Email, p.cancelTarget(v.ReturnTo)
 	if !data.Password {
 		overview, err := p.factors.List(r.Context(), who.User.ID)
 		if err != nil {
@@ -371,24 +374,24 @@ func (p *accountPages) stepUpView(r *http.Request, who watchword.Identity, recov
 		// Another request may have removed the factor since the account was read. The engine then refuses the form,
 		// and the next page asks for the password.
 		var passkey *passkeyForm
-		if len(ofKind(overview.Factors, factors.KindPasskey)) > 0 {
+		if len(factorsOfKind(overview.Factors, factors.KindPasskey)) > 0 {
 			begun, err := p.factors.StepUpOptions(r.Context(), who)
 			if err == nil {
-				passkey = v.passkeyForm(pathStepUp, "get", "factor.passkey", begun)
+				passkey = v.newPasskeyForm(pathStepUp, "get", "factor.passkey", begun)
 			} else if watchword.CodeOf(err) != watchword.CodeNotFound { // the account has no passkey that works here
 				return nil, err
 			}
 		}
-		data = data.withKinds(len(ofKind(overview.Factors, factors.KindTOTP)) > 0, passkey)
+		data = data.withFactors(len(factorsOfKind(overview.Factors, factors.KindTOTP)) > 0, passkey)
 	}
 	v.Data = data
 	return v, nil
 }
 
-// cancelOf returns the target for a user who cancels a step-up: the front-end that required the step-up, or the
+// cancelTarget returns the target for a user who cancels a step-up: the front-end that required the step-up, or the
 // account page. It never returns the page of this server that required the step-up, because that page would ask
 // again.
-func (p *accountPages) cancelOf(returnTo string) template.URL {
+func (p *accountPages) cancelTarget(returnTo string) template.URL {
 	asked, isOwn := strings.CutPrefix(returnTo, p.origins.publicURL+"/")
 	if returnTo != "" && !isOwn {
 		return template.URL(returnTo)
@@ -398,7 +401,7 @@ func (p *accountPages) cancelOf(returnTo string) template.URL {
 	if target := values.Get("return_to"); err == nil && target != "" {
 		return template.URL(pathAccount + "?" + url.Values{"return_to": {target}}.Encode())
 	}
-	return template.URL(p.side.home())
+	return template.URL(p.role.homePath())
 }
 
 // stepUpPage asks for a proof even if the session is fresh, because a front-end may require a
@@ -408,7 +411,7 @@ func (p *accountPages) stepUpPage(w http.ResponseWriter, r *http.Request, who wa
 	if err != nil {
 		return err
 	}
-	p.flashProvider(w, r, v)
+	p.showProviderError(w, r, v)
 	return p.show(w, http.StatusOK, v)
 }
 
@@ -420,8 +423,8 @@ func (p *accountPages) stepUpForm(w http.ResponseWriter, r *http.Request, who wa
 		return err
 	}
 	// The pages discard the new access token, because they read the session from the store.
-	_, _, err = p.factors.StepUp(r.Context(), who, factors.StepUpRequest{Proof: proofIn(form),
-		Password: watchword.Secret(form.Get("currentPassword")), Client: p.client(w, r)})
+	_, _, err = p.factors.StepUp(r.Context(), who, factors.StepUpRequest{Proof: readProof(form),
+		Password: watchword.Secret(form.Get("currentPassword")), Client: p.clientWithReturn(w, r)})
 	// Another tab may have added the first factor after this page asked for the password. This request has read the
 	// account again, so the page now shows the field for the code.
 	if err != nil {
@@ -429,11 +432,11 @@ func (p *accountPages) stepUpForm(w http.ResponseWriter, r *http.Request, who wa
 		if failed != nil {
 			return failed
 		}
-		v.byPasskey = passkeyIn(form) != nil
-		return p.refill(w, r, v.filled("step-up", form), err)
+		v.isPasskeyError = readCredential(form) != nil
+		return p.showAgain(w, r, v.withValues("step-up", form), err)
 	}
 	// After the redirect, the page that required the step-up continues by itself, unless it is the account page.
-	target, own := cmp.Or(p.returnTo(r), p.side.home()), p.origins.publicURL+pathAccount
+	target, own := cmp.Or(p.returnTo(r), p.role.homePath()), p.origins.publicURL+pathAccount
 	if path, query, _ := strings.Cut(target, "?"); path == own {
 		// The account page does not repeat the change by itself. Its notice asks the user to repeat the change.
 		values, err := url.ParseQuery(query)
@@ -456,26 +459,26 @@ func (p *accountPages) twoStepRoutes() []route {
 	}
 	// All pages require a signed-in user, except the second step and the enrolment of a waiting
 	// sign-in.
-	signedIn := func(method, path string, do identityHandler) route {
+	signedInRoute := func(method, path string, do identityHandler) route {
 		return route{method: method, path: path, handle: p.requireSignIn(do)}
 	}
-	return append(p.passkeyPages(), []route{
+	return append(p.passkeyRoutes(), []route{
 		{method: "GET", path: pathFactor, handle: p.factorPage},
 		{method: "POST", path: pathFactor, handle: p.factorForm},
-		{method: "GET", path: pathEnrol, handle: p.enrolPage},
+		{method: "GET", path: pathEnrol, handle: p.beginEnrolPage},
 		{method: "GET", path: pathEnrol + "/{id}", handle: p.enrolSetupPage},
 		{method: "POST", path: pathEnrol + "/{id}", handle: p.enrolForm},
-		signedIn("GET", pathStepUp, p.stepUpPage),
-		signedIn("POST", pathStepUp, p.stepUpForm),
-		signedIn("GET", pathAuthenticator, p.newAuthenticator),
-		signedIn("GET", pathAuthenticator+"/{id}", p.authenticatorPage),
-		signedIn("POST", pathAuthenticator+"/{id}", p.authenticatorForm),
-		signedIn("GET", pathCodes, p.newCodesPage),
-		signedIn("POST", pathCodes, p.newCodesForm),
-		{method: "POST", path: pathFactors + "{id}/name", handle: p.renameForm},
-		signedIn("GET", pathFactors+"{id}/remove", p.removePage),
-		signedIn("POST", pathFactors+"{id}/remove", p.removeForm),
-		signedIn("GET", pathDevices+"{id}/forget", p.forgetPage),
-		signedIn("POST", pathDevices+"{id}/forget", p.forgetForm),
+		signedInRoute("GET", pathStepUp, p.stepUpPage),
+		signedInRoute("POST", pathStepUp, p.stepUpForm),
+		signedInRoute("GET", pathAuthenticator, p.beginAuthenticatorPage),
+		signedInRoute("GET", pathAuthenticator+"/{id}", p.authenticatorPage),
+		signedInRoute("POST", pathAuthenticator+"/{id}", p.authenticatorForm),
+		signedInRoute("GET", pathCodes, p.newCodesPage),
+		signedInRoute("POST", pathCodes, p.newCodesForm),
+		{method: "POST", path: pathFactors + "{id}/name", handle: p.renameFactorForm},
+		signedInRoute("GET", pathFactors+"{id}/remove", p.removeFactorPage),
+		signedInRoute("POST", pathFactors+"{id}/remove", p.removeFactorForm),
+		signedInRoute("GET", pathDevices+"{id}/forget", p.forgetDevicePage),
+		signedInRoute("POST", pathDevices+"{id}/forget", p.forgetDeviceForm),
 	}...)
 }

@@ -27,15 +27,15 @@ import (
 // API. A new page needs a template in package web, a handler, and a row in a table of routes.
 type pages struct {
 	edge
-	theme       *theme
-	passwordMin int                                    // minimum length in characters, for the hint of the forms
-	devMail     func() ([]watchword.StoredMail, error) // nil: there is no /dev/mail
-	hasAdmin    bool                                   // the server has the pages below /admin
+	theme         *theme
+	passwordMin   int                                    // minimum length in characters, for the hint of the forms
+	devMail       func() ([]watchword.StoredMail, error) // nil: there is no /dev/mail
+	hasAdminPages bool                                   // the server has the pages below /admin
 
-	// docs and openapi are created at their first request, because most servers never get such a request and the
+	// docsData and openapi are created at their first request, because most servers never get such a request and the
 	// start must be fast.
-	docs    func() docData         // data of the page /docs
-	openapi func() ([]byte, error) // the OpenAPI document
+	docsData        func() docData         // data of the page /docs
+	openAPIDocument func() ([]byte, error) // the OpenAPI document
 }
 
 // newPages reads the texts and all files of an operator, so that a faulty file prevents the start of the server.
@@ -45,9 +45,9 @@ func newPages(shared edge, opts Options, api []route) (*pages, error) {
 		return nil, fmt.Errorf("server: Options.Pages: %w", err)
 	}
 	return &pages{edge: shared, theme: theme, passwordMin: shared.engine.Inside().PasswordMin(), devMail: opts.DevMail,
-		hasAdmin: opts.AdminPages,
-		docs:     sync.OnceValue(func() docData { return document(shared, api, opts.Dialects) }),
-		openapi:  sync.OnceValues(func() ([]byte, error) { return describe(opts, api) })}, nil
+		hasAdminPages:   opts.AdminPages,
+		docsData:        sync.OnceValue(func() docData { return newDocData(shared, api, opts.Dialects) }),
+		openAPIDocument: sync.OnceValues(func() ([]byte, error) { return newOpenAPIDocument(opts, api) })}, nil
 }
 
 // A view is one page for one reader: the data of the layout template and its methods. Operators' templates use the
@@ -63,33 +63,33 @@ type view struct {
 	Notice  string // success message
 	Data    any
 
-	ReturnTo string       // checked return_to: the front-end's page that the browser came from, or ""
-	Back     template.URL // target after the last step: ReturnTo, else the front-end; "": none
-	Signup   bool         // anyone can create an account
-	offered  []federation.Info
+	ReturnTo         string       // checked return_to: the front-end's page that the browser came from, or ""
+	Back             template.URL // target after the last step: ReturnTo, else the front-end; "": none
+	Signup           bool         // anyone can create an account
+	offeredProviders []federation.Info
 
-	Form   string            // name of the form that had an error
-	typed  url.Values        // values that the user entered
-	faults map[string]string // error messages by field
-	blamed []string          // fields of which one is wrong; the page does not tell which one
-	min    int               // minimum length of a password in characters
+	Form          string            // name of the form that had an error
+	enteredValues url.Values        // values that the user entered
+	fieldErrors   map[string]string // error messages by field
+	suspectFields []string          // fields of which one is wrong; the page does not tell which one
+	minPassword   int               // minimum length of a password in characters
 
-	side      side // side of the listener that serves the page
-	byPasskey bool // errors are about a passkey and not about a field
-	fetches   bool // the script of the page sends requests to this server
+	role           listenerRole // side of the listener that serves the page
+	isPasskeyError bool         // errors are about a passkey and not about a field
+	sendsRequests  bool         // the script of the page sends requests to this server
 }
 
 // newView returns a view in the best language for Accept-Language. An unsupported or missing
 // header gives the default language.
 func (p *pages) newView(r *http.Request, page string) *view {
 	lang := p.theme.catalog.Match(r.Header.Get("Accept-Language"))
-	v := &view{theme: p.theme, lang: lang, Page: page, Nonce: rand.Text(), min: p.passwordMin, side: p.side}
+	v := &view{theme: p.theme, lang: lang, Page: page, Nonce: rand.Text(), minPassword: p.passwordMin, role: p.role}
 	v.ReturnTo = p.returnTo(r)
 	v.Back = template.URL(cmp.Or(v.ReturnTo, p.origins.appURL)) // both URLs were checked, so they contain no script
 	mode, _ := p.engine.Inside().Signup()
-	v.Signup = mode != watchword.SignupClosed && !p.side.isAdmin
+	v.Signup = mode != watchword.SignupClosed && !p.role.isAdminListener
 	if p.federation != nil {
-		v.offered = p.federation.Providers()
+		v.offeredProviders = p.federation.Providers()
 	}
 	return v
 }
@@ -100,8 +100,8 @@ func (p *pages) newView(r *http.Request, page string) *view {
 // On the admin listener, the method returns a URL of the public listener for a path that only the public listener
 // has.
 func (v *view) To(path string) string {
-	if !v.side.has(path) {
-		return v.side.publicURL + path
+	if !v.role.servesPath(path) {
+		return v.role.publicURL + path
 	}
 	if v.ReturnTo == "" {
 		return path
@@ -110,7 +110,7 @@ func (v *view) To(path string) string {
 }
 
 // NoPasskeys reports whether passkeys can't be used on this listener.
-func (v *view) NoPasskeys() bool { return v.side.isAdmin }
+func (v *view) NoPasskeys() bool { return v.role.isAdminListener }
 
 // BackHost returns the host of Back, so that the reader knows where the link leads. The product name is not enough,
 // because several front-ends can share one server.
@@ -151,13 +151,13 @@ func (p *pages) show(w http.ResponseWriter, status int, v *view) error {
 	h.Add("Vary", "Accept-Language")
 	// The policy must allow the front-ends, because browsers also apply form-action to redirects, and a form may
 	// redirect to a front-end (return_to).
-	formTargets := strings.Join(append([]string{"'self'"}, p.origins.allowed...), " ")
+	formTargets := strings.Join(append([]string{"'self'"}, p.origins.allowedOrigins...), " ")
 	policy := "default-src 'none'; style-src 'nonce-" + v.Nonce + "'; script-src 'nonce-" + v.Nonce + "'; " +
 		"img-src 'self' data:; font-src 'self'; form-action " + formTargets +
 		"; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
 	// Only pages whose script fetches options of a passkey may send requests. On other
 	// pages, even injected markup can't send requests.
-	if v.fetches {
+	if v.sendsRequests {
 		policy += "; connect-src 'self'"
 	}
 	h.Set("Content-Security-Policy", policy)
@@ -186,9 +186,9 @@ func (v *view) Lang() string { return v.catalog.Languages[v.lang].String() }
 func (v *view) Script() template.JS { return v.script }
 func (v *view) Icon() template.URL  { return v.icon }
 
-// A field is the data of an input with its label, hint and error message. Operators' templates use
+// formField is the data of an input with its label, hint and error message. Operators' templates use
 // its fields.
-type field struct {
+type formField struct {
 	ID, Name, Type, Autocomplete string
 	Label, Hint, Value, Fault    string
 	Min                          int
@@ -200,15 +200,15 @@ type field struct {
 
 // Field returns an input of a form. It repeats the value that the user entered, except for passwords,
 // and sets the focus to the first field with an error.
-func (v *view) Field(form, name, kind, autocomplete string) field {
+func (v *view) Field(form, name, kind, autocomplete string) formField {
 	optional := name == "name" || name == "roles"
-	f := field{ID: form + "-" + name, Name: name, Type: kind, Autocomplete: autocomplete,
+	f := formField{ID: form + "-" + name, Name: name, Type: kind, Autocomplete: autocomplete,
 		Label: v.T("field." + name), Show: v.T("show"), Hide: v.T("hide"), Caps: v.T("capsLock"), Optional: optional}
 	hint := "hint." + name
 	// With this attribute, password managers offer to create a password, so the label says that the password is new.
 	if autocomplete == "new-password" {
-		f.Label, f.Min = v.T("field.newPassword"), v.min
-		f.Rule, f.Hint = v.T("hint.newPassword", v.min), v.T("hint.passphrase")
+		f.Label, f.Min = v.T("field.newPassword"), v.minPassword
+		f.Rule, f.Hint = v.T("hint.newPassword", v.minPassword), v.T("hint.passphrase")
 		if link, isLink := v.Data.(linkData); form == "signup" || isLink && link.Welcome {
 			f.Label = v.T("field.password")
 		}
@@ -222,11 +222,11 @@ func (v *view) Field(form, name, kind, autocomplete string) field {
 	}
 	f.Focus = code
 	if v.Form == form {
-		f.Fault, f.Blamed = v.faults[name], slices.Contains(v.blamed, name)
+		f.Fault, f.Blamed = v.fieldErrors[name], slices.Contains(v.suspectFields, name)
 		// After wrong credentials, the password gets the focus, because it is more often wrong than the address.
 		f.Focus = code || f.Fault != "" || f.Blamed && kind == "password"
 		if kind != "password" && !code {
-			f.Value = v.typed.Get(name)
+			f.Value = v.enteredValues.Get(name)
 		}
 	}
 	return f
@@ -234,73 +234,73 @@ func (v *view) Field(form, name, kind, autocomplete string) field {
 
 // Fault returns the error message of a field that is not a single input, such as a group of
 // checkboxes.
-func (v *view) Fault(name string) string { return v.faults[name] }
+func (v *view) Fault(name string) string { return v.fieldErrors[name] }
 
 // The method With returns the field with a default value. A value that the user has entered takes precedence.
-func (f field) With(value string) field {
+func (f formField) With(value string) formField {
 	f.Value = cmp.Or(f.Value, value)
 	return f
 }
 
-// The method filled returns the view with the values that the user entered in a form. Field does not repeat
+// withValues returns the view with the values that the user entered in a form. Field does not repeat
 // passwords.
-func (v *view) filled(form string, typed url.Values) *view {
-	v.Form, v.typed = form, typed
+func (v *view) withValues(form string, typed url.Values) *view {
+	v.Form, v.enteredValues = form, typed
 	return v
 }
 
-// refuse sets the error messages of the page and of its fields.
-func (v *view) refuse(refusal *watchword.Error) {
-	v.faults = map[string]string{}
-	v.Problem = v.problemOf(refusal)
+// setErrors sets the error messages of the page and of its fields.
+func (v *view) setErrors(refusal *watchword.Error) {
+	v.fieldErrors = map[string]string{}
+	v.Problem = v.errorText(refusal)
 	for _, fault := range refusal.Fields {
 		text, special := v.catalog.Texts[v.lang]["fault."+fault.Field+"."+fault.Code]
 		if !special {
 			text = v.T("fault." + fault.Code)
 		}
-		v.faults[fault.Field] = text
+		v.fieldErrors[fault.Field] = text
 		if fault.Field == "password" { // the forms of the account page name the field currentPassword
-			v.faults["currentPassword"] = text
+			v.fieldErrors["currentPassword"] = text
 		}
 	}
 	// The form of a passkey has no field to mark, so the text becomes the problem of the whole page.
-	if text, known := v.catalog.Texts[v.lang]["passkey."+string(refusal.Code)]; v.byPasskey && known {
+	if text, known := v.catalog.Texts[v.lang]["passkey."+string(refusal.Code)]; v.isPasskeyError && known {
 		v.Problem = text
 		return
 	}
 	// Both fields, totp and recoveryCode, get a message, because the page has only one of them.
 	if refusal.Code == watchword.CodeFactorWrong {
-		v.faults["totp"], v.faults["recoveryCode"] = v.T("fault.totp.WRONG"), v.Problem
+		v.fieldErrors["totp"], v.fieldErrors["recoveryCode"] = v.T("fault.totp.WRONG"), v.Problem
 		v.Problem = v.T("error." + string(watchword.CodeValidationFailed))
-	} else if fault, found := v.faults["totp"]; found {
-		v.faults["recoveryCode"] = fault
+	} else if fault, found := v.fieldErrors["totp"]; found {
+		v.fieldErrors["recoveryCode"] = fault
 	}
-	if fault, found := v.faults["name"]; found {
-		v.faults["factorName"], v.faults["keyName"] = fault, v.T("fault.keyName")
+	if fault, found := v.fieldErrors["name"]; found {
+		v.fieldErrors["factorName"], v.fieldErrors["keyName"] = fault, v.T("fault.keyName")
 	}
 	wantsPassword := refusal.Code == watchword.CodePasswordWrong || refusal.Code == watchword.CodePasswordRequired
 	// On the pages that mailed links open, a missing password is the normal first step and not a mistake. The text
 	// tells for which account the password is needed.
 	if v.Page == "link" && wantsPassword {
-		v.faults["password"] = v.T("fault.link." + string(refusal.Code))
+		v.fieldErrors["password"] = v.T("fault.link." + string(refusal.Code))
 		v.Problem = v.T("error." + string(watchword.CodeValidationFailed))
 	}
 	// The message must not reveal whether the address or the password is wrong, so both fields
 	// are marked.
 	if refusal.Code == watchword.CodeInvalidCredentials {
-		v.blamed = []string{"email", "password"}
+		v.suspectFields = []string{"email", "password"}
 	}
 	field, ofField := map[watchword.Code]string{
 		watchword.CodePasswordWrong: "currentPassword", watchword.CodeEmailTaken: "email",
 	}[refusal.Code]
 	// The forms on the pages that mailed links open have no field for the address.
 	if ofField && v.Page != "link" {
-		v.faults[field], v.Problem = v.Problem, v.T("error."+string(watchword.CodeValidationFailed))
+		v.fieldErrors[field], v.Problem = v.Problem, v.T("error."+string(watchword.CodeValidationFailed))
 	}
 }
 
-// problemOf returns the message of an error. After a rate limit, it tells when to try again.
-func (v *view) problemOf(refusal *watchword.Error) string {
+// errorText returns the message of an error. After a rate limit, it tells when to try again.
+func (v *view) errorText(refusal *watchword.Error) string {
 	text := v.T("error." + string(refusal.Code))
 	// The reader is an administrator, but some messages address the owner of an account. They have another text for
 	// administrators.
@@ -308,12 +308,12 @@ func (v *view) problemOf(refusal *watchword.Error) string {
 		strings.HasPrefix(v.Page, "admin-") {
 		text = own
 	}
-	return strings.Replace(text, "{wait}", v.duration(refusal.RetryAfter), 1)
+	return strings.Replace(text, "{wait}", v.formatWait(refusal.RetryAfter), 1)
 }
 
-// duration formats a waiting time in words: in seconds below a minute, and in minutes above. It rounds up, because an
+// formatWait formats a waiting time in words: in seconds below a minute, and in minutes above. It rounds up, because an
 // early retry would be refused again.
-func (v *view) duration(d time.Duration) string {
+func (v *view) formatWait(d time.Duration) string {
 	n, unit := max(int((d+time.Second-1)/time.Second), 1), "second"
 	if n >= 60 {
 		n, unit = (n+59)/60, "minute"
@@ -324,17 +324,17 @@ func (v *view) duration(d time.Duration) string {
 	return v.T("duration."+unit+"s", n)
 }
 
-// refill shows a page again after an error in its form, with the status of the API. Browsers show the page with any
+// showAgain shows a page again after an error in its form, with the status of the API. Browsers show the page with any
 // status, and monitoring counts the refusal. refill returns an error that is not a *watchword.Error, because users
 // must not see it.
-func (p *pages) refill(w http.ResponseWriter, r *http.Request, v *view, err error) error {
+func (p *pages) showAgain(w http.ResponseWriter, r *http.Request, v *view, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
 		return err
 	}
 	p.errors.logRefusal(w, r, refusal)
-	v.refuse(refusal)
-	p.errors.failHeaders(w, r, refusal)
+	v.setErrors(refusal)
+	p.errors.setErrorHeaders(w, r, refusal)
 	return p.show(w, statusOf(refusal.Code), v)
 }
 
@@ -355,14 +355,14 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	case errors.As(err, &tooLarge):
 		return nil, &watchword.Error{Code: apirequest.CodeBodyTooLarge, Detail: "The form is larger than 16 KiB."}
 	case err != nil:
-		return nil, bodyInvalid("The form could not be read.")
+		return nil, invalidBody("The form could not be read.")
 	}
 	// Repeated fields are rejected, because Get returns the first value, but a filter in front of the server may
 	// check the last one. The server's forms send each field once: of two buttons with the same name, browsers send
 	// only the pressed button.
 	for _, values := range r.PostForm {
 		if len(values) > 1 {
-			return nil, bodyInvalid("The form has a field twice.")
+			return nil, invalidBody("The form has a field twice.")
 		}
 	}
 	return r.PostForm, nil
@@ -372,11 +372,11 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 // details in the log. The page for 404 shows no id, because it needs no investigation.
 func (p *pages) showError(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) error {
 	v := p.newView(r, "error")
-	v.Problem, v.Data = v.problemOf(refusal), w.Header().Get(requestIDHeader)
+	v.Problem, v.Data = v.errorText(refusal), w.Header().Get(requestIDHeader)
 	switch {
 	case refusal.Code == watchword.CodeNotFound || refusal.Code == apirequest.CodeMethodNotAllowed:
 		v.Title, v.Problem, v.Data = v.T("error.missing"), "", ""
-	case hasManyCookies(r): // the text of the code is about the address
+	case exceedsMaxCookies(r): // the text of the code is about the address
 		v.Problem = v.T("error.cookies")
 	case refusal.Code == apirequest.CodeCrossOrigin && hidesOrigin(r):
 		v.Problem = v.T("error.origin")
@@ -387,17 +387,17 @@ func (p *pages) showError(w http.ResponseWriter, r *http.Request, refusal *watch
 // wantsPage reports whether an error should be a page. This is the case if the path is not of the API and the client
 // accepts HTML.
 func wantsPage(r *http.Request) bool {
-	return !isAPI(r.URL.Path) && !isOpen(r.URL.Path) && strings.Contains(r.Header.Get("Accept"), "text/html")
+	return !isAPI(r.URL.Path) && !isPublicDocument(r.URL.Path) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // homePage redirects to the front-end. Without a front-end, it redirects to the sign-in. With a loopback public URL,
 // it instead shows links for developers, including the development mailbox if there is one.
 func (p *pages) homePage(w http.ResponseWriter, r *http.Request) error {
-	if p.side.isAdmin {
-		p.redirect(w, p.side.home(), nil)
+	if p.role.isAdminListener {
+		p.redirect(w, p.role.homePath(), nil)
 		return nil
 	}
-	if !weborigin.IsLoopback(p.origins.public.Hostname()) {
+	if !weborigin.IsLoopback(p.origins.parsedURL.Hostname()) {
 		target := pathLogin
 		// If AppURL is this server itself, a redirect would lead back to this path.
 		if app := p.origins.appURL; app != "" && strings.TrimSuffix(app, "/") != p.origins.publicURL {
@@ -407,7 +407,7 @@ func (p *pages) homePage(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	v := p.newView(r, "home")
-	v.Data = map[string]any{"Host": p.origins.public.Host, "Mailbox": p.devMail != nil}
+	v.Data = map[string]any{"Host": p.origins.parsedURL.Host, "Mailbox": p.devMail != nil}
 	return p.show(w, http.StatusOK, v)
 }
 
@@ -416,7 +416,7 @@ func (p *pages) homePage(w http.ResponseWriter, r *http.Request) error {
 func (p *pages) asset(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	kinds := map[string]string{".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2"}
-	content, err := p.theme.read("assets/" + name)
+	content, err := p.theme.readFile("assets/" + name)
 	kind := kinds[path.Ext(name)]
 	// Only the file with exactly this name is served as a script.
 	if name == passkeyScript {

@@ -37,10 +37,10 @@ func newRefusalLog() refusalLog {
 	}
 }
 
-// isLogged reports whether a refusal can be a sign of an attack, of a faulty client, or of a wrong setting. A wrong
+// shouldLog reports whether a refusal can be a sign of an attack, of a faulty client, or of a wrong setting. A wrong
 // password is not logged, because it is a security event. An expired token is not logged, because every client has
 // one every few minutes.
-func isLogged(code watchword.Code, route string) bool {
+func shouldLog(code watchword.Code, route string) bool {
 	switch code {
 	case watchword.CodeRateLimited, watchword.CodeTryLater,
 		apirequest.CodeCrossOrigin, apirequest.CodeMisdirected, apirequest.CodeAmbiguousCredentials,
@@ -60,40 +60,41 @@ func isLogged(code watchword.Code, route string) bool {
 	return false
 }
 
-// logRefusal logs a refused request if isLogged selects it. It logs the route instead of
+// logRefusal logs a refused request if shouldLog selects it. It logs the route instead of
 // the path, because paths can hold tokens.
 func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) {
 	// The pattern has {id} instead of the id. This groups the attempts of a client, and keeps the other user's id out
 	// of the log.
 	route := e.routePattern(r)
-	if !isLogged(refusal.Code, route) {
+	if !shouldLog(refusal.Code, route) {
 		return
 	}
-	client := e.clients.of(w, r)
+	client := e.clients.readClient(w, r)
 	// The key of the rate limit has the client's network instead of its address, because an IPv6 client has any
 	// number of addresses.
-	gate, key := e.lines.requests, strings.Join([]string{string(refusal.Code), route, clientip.Key(client.Address)}, " ")
+	gate := e.logLimits.requests
+	key := strings.Join([]string{string(refusal.Code), route, clientip.Key(client.Address)}, " ")
 	attrs := []slog.Attr{
 		slog.String("code", string(refusal.Code)), slog.Int("status", statusOf(refusal.Code)),
-		slog.String("route", route), slog.String("client", addressOf(client)), slog.String("request_id", client.RequestID),
+		slog.String("route", route), slog.String("client", addressText(client)), slog.String("request_id", client.RequestID),
 	}
 	switch refusal.Code {
 	case apirequest.CodeMisdirected:
 		// A wrong setting of a proxy affects each request. One line per host is enough to find it.
-		gate, key = e.lines.misdirected, r.Host
+		gate, key = e.logLimits.misdirected, r.Host
 		url, setting := "the public URL", "public-url"
-		if e.origins.isAdmin {
+		if e.origins.isAdminListener {
 			url, setting = "the admin URL", "admin-url"
 		}
-		attrs = append(attrs, slog.String("host", shortened(r.Host)), slog.String("public_url", e.origins.publicURL),
+		attrs = append(attrs, slog.String("host", truncate(r.Host)), slog.String("public_url", e.origins.publicURL),
 			slog.String("hint", "configure the proxy to pass on the Host of "+url+", or set "+setting))
 	case watchword.CodeSessionEnded:
 		// This response tells the client that its session has ended. The log line has the reason, because an expiry
 		// has no security event.
 		attrs = append(attrs, slog.String("session", string(refusal.Session)), slog.String("ended", string(refusal.Ended)))
 	case apirequest.CodeCrossOrigin:
-		attrs = append(attrs, slog.String("origin", shortened(r.Header.Get("Origin"))),
-			slog.String("sec_fetch_site", shortened(r.Header.Get("Sec-Fetch-Site"))))
+		attrs = append(attrs, slog.String("origin", truncate(r.Header.Get("Origin"))),
+			slog.String("sec_fetch_site", truncate(r.Header.Get("Sec-Fetch-Site"))))
 	}
 	skipped, ok := gate.Allow(key, time.Now())
 	if !ok {
@@ -105,9 +106,9 @@ func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refu
 	e.log.LogAttrs(r.Context(), slog.LevelInfo, "request refused", attrs...)
 }
 
-// logRefused does the same as logRefusal for an error of any type. Handlers that redirect instead of calling fail use
+// logIfRefusal does the same as logRefusal for an error of any type. Handlers that redirect instead of calling fail use
 // it.
-func (e *errorResponder) logRefused(w http.ResponseWriter, r *http.Request, err error) {
+func (e *errorResponder) logIfRefusal(w http.ResponseWriter, r *http.Request, err error) {
 	var refusal *watchword.Error
 	if errors.As(err, &refusal) {
 		e.logRefusal(w, r, refusal)
@@ -117,7 +118,7 @@ func (e *errorResponder) logRefused(w http.ResponseWriter, r *http.Request, err 
 // logUnavailable logs that a request failed because of the store. It has a separate limit, so that an attack that
 // uses up the limit of logRefusal does not suppress these lines.
 func (e *errorResponder) logUnavailable(w http.ResponseWriter, r *http.Request, err error) {
-	skipped, ok := e.lines.unavailable.Allow("", time.Now())
+	skipped, ok := e.logLimits.unavailable.Allow("", time.Now())
 	if !ok {
 		return
 	}
@@ -128,16 +129,16 @@ func (e *errorResponder) logUnavailable(w http.ResponseWriter, r *http.Request, 
 	e.log.LogAttrs(r.Context(), slog.LevelError, "the store is unavailable", attrs...)
 }
 
-// addressOf returns the IP address of a client, or "" if it is unknown.
-func addressOf(c watchword.Client) string {
+// addressText returns the IP address of a client, or "" if it is unknown.
+func addressText(c watchword.Client) string {
 	if !c.Address.IsValid() {
 		return ""
 	}
 	return c.Address.String()
 }
 
-// shortened cuts text that a client controls to 200 bytes, to bound the length of a log line.
-func shortened(text string) string { return text[:min(len(text), 200)] }
+// truncate cuts text that a client controls to 200 bytes, to bound the length of a log line.
+func truncate(text string) string { return text[:min(len(text), 200)] }
 
 // routePattern returns the route of a request, or "none". It also works for requests that a
 // middleware rejects before the router runs.
@@ -145,5 +146,5 @@ func (e *errorResponder) routePattern(r *http.Request) string {
 	if r.Pattern != "" {
 		return r.Pattern
 	}
-	return e.patternOf(r)
+	return e.routeFor(r)
 }

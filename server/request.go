@@ -9,18 +9,18 @@ import (
 	"github.com/watchword-auth/watchword/internal/device"
 )
 
-// The type clients describes the client of a request for the engine: address, device, language and cookies.
+// clientReader describes the client of a request for the engine: address, device, language and cookies.
 //
 // The engine gets only these values (watchword.Client) and never sees the request or its headers.
-type clients struct {
+type clientReader struct {
 	proxies clientip.Trusted
 	devices *device.Namer
-	cookies *cookies
+	cookies *cookieSet
 }
 
-// The method of returns the client of a request. X-Forwarded-For is used only if it comes from a trusted proxy. The
-// request id comes from the response header that the middleware requestID set.
-func (c *clients) of(w http.ResponseWriter, r *http.Request) watchword.Client {
+// readClient returns the client of a request. X-Forwarded-For is used only if it comes from a trusted proxy. The
+// request id comes from the response header that the middleware assignRequestID set.
+func (c *clientReader) readClient(w http.ResponseWriter, r *http.Request) watchword.Client {
 	return watchword.Client{
 		Address:   c.proxies.Client(r.RemoteAddr, r.Header.Values("X-Forwarded-For")),
 		UserAgent: r.UserAgent(),
@@ -28,20 +28,20 @@ func (c *clients) of(w http.ResponseWriter, r *http.Request) watchword.Client {
 		RequestID: w.Header().Get(requestIDHeader),
 		Languages: r.Header.Get("Accept-Language"),
 
-		DeviceToken: watchword.Secret(c.cookies.device.Presented(r).Value(r)),
-		Remembered:  watchword.Secret(c.cookies.remembered.Value(r)),
+		DeviceToken: watchword.Secret(c.cookies.knownDevice.Presented(r).Value(r)),
+		Remembered:  watchword.Secret(c.cookies.rememberedDevice.Value(r)),
 	}
 }
 
-// bodyInvalid returns the error for a body that can't be read. A body with a wrong value gets another error
+// invalidBody returns the error for a body that can't be read. A body with a wrong value gets another error
 // (unacceptable).
-func bodyInvalid(detail string) *watchword.Error {
+func invalidBody(detail string) *watchword.Error {
 	return &watchword.Error{Code: apirequest.CodeBodyInvalid, Detail: detail}
 }
 
-// The function unacceptable returns the error for an invalid member of a request body. Its code is a Field constant
+// invalidField returns the error for an invalid member of a request body. Its code is a Field constant
 // of the root package. Handlers use it for errors that the engine can't detect, such as a missing member.
-func unacceptable(field, code, message string) *watchword.Error {
+func invalidField(field, code, message string) *watchword.Error {
 	return &watchword.Error{Code: watchword.CodeValidationFailed, Detail: message,
 		Fields: []watchword.FieldError{{Field: field, Code: code, Message: message}}}
 }
@@ -65,8 +65,8 @@ func authenticate(engine *watchword.Engine, r *http.Request, roles []string) (wa
 // caller, because its type differs from handler.
 type identityHandler func(http.ResponseWriter, *http.Request, watchword.Identity) error
 
-// signedIn calls next if the request has a valid access token (authenticate). Routes without signedIn are public.
-func (a *api) signedIn(next identityHandler) handler {
+// requireToken calls next if the request has a valid access token (authenticate). Routes without requireToken are public.
+func (a *api) requireToken(next identityHandler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		who, err := authenticate(a.engine, r, nil)
 		if err != nil {

@@ -34,7 +34,7 @@ func (s *Server) Require(roles ...string) func(http.Handler) http.Handler {
 				// them, but do not run here.
 				w.Header().Set(requestIDHeader, uuid.NewString())
 				setSecurityHeaders(w.Header(), s.origins.isHTTPS(), pathAPI)
-				s.errors.fail(w, r, err)
+				s.errors.respondError(w, r, err)
 				return
 			}
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), identityKey{}, who)))
@@ -52,10 +52,10 @@ func (s *Server) Require(roles ...string) func(http.Handler) http.Handler {
 func (s *Server) AdmitUser(w http.ResponseWriter, r *http.Request, admit watchword.AdmitRequest) (
 	*watchword.SignIn, error,
 ) {
-	admit.Client, admit.Replaces = s.clients.of(w, r), s.cookies.replaced(r, "")
+	admit.Client, admit.Replaces = s.clients.readClient(w, r), s.cookies.tokenToReplace(r, "")
 	in, err := s.engine.Operator().AdmitUser(r.Context(), admit)
 	if err == nil {
-		s.cookies.setSession(w, r, in)
+		s.cookies.setPageSessionCookies(w, r, in)
 	}
 	return in, err
 }

@@ -77,32 +77,32 @@ const detailInternal = "Something went wrong here. Try again. If the error persi
 // An errorResponder writes and logs error responses, for the API, the pages and the
 // dialects.
 type errorResponder struct {
-	log      *slog.Logger
-	lines    refusalLog
-	origins  *origins
-	cookies  *cookies
-	clients  *clients
-	dialects dialects
+	log       *slog.Logger
+	logLimits refusalLog
+	origins   *originPolicy
+	cookies   *cookieSet
+	clients   *clientReader
+	dialects  dialectList
 
-	// The function page writes an error as an HTML page. If it fails, the response is JSON.
-	page func(http.ResponseWriter, *http.Request, *watchword.Error) error
-	// patternOf returns the route that a request would reach.
-	patternOf func(*http.Request) string
+	// showPage writes an error as an HTML page. If it fails, the response is JSON.
+	showPage func(http.ResponseWriter, *http.Request, *watchword.Error) error
+	// routeFor returns the route that a request would reach.
+	routeFor func(*http.Request) string
 }
 
-// The method serve converts a handler that returns its error into an http.Handler. A handler that returns an error
+// httpHandler converts a handler that returns its error into an http.Handler. A handler that returns an error
 // has not written anything, so serve can write the error response.
-func (e *errorResponder) serve(h handler) http.Handler {
+func (e *errorResponder) httpHandler(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
-			e.fail(w, r, err)
+			e.respondError(w, r, err)
 		}
 	})
 }
 
-// refusalOf returns err as a refusal, or nil. A refused request has made no change. After any other error, the server
+// asRefusal returns err as a refusal, or nil. A refused request has made no change. After any other error, the server
 // does not know whether a change was made.
-func refusalOf(err error) *watchword.Error {
+func asRefusal(err error) *watchword.Error {
 	var refusal *watchword.Error
 	var unread *apirequest.Error
 	if !errors.As(err, &refusal) && errors.As(err, &unread) {
@@ -111,10 +111,10 @@ func refusalOf(err error) *watchword.Error {
 	return refusal
 }
 
-// The method fail responds with an error, in the format of the API, a page or a dialect. It shows the text of a
+// respondError responds with an error, in the format of the API, a page or a dialect. It shows the text of a
 // refusal. Any other error is logged with the request id and not shown.
-func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error) {
-	refusal := refusalOf(err)
+func (e *errorResponder) respondError(w http.ResponseWriter, r *http.Request, err error) {
+	refusal := asRefusal(err)
 	switch {
 	case refusal != nil:
 		e.logRefusal(w, r, refusal)
@@ -135,25 +135,25 @@ func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error)
 			Detail: detailInternal}
 	}
 	// These headers are the same as for the API. They are set first, so that a dialect can change them.
-	e.failHeaders(w, r, refusal)
-	if d := e.dialects.of(r); d != nil {
+	e.setErrorHeaders(w, r, refusal)
+	if d := e.dialects.dialectFor(r); d != nil {
 		status := statusOf(refusal.Code)
 		// The clients of a dialect don't support a second step. They get a text that says where to sign in.
 		if refusal.Challenge != nil {
 			status, refusal = http.StatusBadRequest, &watchword.Error{Code: refusal.Code,
-				Detail: "This account needs a second factor. Sign in at " + e.origins.public.String() + pathLogin + "."}
+				Detail: "This account needs a second factor. Sign in at " + e.origins.parsedURL.String() + pathLogin + "."}
 		}
 		d.Refuse(w, r, status, refusal)
 		return
 	}
-	if wantsPage(r) && e.page(w, r, refusal) == nil {
+	if wantsPage(r) && e.showPage(w, r, refusal) == nil {
 		return
 	}
 	status := statusOf(refusal.Code)
 	body, err := json.Marshal(problem{
 		Type: "about:blank", Title: http.StatusText(status), Status: status,
 		Detail: refusal.Detail, Error: refusal.Detail, Code: refusal.Code,
-		RequestID: w.Header().Get(requestIDHeader), Errors: refusal.Fields, Challenge: challengeOf(refusal),
+		RequestID: w.Header().Get(requestIDHeader), Errors: refusal.Fields, Challenge: newChallengeBody(refusal),
 	})
 	if err != nil {
 		panic(err) // impossible: a problem has only strings and numbers
@@ -161,17 +161,17 @@ func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error)
 	respond.Write(w, status, "application/problem+json", body)
 }
 
-// failHeaders sets the headers of an error: Retry-After, WWW-Authenticate (RFC 6750, section 3),
+// setErrorHeaders sets the headers of an error: Retry-After, WWW-Authenticate (RFC 6750, section 3),
 // and Set-Cookie to delete refresh cookies that no longer work. Pages and dialects use it too, so
 // clients can rely on these headers everywhere.
-func (e *errorResponder) failHeaders(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) {
+func (e *errorResponder) setErrorHeaders(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) {
 	h, status := w.Header(), statusOf(refusal.Code)
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		// The header has whole seconds, rounded up, and at least one. With 0, clients would retry at once.
 		seconds := (refusal.RetryAfter + time.Second - 1) / time.Second
 		h.Set("Retry-After", strconv.FormatInt(max(int64(seconds), 1), 10))
 	}
-	challenge := `Bearer realm="` + e.origins.public.Host + `"`
+	challenge := `Bearer realm="` + e.origins.parsedURL.Host + `"`
 	switch refusal.Code {
 	case watchword.CodeTokenExpired, watchword.CodeTokenInvalid:
 		challenge += `, error="invalid_token"`

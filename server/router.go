@@ -18,23 +18,24 @@ import (
 // and http.ServeMux panics for conflicting patterns.
 type router struct {
 	ownMux   *http.ServeMux
-	dialects dialects
+	dialects dialectList
 	muxes    []*http.ServeMux // in the order of dialects
 
-	forwardBelow, forwardMoved, unclean http.Handler
+	appendedPath, forwardSubpath, uncleanPath http.Handler
 }
 
 // newRouter registers all routes once. A conflict between two patterns panics here instead of
 // in a request.
-func newRouter(a *api, p *pages, all dialects) *router {
-	serve := a.errors.serve
+func newRouter(a *api, p *pages, all dialectList) *router {
+	serve := a.errors.httpHandler
 	rt := &router{
 		ownMux: newMux(append(a.routes(), p.routes()...), serve), dialects: all,
-		forwardBelow: serve(a.forwardBelow), forwardMoved: serve(forwardMoved), unclean: serve(notFound),
+		appendedPath: serve(a.authorizeAppendedPath), forwardSubpath: serve(rejectForwardSubpath),
+		uncleanPath: serve(notFound),
 	}
 	// The admin listener responds with 404 to gateways, because gateways use the public listener only.
-	if a.side.isAdmin {
-		rt.forwardBelow, rt.forwardMoved = rt.unclean, rt.unclean
+	if a.role.isAdminListener {
+		rt.appendedPath, rt.forwardSubpath = rt.uncleanPath, rt.uncleanPath
 	}
 	for _, d := range all {
 		rt.muxes = append(rt.muxes, newMux(dialectRoutes(d, a.clients), serve))
@@ -46,40 +47,40 @@ func newRouter(a *api, p *pages, all dialects) *router {
 // belongs to another service and may be unclean.
 func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
-	case strings.HasPrefix(r.URL.Path, pathPrefix):
-		rt.forwardBelow.ServeHTTP(w, r)
+	case strings.HasPrefix(r.URL.Path, pathForwardPrefix):
+		rt.appendedPath.ServeHTTP(w, r)
 	case strings.HasPrefix(r.URL.Path, pathForward+"/"):
-		rt.forwardMoved.ServeHTTP(w, r)
+		rt.forwardSubpath.ServeHTTP(w, r)
 	// An unclean path gets 404. http.ServeMux would redirect to the clean path, which the proxy in front of the
 	// server has not checked.
 	case path.Clean(r.URL.Path) != r.URL.Path:
-		rt.unclean.ServeHTTP(w, r)
+		rt.uncleanPath.ServeHTTP(w, r)
 	default:
-		rt.muxOf(r).ServeHTTP(w, r)
+		rt.muxFor(r).ServeHTTP(w, r)
 	}
 }
 
-// muxOf returns the mux of the dialect that takes a request, or otherwise the server's own mux. Dialects take
+// muxFor returns the mux of the dialect that takes a request, or otherwise the server's own mux. Dialects take
 // precedence, because they may serve a path below /api/ that this server does not have.
-func (rt *router) muxOf(r *http.Request) *http.ServeMux {
-	if i := rt.dialects.indexOf(r); i >= 0 {
+func (rt *router) muxFor(r *http.Request) *http.ServeMux {
+	if i := rt.dialects.indexFor(r); i >= 0 {
 		return rt.muxes[i]
 	}
 	return rt.ownMux
 }
 
-// patternOf returns the route of a request without serving it. The log needs it for requests that a middleware
+// routeFor returns the route of a request without serving it. The log needs it for requests that a middleware
 // rejects, because the mux has not set Request.Pattern yet.
-func (rt *router) patternOf(r *http.Request) string {
-	for _, prefix := range []string{pathPrefix, pathForward + "/"} {
+func (rt *router) routeFor(r *http.Request) string {
+	for _, prefix := range []string{pathForwardPrefix, pathForward + "/"} {
 		if strings.HasPrefix(r.URL.Path, prefix) {
 			return prefix
 		}
 	}
 	if path.Clean(r.URL.Path) != r.URL.Path {
-		return routeOf(r)
+		return servedRoute(r)
 	}
-	_, pattern := rt.muxOf(r).Handler(r)
+	_, pattern := rt.muxFor(r).Handler(r)
 	return pattern
 }
 
@@ -90,12 +91,12 @@ func newMux(routes []route, serve func(handler) http.Handler) *http.ServeMux {
 	for _, r := range routes {
 		mux.Handle(strings.TrimSpace(r.method+" "+r.path), serve(r.handle))
 	}
-	mux.Handle("/", serve(func(w http.ResponseWriter, r *http.Request) error { return unrouted(mux, w, r) }))
+	mux.Handle("/", serve(func(w http.ResponseWriter, r *http.Request) error { return rejectUnrouted(mux, w, r) }))
 	return mux
 }
 
-// unrouted responds with 405 and Allow if the path has a route for another method, else with 404.
-func unrouted(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error {
+// rejectUnrouted responds with 405 and Allow if the path has a route for another method, else with 404.
+func rejectUnrouted(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error {
 	var allowed []string
 	methods := []string{http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPatch, http.MethodPost}
 	for _, method := range methods {
@@ -119,6 +120,6 @@ func notFound(http.ResponseWriter, *http.Request) error {
 	return &watchword.Error{Code: watchword.CodeNotFound, Detail: "Not found. The API is described at /docs."}
 }
 
-// routeOf returns the route that served a request, or "none". A route contains no ids and tokens,
+// servedRoute returns the route that served a request, or "none". A route contains no ids and tokens,
 // so logs and metrics may show it.
-func routeOf(r *http.Request) string { return cmp.Or(r.Pattern, "none") }
+func servedRoute(r *http.Request) string { return cmp.Or(r.Pattern, "none") }

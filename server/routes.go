@@ -19,7 +19,7 @@ const (
 	pathAPI     = "/api/auth"
 	pathRefresh = pathAPI + "/refresh"
 
-	// isLogged compares the route with these paths. Refused requests for the accounts and sessions of other users are
+	// shouldLog compares the route with these paths. Refused requests for the accounts and sessions of other users are
 	// logged.
 	pathUsers    = pathAPI + "/users/"    // followed by an id
 	pathSessions = pathAPI + "/sessions/" // followed by an id
@@ -27,8 +27,8 @@ const (
 	// pathAdmin is not below pathAPI, so that a proxy can publish only one of them.
 	pathAdmin = "/api/admin"
 
-	pathForward = pathAPI + "/forward"
-	pathPrefix  = pathAPI + "/forward-path/" // followed by the path of the client's request
+	pathForward       = pathAPI + "/forward"
+	pathForwardPrefix = pathAPI + "/forward-path/" // followed by the path of the client's request
 
 	pathJWKS                = "/.well-known/jwks.json"
 	pathOpenIDConfiguration = "/.well-known/openid-configuration"
@@ -43,9 +43,9 @@ const (
 // isAPI reports whether a path belongs to an API for programs. Other paths are pages or public documents.
 func isAPI(path string) bool { return strings.HasPrefix(path, "/api/") }
 
-// isOpen reports whether a path is a public document, which scripts of every origin may read. The
+// isPublicDocument reports whether a path is a public document, which scripts of every origin may read. The
 // list is short on purpose: the server does not check the host and the origin of these requests.
-func isOpen(path string) bool {
+func isPublicDocument(path string) bool {
 	switch path {
 	case pathJWKS, pathOpenIDConfiguration, pathServerMetadata, pathRevocations, pathStream, pathRelatedOrigins:
 		return true
@@ -62,12 +62,12 @@ type handler func(http.ResponseWriter, *http.Request) error
 type guard string
 
 const (
-	public  guard = ""              // nothing
-	bearer  guard = "access token"  // Authorization: Bearer
-	refresh guard = "refresh token" // in a cookie or in the body
-	mailed  guard = "mailed token"  // in the body
-	either  guard = "any token"     // refresh token, access token, or no token
-	enrol   guard = "access token, or a sign-in that waits for its first factor"
+	public      guard = ""              // nothing
+	bearer      guard = "access token"  // Authorization: Bearer
+	refresh     guard = "refresh token" // in a cookie or in the body
+	mailedToken guard = "mailed token"  // in the body
+	anyToken    guard = "any token"     // refresh token, access token, or no token
+	firstFactor guard = "access token, or a sign-in that waits for its first factor"
 )
 
 // The guards of administration name the scope of a service key. The page /docs and the table of access in
@@ -85,8 +85,8 @@ const (
 	writeMails  guard = "admin with a fresh proof, or a service key with mail"
 	readKeys    guard = "admin, or a service key with keys"
 	writeKeys   guard = "admin with a fresh proof, or a service key with keys"
-	readAlone   guard = "admin, and no service key"
-	writeAlone  guard = "admin with a fresh proof, and no service key"
+	readNoKey   guard = "admin, and no service key"
+	writeNoKey  guard = "admin with a fresh proof, and no service key"
 )
 
 // anyMethod is the method of a route that accepts every method.
@@ -108,7 +108,7 @@ type route struct {
 // api has the handlers of the API and of the public documents, in the files api_*.go.
 type api struct {
 	edge
-	streams  *streams
+	streams  *streamRegistry
 	draining func() bool
 }
 
@@ -133,65 +133,66 @@ func (a *api) routes() []route {
 			refreshBody{}, 200, signedInBody{},
 			join(again, nil, watchword.CodeRefreshMissing, watchword.CodeRefreshInvalid, watchword.CodeSessionEnded,
 				watchword.CodeRefreshReused, apirequest.CodeAmbiguousCredentials)},
-		{"POST", pathAPI + "/logout", a.logout, either, "End this session", refreshBody{}, 200, messageBody{},
+		{"POST", pathAPI + "/logout", a.logout, anyToken, "End this session", refreshBody{}, 200, messageBody{},
 			join(nil, nil, apirequest.CodeAmbiguousCredentials, watchword.CodeTryLater)},
-		{"POST", pathAPI + "/logout-all", a.signedIn(a.logoutAll), bearer, "End all sessions",
+		{"POST", pathAPI + "/logout-all", a.requireToken(a.logoutAll), bearer, "End all sessions",
 			logoutAllBody{}, 200, logoutAllAnswer{}, nil},
 
-		{"GET", pathAPI + "/me", a.signedIn(a.me), bearer, "Read your account", nil, 200, meAnswer{}, nil},
-		{"PATCH", pathAPI + "/me", a.signedIn(a.updateMe), bearer, "Change your name or language",
+		{"GET", pathAPI + "/me", a.requireToken(a.readMe), bearer, "Read your account", nil, 200, meAnswer{}, nil},
+		{"PATCH", pathAPI + "/me", a.requireToken(a.updateMe), bearer, "Change your name or language",
 			updateMeBody{}, 200, meAnswer{}, invalid},
-		{"DELETE", pathAPI + "/me", a.signedIn(a.deleteMe), bearer, "Delete your account",
+		{"DELETE", pathAPI + "/me", a.requireToken(a.deleteMe), bearer, "Delete your account",
 			passwordBody{}, 200, messageBody{}, join(invalid, owner, watchword.CodeLastAdmin)},
-		{"GET", pathUsers + "{id}", a.signedIn(a.user), bearer, "Read your account, or with the role admin any account",
-			nil, 200, userAnswer{}, join(nil, nil, watchword.CodeNotFound)},
+		{"GET", pathUsers + "{id}", a.requireToken(a.readUser), bearer,
+			"Read your account, or with the role admin any account", nil, 200, userAnswer{},
+			join(nil, nil, watchword.CodeNotFound)},
 
 		{"POST", pathAPI + "/password/forgot", a.forgotPassword, public, "Request a mail to choose a new password",
 			emailBody{}, 202, messageBody{}, join(invalid, again)},
-		{"POST", pathAPI + "/password/reset", a.resetPassword, mailed, "Choose a new password",
+		{"POST", pathAPI + "/password/reset", a.resetPassword, mailedToken, "Choose a new password",
 			resetBody{}, 200, resetAnswer{},
 			join(invalid, used, watchword.CodeTryLater, watchword.CodeSignupClosed, watchword.CodeEmailTaken)},
-		{"POST", pathAPI + "/password/change", a.signedIn(a.changePassword), bearer,
+		{"POST", pathAPI + "/password/change", a.requireToken(a.changePassword), bearer,
 			"Change the password and end all other sessions", changePasswordBody{}, 200, messageBody{}, join(invalid, owner)},
 
-		{"POST", pathAPI + "/invite/accept", a.acceptInvite, mailed, "Accept an invitation, which signs in",
+		{"POST", pathAPI + "/invite/accept", a.acceptInvite, mailedToken, "Accept an invitation, which signs in",
 			inviteBody{}, 200, signedInBody{},
 			join(invalid, used, watchword.CodeTryLater, watchword.CodeEmailTaken, watchword.CodeAccountDisabled,
 				watchword.CodeEnrolmentRequired)},
-		{"POST", pathAPI + "/email/verify", a.verifyEmail, mailed,
+		{"POST", pathAPI + "/email/verify", a.verifyEmail, mailedToken,
 			"Verify the address: with a live session, or with a password, which signs in", verifyBody{}, 200, verifiedAnswer{},
 			join(invalid, proof, watchword.CodeAccountDisabled, watchword.CodeSignupClosed, watchword.CodeEmailTaken,
 				watchword.CodeSecondFactorRequired, watchword.CodeEnrolmentRequired)},
 		{"POST", pathAPI + "/email/verify/resend", a.resendVerification, public, "Request another verification mail",
 			emailBody{}, 202, messageBody{}, join(invalid, again)},
-		{"POST", pathAPI + "/email/change", a.signedIn(a.changeEmail), bearer, "Request a change of the address",
+		{"POST", pathAPI + "/email/change", a.requireToken(a.changeEmail), bearer, "Request a change of the address",
 			changeEmailBody{}, 202, messageBody{}, join(invalid, owner)},
-		{"POST", pathAPI + "/email/change/confirm", a.confirmEmail, mailed,
+		{"POST", pathAPI + "/email/change/confirm", a.confirmEmail, mailedToken,
 			"Confirm the new address: with a live session, or with the password", confirmBody{}, 200, messageBody{},
 			join(proof, nil, watchword.CodeAccountDisabled, watchword.CodeEmailTaken)},
-		{"POST", pathAPI + "/email/change/undo", a.undoEmail, mailed, "Restore the previous address",
+		{"POST", pathAPI + "/email/change/undo", a.undoEmail, mailedToken, "Restore the previous address",
 			tokenBody{}, 200, messageBody{}, join(used, nil, watchword.CodeEmailTaken)},
 
-		{"GET", pathAPI + "/sessions", a.signedIn(a.sessions), bearer, "List your sessions", nil, 200, sessionsAnswer{}, nil},
-		{"DELETE", pathSessions + "{id}", a.signedIn(a.endSession), bearer, "End one of your sessions",
+		{"GET", pathAPI + "/sessions", a.requireToken(a.listSessions), bearer, "List your sessions",
+			nil, 200, sessionsAnswer{}, nil},
+		{"DELETE", pathSessions + "{id}", a.requireToken(a.endSession), bearer, "End one of your sessions",
 			nil, 200, messageBody{}, join(nil, nil, watchword.CodeNotFound)},
-
-		{anyMethod, pathForward, a.forward, bearer, "Check, for a gateway, whether a request may pass, and for which user",
-			nil, 200, messageBody{}, forwardCodes()},
-
-		{"GET", pathJWKS, a.jwks, public, "Public keys for verifying access tokens (RFC 7517)", nil, 200, jwksAnswer{}, nil},
-		{"GET", pathOpenIDConfiguration, a.issuerMetadata, public, "Issuer metadata", nil, 200, metadataAnswer{}, nil},
-		{"GET", pathServerMetadata, a.issuerMetadata, public, "Issuer metadata (RFC 8414)", nil, 200, metadataAnswer{}, nil},
-		{"GET", pathRevocations, a.revocations, public, "Recently ended sessions (RFC 8417, CAEP)", nil, 200, feedAnswer{},
+		{anyMethod, pathForward, a.authorizeForward, bearer,
+			"Check, for a gateway, whether a request may pass, and for which user", nil, 200, messageBody{}, gatewayCodes()},
+		{"GET", pathJWKS, a.serveJWKS, public, "Public keys for verifying access tokens (RFC 7517)",
+			nil, 200, jwksAnswer{}, nil},
+		{"GET", pathOpenIDConfiguration, a.serveMetadata, public, "Issuer metadata", nil, 200, metadataAnswer{}, nil},
+		{"GET", pathServerMetadata, a.serveMetadata, public, "Issuer metadata (RFC 8414)", nil, 200, metadataAnswer{}, nil},
+		{"GET", pathRevocations, a.pollRevocations, public, "Recently ended sessions (RFC 8417, CAEP)",
+			nil, 200, feedAnswer{}, join(invalid, nil, watchword.CodeTryLater)},
+		{"GET", pathStream, a.streamRevocations, public, "Recently ended sessions, as server-sent events", nil, 200, "",
 			join(invalid, nil, watchword.CodeTryLater)},
-		{"GET", pathStream, a.revocationStream, public, "Recently ended sessions, as server-sent events", nil, 200, "",
-			join(invalid, nil, watchword.CodeTryLater)},
-		{"GET", pathHealth, a.health, public, "Whether the process is up", nil, 200, healthAnswer{}, nil},
-		{"GET", pathReady, a.ready, public, "Whether the store accepts writes", nil, 200, healthAnswer{},
+		{"GET", pathHealth, a.serveHealth, public, "Whether the process is up", nil, 200, healthAnswer{}, nil},
+		{"GET", pathReady, a.serveReadiness, public, "Whether the store accepts writes", nil, 200, healthAnswer{},
 			join(nil, nil, watchword.CodeTryLater)},
 	}
-	return a.side.filter(slices.Concat(all, a.factorRoutes(), a.passkeyRoutes(), a.deviceRoutes(), a.identityRoutes(),
-		(&adminAPI{a.edge}).routes()))
+	return a.role.filterRoutes(slices.Concat(all, a.factorRoutes(), a.passkeyRoutes(), a.deviceRoutes(),
+		a.identityRoutes(), (&adminAPI{a.edge}).routes()))
 }
 
 // An adminRoute is a route whose guard is checked before its handler runs. Its handler has a
@@ -217,50 +218,50 @@ func (a *adminAPI) routes() (all []route) {
 	gone := []watchword.Code{watchword.CodeNotFound}
 	invalid := []watchword.Code{watchword.CodeValidationFailed, watchword.CodeNotFound}
 	for _, r := range []adminRoute{
-		{"GET", pathAdmin + "/users", a.adminUsers, readUsers, "Find accounts", nil, 200, adminUsersAnswer{}, parameter},
-		{"GET", pathAdmin + "/users/{id}/explain", a.adminExplain, readUsers, "Say why an account was signed out", nil, 200,
+		{"GET", pathAdmin + "/users", a.listUsers, readUsers, "Find accounts", nil, 200, adminUsersAnswer{}, parameter},
+		{"GET", pathAdmin + "/users/{id}/explain", a.explainSignOut, readUsers, "Say why an account was signed out", nil, 200,
 			adminExplainAnswer{}, parameter},
-		{"POST", pathAdmin + "/users", a.adminCreate, writeUsers, "Create an account, with or without an invitation",
+		{"POST", pathAdmin + "/users", a.createUser, writeUsers, "Create an account, with or without an invitation",
 			adminInviteBody{}, 201, adminUserAnswer{},
 			[]watchword.Code{watchword.CodeValidationFailed, watchword.CodeEmailTaken}},
-		{"GET", pathAdmin + "/users/{id}", a.adminUser, readUsers, "Read an account with its sessions and events",
+		{"GET", pathAdmin + "/users/{id}", a.readUserDetail, readUsers, "Read an account with its sessions and events",
 			nil, 200, adminUserDetailAnswer{}, gone},
-		{"PATCH", pathAdmin + "/users/{id}", a.adminChange, writeUsers,
+		{"PATCH", pathAdmin + "/users/{id}", a.changeUser, writeUsers,
 			"Change name, roles, state and metadata of an account", adminChangeBody{}, 200, adminUserAnswer{},
 			join(invalid, nil, watchword.CodeLastAdmin, admin.CodeOwnRoles, metadata.CodeVersionChanged)},
-		{"DELETE", pathAdmin + "/users/{id}", a.adminDelete, writeUsers, "Delete an account", nil, 200, messageBody{},
+		{"DELETE", pathAdmin + "/users/{id}", a.deleteUser, writeUsers, "Delete an account", nil, 200, messageBody{},
 			join(gone, nil, watchword.CodeLastAdmin)},
-		{"POST", pathAdmin + "/users/{id}/reset-mail", a.adminResetMail, writeUsers, "Mail a link to choose a password",
+		{"POST", pathAdmin + "/users/{id}/reset-mail", a.sendResetMail, writeUsers, "Mail a link to choose a password",
 			nil, 202, messageBody{}, gone},
-		{"POST", pathAdmin + "/users/{id}/verify-mail", a.adminVerifyMail, writeUsers, "Mail a link to verify the address",
+		{"POST", pathAdmin + "/users/{id}/verify-mail", a.sendVerificationMail, writeUsers,
+			"Mail a link to verify the address", nil, 202, messageBody{}, invalid},
+		{"POST", pathAdmin + "/users/{id}/invite", a.sendInvitation, writeUsers, "Mail another invitation",
 			nil, 202, messageBody{}, invalid},
-		{"POST", pathAdmin + "/users/{id}/invite", a.adminInviteMail, writeUsers, "Mail another invitation",
-			nil, 202, messageBody{}, invalid},
-		{"POST", pathAdmin + "/users/{id}/reset-factors", a.adminResetFactors, writeUsers,
+		{"POST", pathAdmin + "/users/{id}/reset-factors", a.resetUserFactors, writeUsers,
 			"Remove all second factors of an account", nil, 200, messageBody{}, gone},
-		{"DELETE", pathAdmin + "/users/{id}/sessions", a.adminEndSessions, endSessions, "End all sessions of an account",
+		{"DELETE", pathAdmin + "/users/{id}/sessions", a.endUserSessions, endSessions, "End all sessions of an account",
 			nil, 200, adminEndedAnswer{}, gone},
-		{"DELETE", pathAdmin + "/users/{id}/sessions/{sid}", a.adminEndSessions, endSessions,
+		{"DELETE", pathAdmin + "/users/{id}/sessions/{sid}", a.endUserSessions, endSessions,
 			"End one session of an account", nil, 200, adminEndedAnswer{}, gone},
-		{"GET", pathAdmin + "/events", a.adminEvents, readEvents, "Find security events", nil, 200,
+		{"GET", pathAdmin + "/events", a.listEvents, readEvents, "Find security events", nil, 200,
 			eventsAnswer{}, parameter},
-		{"GET", pathAdmin + "/mails", a.adminMails, readMails, "List waiting and abandoned mails", nil, 200, mailsAnswer{},
+		{"GET", pathAdmin + "/mails", a.listMails, readMails, "List waiting and abandoned mails", nil, 200, mailsAnswer{},
 			parameter},
-		{"POST", pathAdmin + "/mails/{id}/retry", a.adminRetryMail, writeMails, "Retry a mail now", nil, 202, messageBody{},
+		{"POST", pathAdmin + "/mails/{id}/retry", a.retryMail, writeMails, "Retry a mail now", nil, 202, messageBody{},
 			gone},
-		{"GET", pathAdmin + "/keys", a.adminKeys, readKeys, "List signing and refresh keys", nil, 200,
+		{"GET", pathAdmin + "/keys", a.listKeys, readKeys, "List signing and refresh keys", nil, 200,
 			keyStatesAnswer{}, nil},
-		{"POST", pathAdmin + "/keys/rotate", a.adminRotateKeys, writeKeys, "Let the next key take over",
+		{"POST", pathAdmin + "/keys/rotate", a.rotateKeys, writeKeys, "Let the next key take over",
 			rotateKeysBody{}, 200, keyStatesAnswer{}, invalid},
-		{"GET", pathAdmin + "/stats", a.adminStats, readUsers, "Read figures for an overview", nil, 200, statsAnswer{}, nil},
-		{"GET", pathAdmin + "/service-keys", a.adminServiceKeys, readAlone, "List service keys", nil, 200,
+		{"GET", pathAdmin + "/stats", a.readStats, readUsers, "Read figures for an overview", nil, 200, statsAnswer{}, nil},
+		{"GET", pathAdmin + "/service-keys", a.listServiceKeys, readNoKey, "List service keys", nil, 200,
 			serviceKeysAnswer{}, parameter},
-		{"POST", pathAdmin + "/service-keys", a.adminCreateServiceKey, writeAlone, "Create a service key",
+		{"POST", pathAdmin + "/service-keys", a.createServiceKey, writeNoKey, "Create a service key",
 			createServiceKeyBody{}, 201, createdServiceKeyAnswer{}, []watchword.Code{watchword.CodeValidationFailed}},
-		{"DELETE", pathAdmin + "/service-keys/{id}", a.adminRevokeServiceKey, writeAlone, "Revoke a service key",
+		{"DELETE", pathAdmin + "/service-keys/{id}", a.revokeServiceKey, writeNoKey, "Revoke a service key",
 			nil, 200, messageBody{}, gone},
 	} {
-		all = append(all, route{r.method, r.path, a.administered(r.guard, r.handle), r.guard, r.summary, r.body, r.status,
+		all = append(all, route{r.method, r.path, a.requireGuard(r.guard, r.handle), r.guard, r.summary, r.body, r.status,
 			r.answer, r.refusals})
 	}
 	return all
@@ -279,7 +280,7 @@ func (p *pages) routes() []route {
 		{method: "POST", path: "/forgot", handle: p.forgotForm},
 		{method: "GET", path: "/logout", handle: p.logoutPage},
 		{method: "POST", path: "/logout", handle: p.logoutForm},
-		{method: "GET", path: "/openapi.json", handle: p.openAPI},
+		{method: "GET", path: "/openapi.json", handle: p.serveOpenAPI},
 		{method: "GET", path: "/docs", handle: p.docsPage},
 		{method: "GET", path: "/assets/{name}", handle: p.asset},
 		{method: "GET", path: "/favicon.ico", handle: p.favicon},
@@ -288,8 +289,8 @@ func (p *pages) routes() []route {
 		{method: "GET", path: "/.well-known/security.txt", handle: p.securityContact},
 	}
 	for _, page := range linkPages {
-		all = append(all, route{method: "GET", path: page.path, handle: p.linkPage(page)},
-			route{method: "POST", path: page.path, handle: p.linkForm(page)})
+		all = append(all, route{method: "GET", path: page.path, handle: p.linkPageHandler(page)},
+			route{method: "POST", path: page.path, handle: p.linkFormHandler(page)})
 	}
 	all = slices.Concat(all, (&accountPages{p}).routes(), p.providerRoutes(), (&adminPages{p}).routes())
 	if p.devMail != nil {
@@ -298,7 +299,7 @@ func (p *pages) routes() []route {
 			route{method: "GET", path: "/dev/mail/{id}", handle: p.mailPage},
 			route{method: "GET", path: "/dev/mail/{id}/html", handle: p.mailHTML})
 	}
-	return p.side.filter(all)
+	return p.role.filterRoutes(all)
 }
 
 // join concatenates lists of error codes.

@@ -113,12 +113,12 @@ type Options struct {
 // accountPages and adminPages have the handlers, and newServer lists the middlewares.
 type Server struct {
 	edge
-	administration *Server // for the admin listener; nil without Options.AdminURL
-	api            *api
-	draining       func() bool
-	metrics        *httpMetrics
-	log            *slog.Logger
-	handler        http.Handler
+	adminServer *Server // for the admin listener; nil without Options.AdminURL
+	api         *api
+	draining    func() bool
+	metrics     *httpMetrics
+	log         *slog.Logger
+	handler     http.Handler
 }
 
 // edge holds the values that the handlers of the API and of the pages share. It is never
@@ -132,10 +132,10 @@ type edge struct {
 	// federation is nil if no provider is configured. The server then has no endpoints and no buttons for providers.
 	federation *federation.Manager
 
-	side    side
-	origins *origins
-	cookies *cookies
-	clients *clients
+	role    listenerRole
+	origins *originPolicy
+	cookies *cookieSet
+	clients *clientReader
 	errors  *errorResponder
 }
 
@@ -151,26 +151,28 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 		return nil, err
 	}
 	// Anyone who reads the mails can take over every account, so a public server must not start.
-	if opts.DevMail != nil && !weborigin.IsLoopback(o.public.Hostname()) {
+	if opts.DevMail != nil && !weborigin.IsLoopback(o.parsedURL.Hostname()) {
 		return nil, fmt.Errorf("server: Options.DevMail shows every mail to everyone "+
 			"and needs a loopback public URL, not %s: use a Mailer that sends", opts.PublicURL)
 	}
-	opts.Product = cmp.Or(opts.Product, o.public.Hostname())
+	opts.Product = cmp.Or(opts.Product, o.parsedURL.Hostname())
 	opts = opts.withDefaults(o.isHTTPS())
 	if opts.AdminURL == "" {
-		return newServer(engine, opts, o, side{}, newHTTPMetrics())
+		return newServer(engine, opts, o, listenerRole{}, newHTTPMetrics())
 	}
 	return newServers(engine, opts, o)
 }
 
 // newServer returns the handler of one listener, public or admin: the routes of this listener, wrapped in all
 // middlewares.
-func newServer(engine *watchword.Engine, opts Options, o *origins, on side, metrics *httpMetrics) (*Server, error) {
-	all := dialects(opts.Dialects)
-	if err := all.check(); err != nil {
+func newServer(
+	engine *watchword.Engine, opts Options, o *originPolicy, role listenerRole, metrics *httpMetrics,
+) (*Server, error) {
+	served := dialectList(opts.Dialects)
+	if err := served.rejectIncomplete(); err != nil {
 		return nil, err
 	}
-	shared, err := newEdge(engine, opts, o, on)
+	shared, err := newEdge(engine, opts, o, role)
 	if err != nil {
 		return nil, err
 	}
@@ -179,64 +181,64 @@ func newServer(engine *watchword.Engine, opts Options, o *origins, on side, metr
 	if err != nil {
 		return nil, err
 	}
-	router := newRouter(a, p, all)
+	router := newRouter(a, p, served)
 	// The pages and the router were created with the error responder. It also needs them, so these fields are set
 	// only now.
-	shared.errors.page, shared.errors.patternOf = p.showError, router.patternOf
+	shared.errors.showPage, shared.errors.routeFor = p.showError, router.routeFor
 	s := &Server{edge: shared, api: a, metrics: metrics, draining: opts.Draining, log: opts.Log}
-	fail := shared.errors.fail
+	fail := shared.errors.respondError
 	// The order matters:
 	//
-	//   - requestID comes before all middlewares that reject requests, because the log lines and responses need the id.
+	//   - assignRequestID comes before all middlewares that reject requests, because the log lines and responses need the id.
 	//   - observe comes before them, too, so that it counts each rejection.
 	//   - The host is checked before the origin, because an origin is compared with the host.
-	s.handler = chain(router,
-		readHead,
-		requestID,
+	s.handler = wrapIn(router,
+		attachRequestHead,
+		assignRequestID,
 		securityHeaders(o.isHTTPS()),
 		closeWhileDraining(opts.Draining),
-		observe(s.metrics, opts.Log),
+		countAndLog(s.metrics, opts.Log),
 		recoverPanics(opts.Log, fail),
 		rejectAmbiguousLength(fail),
 		closeAfterBodyError,
 		checkHost(o, fail),
-		redirectToPublicHost(o, on),
-		cors(o, all),
+		redirectToPublicHost(o, role),
+		cors(o, served),
 		rejectManyCookies(fail),
 		varyByOrigin,
-		csrf(o, all, shared.cookies, fail),
+		csrf(o, served, shared.cookies, fail),
 		rejectMalformedPath(fail),
 	)
 	return s, nil
 }
 
 // newEdge parses the options that are text, so that handlers need not parse them.
-func newEdge(engine *watchword.Engine, opts Options, o *origins, on side) (edge, error) {
+func newEdge(engine *watchword.Engine, opts Options, o *originPolicy, role listenerRole) (edge, error) {
 	proxies, err := clientip.ParseTrusted(opts.TrustedProxies)
 	if err != nil {
 		return edge{}, fmt.Errorf("server: Options.TrustedProxies: %w", err)
 	}
-	c := newCookies(opts, o.isHTTPS(), opts.Dialects, on.box(engine))
+	c := newCookies(opts, o.isHTTPS(), opts.Dialects, role.cookieBox(engine))
 	if err := errors.Join(tokencookie.CheckName(opts.CookieName), c.refresh.Check()); err != nil {
 		return edge{}, fmt.Errorf("server: Options.CookieName: %w", err)
 	}
-	who := &clients{proxies: proxies, devices: device.New(), cookies: c}
+	who := &clientReader{proxies: proxies, devices: device.New(), cookies: c}
 	e := &errorResponder{
-		log: opts.Log, lines: newRefusalLog(), origins: o, cookies: c, clients: who, dialects: opts.Dialects,
+		log: opts.Log, logLimits: newRefusalLog(), origins: o, cookies: c, clients: who, dialects: opts.Dialects,
 	}
 	shared := edge{engine: engine, factors: opts.Factors, admin: opts.Admin, metadata: opts.Metadata,
-		side: on, origins: o, cookies: c, clients: who, errors: e}
+		role: role, origins: o, cookies: c, clients: who, errors: e}
 	// A sign-in at a provider may wait until the user has signed in to an existing account in the same browser. Every
-	// sign-in therefore connects the waiting identity to the account (finishLink).
+	// sign-in therefore connects the waiting identity to the account (connectWaitingIdentity).
 	if opts.Federation != nil && len(opts.Federation.Providers()) > 0 {
 		shared.federation = opts.Federation
 		c.onSignIn = func(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
-			shared.finishLink(w, r, in)
+			shared.connectWaitingIdentity(w, r, in)
 			shared.updateAttempts(w, r, in)
 		}
 		for _, info := range opts.Federation.Providers() {
 			if info.FormPost {
-				o.formPosts = append(o.formPosts, pathSignInWith+info.ID+"/callback")
+				o.formCallbackPaths = append(o.formCallbackPaths, pathSignInWith+info.ID+"/callback")
 			}
 		}
 	}
@@ -274,4 +276,4 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 // EndStreams ends all streams of the revocation feed, which otherwise run until the client
 // disconnects. Pass it to http.Server.RegisterOnShutdown. The readers reconnect to another
 // server process.
-func (s *Server) EndStreams() { s.api.streams.end() }
+func (s *Server) EndStreams() { s.api.streams.endAll() }

@@ -39,21 +39,21 @@ func newTheme(overrides fs.FS, product string) (*theme, error) {
 	if err := t.readTemplates(); err != nil {
 		return nil, err
 	}
-	extra, err := t.read("assets/theme.css")
+	extra, err := t.readFile("assets/theme.css")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if t.style, err = t.read("assets/style.css"); err != nil {
+	if t.style, err = t.readFile("assets/style.css"); err != nil {
 		return nil, err
 	}
 	// The operator's own style comes last, so its rules override others of the same specificity.
 	t.style = append(t.style, extra...)
-	script, err := t.read("assets/page.js")
+	script, err := t.readFile("assets/page.js")
 	if err != nil {
 		return nil, err
 	}
 	t.script = template.JS(script)
-	icon, err := t.read("assets/mark.svg")
+	icon, err := t.readFile("assets/mark.svg")
 	if err != nil {
 		return nil, err
 	}
@@ -61,9 +61,9 @@ func newTheme(overrides fs.FS, product string) (*theme, error) {
 	return t, nil
 }
 
-// read returns the operator's file, or otherwise the file of package web. If the operator's file can't be read, it
+// readFile returns the operator's file, or otherwise the file of package web. If the operator's file can't be read, it
 // returns an error and no fallback, so that the operator notices the mistake.
-func (t *theme) read(name string) ([]byte, error) {
+func (t *theme) readFile(name string) ([]byte, error) {
 	if t.overrides != nil {
 		content, err := fs.ReadFile(t.overrides, name)
 		if err == nil || !errors.Is(err, fs.ErrNotExist) {
@@ -102,7 +102,9 @@ func (t *theme) readTemplates() error {
 		if slices.Contains(parts, name) {
 			continue
 		}
-		page := sync.OnceValues(func() (*template.Template, error) { return t.parse(append(slices.Clip(parts), name)) })
+		page := sync.OnceValues(func() (*template.Template, error) {
+			return t.parseTemplates(append(slices.Clip(parts), name))
+		})
 		if t.overrides != nil {
 			if _, err := page(); err != nil {
 				return err
@@ -113,12 +115,12 @@ func (t *theme) readTemplates() error {
 	return nil
 }
 
-// parse returns a set of templates. Its errors name the file, because the operator reads them in the
+// parseTemplates returns a set of templates. Its errors name the file, because the operator reads them in the
 // log of a failed start.
-func (t *theme) parse(names []string) (*template.Template, error) {
+func (t *theme) parseTemplates(names []string) (*template.Template, error) {
 	set := template.New("")
 	for _, name := range names {
-		text, err := t.read(name)
+		text, err := t.readFile(name)
 		if err != nil {
 			return nil, err
 		}
