@@ -26,14 +26,14 @@ import (
 
 // guards maps each guard function of server/routes.go to its text in the access table.
 var guards = map[string]string{
-	"public": "no credential", "bearer": "access token", "refresh": "refresh token", "mailed": "mailed token",
-	"either": "any token", "enrol": "access token, or a waiting sign-in",
+	"public": "no credential", "bearer": "access token", "refresh": "refresh token", "mailedToken": "mailed token",
+	"anyToken": "any token", "firstFactor": "access token, or a waiting sign-in",
 	"readUsers": "admin, or key with users:read", "writeUsers": "admin with a fresh proof, or key with users:write",
 	"endSessions": "admin with a fresh proof, or key with sessions:end",
 	"readEvents":  "admin, or key with events:read", "readMails": "admin, or key with mail",
 	"writeMails": "admin with a fresh proof, or key with mail",
 	"readKeys":   "admin, or key with keys", "writeKeys": "admin with a fresh proof, or key with keys",
-	"readAlone": "admin", "writeAlone": "admin with a fresh proof",
+	"readNoKey": "admin", "writeNoKey": "admin with a fresh proof",
 }
 
 func TestEveryRouteIsListedInTheAccessTable(t *testing.T) {

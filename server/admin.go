@@ -91,11 +91,11 @@ func (s *Server) Admin(o AdminOptions) http.Handler {
 	})
 }
 
-// reasonToRefuse returns the status and the reason to reject a request, or "" to accept it. If a page causes a request,
-// browsers send Sec-Fetch-Site or Origin. If the user types the address, Sec-Fetch-Site is "none".
+// reasonToRefuse returns an empty why for a request that it accepts. Browsers send Sec-Fetch-Site or Origin if a page
+// causes a request. If the user types the address, Sec-Fetch-Site is "none".
 //
-// isAdminHost reports whether the host is that of Options.AdminURL. Monitoring has no sign-in, so a proxy that
-// publishes administration must not publish monitoring as well.
+// isAdminHost is true for the host of Options.AdminURL. Monitoring has no sign-in, so a proxy that publishes
+// administration must not publish monitoring as well.
 func (o AdminOptions) reasonToRefuse(r *http.Request, isAdminHost bool) (status int, why string) {
 	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
 	switch {
@@ -116,8 +116,8 @@ func (o AdminOptions) reasonToRefuse(r *http.Request, isAdminHost bool) (status 
 	return 0, ""
 }
 
-// logAdminRefusal logs a refused request. It shares the rate limit of log lines about wrong hosts. Otherwise a page
-// that tries many ports could fill the log.
+// logAdminRefusal shares the rate limit of log lines about wrong hosts. Otherwise a page that tries many ports could
+// fill the log.
 func (s *Server) logAdminRefusal(r *http.Request, status int) {
 	if skipped, ok := s.errors.logLimits.misdirected.Allow("admin", time.Now()); ok {
 		s.log.Info("admin request refused", slog.Int("status", status), slog.String("client", r.RemoteAddr),
@@ -126,8 +126,8 @@ func (s *Server) logAdminRefusal(r *http.Request, status int) {
 	}
 }
 
-// serveReadiness responds with 503 if the store is unavailable or the server is stopping. It responds
-// with the body in both cases: the details are most useful when the server is not ready.
+// serveReadiness responds with 503 if the store is unavailable or the server is stopping. It also sends the body
+// then, because the details are most useful when the server is not ready.
 func (s *Server) serveReadiness(w http.ResponseWriter, r *http.Request) {
 	status, answer := http.StatusOK, readyAnswer{Status: "ready", Store: "up", Keys: []keyAnswer{}}
 	stats, err := s.engine.Stats(r.Context())
@@ -141,7 +141,7 @@ func (s *Server) serveReadiness(w http.ResponseWriter, r *http.Request) {
 	for _, key := range stats.Keys {
 		answer.Keys = append(answer.Keys, keyAnswer{key.ID, string(key.Use), key.Alg, key.State})
 	}
-	// An error means that the answer can't be encoded, which would be a fault of this function.
+	// respond.JSON fails only if the answer can't be encoded, which would be a fault of this function.
 	if err := respond.JSON(w, status, answer); err != nil {
 		s.errors.respondError(w, r, watchword.ErrUnavailable)
 	}

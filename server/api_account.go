@@ -88,8 +88,8 @@ func (a *api) deleteMe(w http.ResponseWriter, r *http.Request, who watchword.Ide
 	return respond.JSON(w, http.StatusOK, messageBody{"The account is deleted."})
 }
 
-// readUser responds with another account. The engine checks that the caller is an admin. For other callers it returns not
-// found, because a 403 would reveal which ids exist.
+// readUser responds with the caller's own account. For an administrator, it responds with any account. Other callers
+// get 404, because a 403 would reveal which ids exist.
 func (a *api) readUser(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	user, err := a.engine.Profile(r.Context(), who, watchword.UserID(r.PathValue("id")))
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// This file has the common parts of the administration API. Its routes are in adminRoutes, and its rules are in
-// package admin.
+// This file has the common parts of the administration API. Its routes are in routes.go, and its rules are in package
+// admin.
 //
 // For each request, the server reads the token, identifies the caller in the store and checks the guard of the route.
 // Only then does it read the query or the body. A caller without access learns nothing about the format of a request,
@@ -32,9 +32,8 @@ type adminAPI struct{ edge }
 // An adminHandler handles a request whose caller has passed the guard of the route.
 type adminHandler func(http.ResponseWriter, *http.Request, admin.Caller) error
 
-// requireGuard calls next if the caller passes the guard. Handlers don't check the guard
-// themselves, so a route can't forget it. If g is not a guard of administration, administered
-// panics when the server starts.
+// requireGuard checks the guard before each call of next, so a handler can't forget the check. It panics at the start
+// of the server if g is not a guard of administration.
 func (a *adminAPI) requireGuard(g guard, next adminHandler) handler {
 	need, known := g.requiredAccess()
 	if !known {
@@ -53,8 +52,7 @@ func (a *adminAPI) requireGuard(g guard, next adminHandler) handler {
 	}
 }
 
-// requiredAccess returns the scope and access that a guard of administration requires, and false for
-// other guards.
+// requiredAccess returns false for a guard that is not one of administration.
 func (g guard) requiredAccess() (admin.Need, bool) {
 	switch g {
 	case readUsers:
@@ -81,8 +79,8 @@ func (g guard) requiredAccess() (admin.Need, bool) {
 	return admin.Need{}, false
 }
 
-// guardsAdministration reports whether g is a guard of administration. The OpenAPI document and the page /docs describe the routes
-// of administration differently.
+// guardsAdministration is for the OpenAPI document and the page /docs, which describe the routes of administration
+// differently.
 func (g guard) guardsAdministration() bool {
 	_, known := g.requiredAccess()
 	return known
@@ -99,8 +97,8 @@ type adminUserBody struct {
 	Factors     []string   `json:"factors" nullable:"false" doc:"The kinds of second factors: totp, passkey"`
 }
 
-// newAdminUserBody converts an account. Lists are never nil, so that clients can iterate over them.
-// A zero time would appear as a date in the year 1, so disabledAt is then omitted.
+// newAdminUserBody never leaves a list nil, so that clients can iterate over it. It omits disabledAt for a zero time,
+// which would appear as a date in the year 1.
 func newAdminUserBody(account admin.Account) adminUserBody {
 	body := adminUserBody{
 		Profile: account.Profile(), State: account.State(), HasPassword: account.PasswordHash != "",
@@ -119,8 +117,8 @@ type adminUsersAnswer struct {
 	Next  string          `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
 }
 
-// listUsers lists accounts in the order of addresses, or in the order of ids if role is set. The
-// store reads only a range of an index, so a late page costs as little as the first.
+// listUsers sorts by address, or by id if the parameter role is set. The store reads only a range of an index, so a
+// late page costs as little as the first.
 func (a *adminAPI) listUsers(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	given, err := parseQuery(r, "email", "id", "role", "state", "factor", "after", "limit")
 	if err != nil {
@@ -145,12 +143,12 @@ func (a *adminAPI) listUsers(w http.ResponseWriter, r *http.Request, _ admin.Cal
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// queryParameters holds the parameters of a request by name. A missing parameter and an empty parameter are treated alike,
-// because a form also sends the fields that its user did not fill in.
+// queryParameters maps the names of parameters to their values. A missing parameter and an empty parameter are
+// treated alike, because a form also sends the fields that its user did not fill in.
 type queryParameters map[string]string
 
-// parseQuery reads the query of a request. It rejects unknown and repeated names: a misspelt filter
-// would otherwise select every account.
+// parseQuery accepts only the given names, and each name once. Otherwise a misspelt filter would select every
+// account.
 func parseQuery(r *http.Request, names ...string) (queryParameters, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -169,8 +167,8 @@ func parseQuery(r *http.Request, names ...string) (queryParameters, error) {
 	return given, nil
 }
 
-// pageLimit returns the parameter limit, or 0 if it is missing. It rejects a number that is too large. If the server
-// reduced the number silently, a client could take a short page for the last page.
+// pageLimit returns 0 if the parameter limit is missing. It rejects a number that is too large. If the server reduced
+// the number silently, a client could take a short page for the last page.
 func (q queryParameters) pageLimit() (int, error) {
 	text, found := q["limit"]
 	if !found {
@@ -183,12 +181,12 @@ func (q queryParameters) pageLimit() (int, error) {
 	return n, nil
 }
 
-// pagedAdminPaths are the lists with pages. They all have the parameters after and limit.
+// pagedAdminPaths have the parameters after and limit.
 var pagedAdminPaths = []string{pathAdmin + "/users", pathAdmin + "/events", pathAdmin + "/mails",
 	pathAdmin + "/service-keys"}
 
-// describeAdminParameters describes the query of a route for the OpenAPI document, so that a generated client offers every
-// filter. The names must be those that the handler of the route accepts.
+// describeAdminParameters describes the query of a route for the OpenAPI document, so that a generated client offers
+// every filter. The names must be those that the handler of the route accepts.
 func describeAdminParameters(r route) (all []*huma.Param) {
 	addText := func(name, doc string, values ...any) {
 		all = append(all, &huma.Param{Name: name, In: "query", Description: doc,

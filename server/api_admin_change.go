@@ -99,6 +99,7 @@ func (a *adminAPI) readUserDetail(w http.ResponseWriter, r *http.Request, by adm
 	if err != nil {
 		return err
 	}
+	// A client finds older events with GET /events and the parameter user.
 	const lastEvents = 100
 	events, err := operator.UserEvents(r.Context(), id, lastEvents)
 	if err != nil {
@@ -151,8 +152,8 @@ type adminInviteBody struct {
 	Verified bool     `json:"verified,omitempty" doc:"true: the address counts as proven. Not with invite, and not by a service key"`
 }
 
-// createUser creates an account. A repeated request gets EMAIL_TAKEN and creates no second account,
-// unless it has the same Idempotency-Key.
+// createUser creates no second account if a client repeats the request. The repetition gets EMAIL_TAKEN, or the first
+// result if it has the same Idempotency-Key.
 func (a *adminAPI) createUser(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	body, err := apirequest.Body[adminInviteBody](r)
 	if err != nil {
@@ -184,9 +185,9 @@ type adminMetadataBody struct {
 	Private json.RawMessage `json:"private,omitempty" doc:"An object; a member with null is removed"`
 }
 
-// metadataChange returns a function that changes the metadata inside the transaction of changeUser. The returned
-// function stores the new metadata in *written. metadataChange returns nil if the request has neither metadata nor
-// If-Match. If-Match covers only the metadata: name, roles and state have no version.
+// metadataChange returns a function that changes the metadata inside the transaction of changeUser and stores the new
+// metadata in *written. The function is nil if the request has neither metadata nor If-Match. If-Match covers only
+// the metadata: name, roles and state have no version.
 func (a *adminAPI) metadataChange(
 	w http.ResponseWriter, r *http.Request, by admin.Caller, body *adminMetadataBody, written *metadata.Metadata,
 ) (func(context.Context, watchword.Tx) ([]watchword.Event, error), error) {
@@ -237,9 +238,8 @@ func (a *adminAPI) changeUser(w http.ResponseWriter, r *http.Request, by admin.C
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// deleteUser deletes an account at once and permanently. Only the event of the deletion is
-// kept. A client that repeats the request after a lost response gets 404, which means that the
-// account is deleted.
+// deleteUser is immediate and permanent. Only the event of the deletion is kept. A client that repeats the request
+// after a lost response gets 404, which means that the account is deleted.
 func (a *adminAPI) deleteUser(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	if err := a.admin.Delete(r.Context(), by, watchword.UserID(r.PathValue("id"))); err != nil {
 		return err
@@ -253,14 +253,13 @@ func (a *adminAPI) sendResetMail(w http.ResponseWriter, r *http.Request, by admi
 	return a.sendMail(w, r, by, watchword.MailReset)
 }
 
-// sendVerificationMail sends a verification mail. If the address is already verified, it returns an error, because the
-// outbox would drop the mail.
+// sendVerificationMail returns an error if the address is already verified, because the outbox would drop the mail.
 func (a *adminAPI) sendVerificationMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	return a.sendMail(w, r, by, watchword.MailVerify)
 }
 
-// sendInvitation sends another invitation, which invalidates the previous one. It fails for an account that has a
-// password or a verified address. Otherwise a person who finds an old invitation could replace the password.
+// sendInvitation invalidates the previous invitation. It fails for an account that has a password or a verified
+// address. Otherwise a person who finds an old invitation could replace the password.
 func (a *adminAPI) sendInvitation(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	return a.sendMail(w, r, by, watchword.MailInvite)
 }
@@ -274,8 +273,8 @@ func (a *adminAPI) sendMail(w http.ResponseWriter, r *http.Request, by admin.Cal
 	return respond.JSON(w, http.StatusAccepted, messageBody{"The mail will be sent."})
 }
 
-// resetUserFactors removes the factors of a user who has lost them. It also ends the sessions, because a lost phone
-// may be signed in. It calls package factors itself, because package admin can't import package factors.
+// resetUserFactors also ends the sessions of the user, because a lost phone may be signed in. It calls package
+// factors itself, because package admin can't import package factors.
 func (a *adminAPI) resetUserFactors(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	if _, repeated := by.Repeated(); !repeated {
 		if err := a.resetFactors(r.Context(), by, watchword.UserID(r.PathValue("id"))); err != nil {
@@ -285,6 +284,8 @@ func (a *adminAPI) resetUserFactors(w http.ResponseWriter, r *http.Request, by a
 	return respond.JSON(w, http.StatusOK, messageBody{"The second factors are removed. All sessions have ended."})
 }
 
+// resetFactors asks package admin first. A caller without the permission therefore does not learn whether the server
+// has second factors.
 func (a *adminAPI) resetFactors(ctx context.Context, by admin.Caller, id watchword.UserID) error {
 	if err := a.admin.MayResetFactors(ctx, by, id); err != nil {
 		return err

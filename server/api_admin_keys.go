@@ -39,7 +39,6 @@ type serviceKeysAnswer struct {
 func newServiceKeyAnswer(k admin.ServiceKey, now time.Time) serviceKeyAnswer {
 	body := serviceKeyAnswer{ID: k.ID, Name: k.Name, Scopes: k.Scopes, State: k.State(now), CreatedAt: k.CreatedAt,
 		ExpiresAt: k.ExpiresAt}
-	// A zero time means that the key was never used. The response then omits the time.
 	if !k.LastUsedAt.IsZero() {
 		body.LastUsedAt = &k.LastUsedAt
 	}
@@ -87,8 +86,7 @@ type createdServiceKeyAnswer struct {
 	Key string `json:"key,omitempty" doc:"The key, shown once"`
 }
 
-// createServiceKey creates a key. It first bounds the lifetime in seconds, because the conversion to a duration
-// could overflow.
+// createServiceKey bounds the lifetime in seconds first, because the conversion to a duration could overflow.
 func (a *adminAPI) createServiceKey(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	body, err := apirequest.Body[createServiceKeyBody](r)
 	if err != nil {
@@ -107,8 +105,8 @@ func (a *adminAPI) createServiceKey(w http.ResponseWriter, r *http.Request, by a
 	return respond.JSON(w, http.StatusCreated, createdServiceKeyAnswer{key.ID, string(secret)})
 }
 
-// revokeServiceKey revokes a key. Every process rejects the key from its next request on. A second
-// revocation gets 404; the list shows when the key was revoked.
+// revokeServiceKey makes every process reject the key from its next request on. A second revocation gets 404; the
+// list shows when the key was revoked.
 func (a *adminAPI) revokeServiceKey(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	// Requests with the key that have already begun are not interrupted.
 	if err := a.admin.RevokeServiceKey(r.Context(), by, r.PathValue("id")); err != nil {

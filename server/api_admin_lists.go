@@ -23,8 +23,8 @@ type eventsAnswer struct {
 	Next  string        `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
 }
 
-// listEvents lists security events, including those of deleted accounts and those without an account. It does not
-// check that the user exists, because the events of a deleted account are kept for 90 days.
+// listEvents includes events of deleted accounts and events without an account. It does not check that the user
+// exists, because the events of a deleted account are kept for 90 days.
 func (a *adminAPI) listEvents(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	given, err := parseQuery(r, "user", "kind", "address", "from", "to", "after", "limit")
 	if err != nil {
@@ -56,8 +56,7 @@ func (a *adminAPI) listEvents(w http.ResponseWriter, r *http.Request, _ admin.Ca
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// parseTime returns a query parameter as a time, or the zero time if it is missing. The time is truncated to
-// milliseconds, the precision of the store.
+// parseTime returns the zero time for a missing parameter. It truncates to milliseconds, the precision of the store.
 func (q queryParameters) parseTime(name string) (time.Time, error) {
 	text := q[name]
 	if text == "" {
@@ -103,7 +102,7 @@ type mailsAnswer struct {
 	Next  string             `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
 }
 
-// listMails lists waiting and abandoned mails. The last error tells why a mail is late.
+// listMails includes abandoned mails. The last error tells why a mail is late.
 func (a *adminAPI) listMails(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	given, err := parseQuery(r, "user", "after", "limit")
 	if err != nil {
@@ -125,11 +124,11 @@ func (a *adminAPI) listMails(w http.ResponseWriter, r *http.Request, _ admin.Cal
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// retryMail makes a mail due now, even an abandoned one. Its count of attempts restarts at
-// zero. The response is 404 if the mail has been sent, because it is no longer in the outbox.
+// retryMail makes a mail due now, even an abandoned one, and restarts its count of attempts at zero. The response is
+// 404 if the mail has been sent, because it is no longer in the outbox.
 //
-// There is no route that retries all mails. After a failure of the mail server, the operator runs
-// `watchword mail retry`, and the server sends all mails at the rate of the outbox.
+// There is no route that retries all mails. After a failure of the mail server, the operator runs `watchword mail
+// retry`, and the server sends all mails at the rate of the outbox.
 func (a *adminAPI) retryMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	if err := a.admin.RetryMail(r.Context(), by, r.PathValue("id")); err != nil {
 		return err
@@ -169,8 +168,8 @@ func newKeyStates(keys []watchword.KeyInfo) keyStatesAnswer {
 	return answer
 }
 
-// listKeys lists the states of the keys, as `watchword keys list` does. A monitor can alert if there is no next
-// signing key or no next refresh key.
+// listKeys returns the same states as `watchword keys list`. A monitor can alert if there is no next signing key or
+// no next refresh key.
 func (a *adminAPI) listKeys(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	keys, err := a.admin.Operator(by).Keys(r.Context())
 	if err != nil {

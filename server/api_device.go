@@ -61,8 +61,8 @@ func (a *api) forgetDevice(w http.ResponseWriter, r *http.Request, who watchword
 	return respond.JSON(w, http.StatusOK, messageBody{"The device is forgotten. Its next sign-in needs a code again."})
 }
 
-// forgetDevices makes the server forget all devices of a user, who may not know which device was lost. It succeeds
-// even if there is no remembered device, so that a front-end need not check first.
+// forgetDevices is for a user who does not know which device was lost. It succeeds even if there is no remembered
+// device, so that a front-end need not check first.
 func (a *api) forgetDevices(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := a.factors.ForgetDevice(r.Context(), who, "", a.clients.readClient(w, r)); err != nil {
 		return err
@@ -70,8 +70,8 @@ func (a *api) forgetDevices(w http.ResponseWriter, r *http.Request, who watchwor
 	return respond.JSON(w, http.StatusOK, messageBody{"All devices are forgotten. Their next sign-in needs a code again."})
 }
 
-// deviceRoutes returns the routes of remembered devices. The routes exist even if the setting is off, because a
-// setting must not remove a path that clients call.
+// deviceRoutes exist even if the setting for remembered devices is off, because a setting must not remove a path that
+// clients call.
 func (a *api) deviceRoutes() []route {
 	if a.factors == nil {
 		return nil

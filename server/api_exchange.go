@@ -14,9 +14,9 @@ import (
 // An application that renders on its server exchanges a code for tokens, and keeps the tokens in its own cookies.
 // Package federation has the rules (federation/exchange.go).
 
-// parseCodeChallenge returns the code_challenge of a request that starts a sign-in, or "" if the request does not ask for
-// a code. It rejects a malformed request. Otherwise the user would sign in to this server, but the application would
-// get no code. The method must be S256. The default of RFC 7636, plain, does not protect a code.
+// parseCodeChallenge returns "" if the request for a sign-in does not ask for a code. It rejects a malformed request.
+// Otherwise the user would sign in to this server, but the application would get no code. The method must be S256.
+// The default of RFC 7636, plain, does not protect a code.
 func (p *pages) parseCodeChallenge(r *http.Request) (string, error) {
 	query := r.URL.Query()
 	if !query.Has("code_challenge") && !query.Has("code_challenge_method") {
@@ -35,8 +35,8 @@ func (p *pages) parseCodeChallenge(r *http.Request) (string, error) {
 	return challenge[0], nil
 }
 
-// redirectToApplication redirects to the application that started the attempt and requested a code. The code or the
-// error is in the query, because a fragment does not reach a server. The code is useless without its verifier.
+// redirectToApplication puts the code or the error into the query, because a fragment does not reach the
+// application's server. The code is useless without its verifier.
 func (p *pages) redirectToApplication(
 	w http.ResponseWriter, a federation.Attempt, code watchword.Secret, err error,
 ) error {
@@ -94,17 +94,17 @@ func (a *api) exchangeCode(w http.ResponseWriter, r *http.Request) error {
 	return a.respondSignIn(w, r, http.StatusOK, done.SignIn, body.Delivery)
 }
 
-// exchangeErrorCodes returns the error codes of an exchange. They are those of a sign-in with a password, without the code
-// for a wrong password. An exchange can also return LINK_REQUIRED and CHALLENGE_INVALID. A used code, an expired code
-// and a wrong verifier all get CHALLENGE_INVALID, so that a thief does not learn the reason.
+// exchangeErrorCodes are those of a sign-in with a password, without the code for a wrong password. An exchange can
+// also return LINK_REQUIRED and CHALLENGE_INVALID. A used code, an expired code and a wrong verifier all get
+// CHALLENGE_INVALID, so that a thief does not learn the reason.
 func exchangeErrorCodes() []watchword.Code {
 	return []watchword.Code{watchword.CodeValidationFailed, watchword.CodeRateLimited, watchword.CodeTryLater,
 		watchword.CodeChallengeInvalid, federation.CodeLinkRequired, watchword.CodeEmailNotVerified,
 		watchword.CodeAccountDisabled, watchword.CodeSecondFactorRequired, watchword.CodeEnrolmentRequired}
 }
 
-// finishCodeAttempt finishes an attempt that requested a code: it redirects the browser to the application. For other
-// attempts, it returns false.
+// finishCodeAttempt redirects the browser to the application that requested a code. For an attempt without a code, it
+// does nothing and returns false.
 func (p *pages) finishCodeAttempt(
 	w http.ResponseWriter, r *http.Request, result federation.Result, err error,
 ) (done bool, failure error) {

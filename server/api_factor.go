@@ -30,8 +30,8 @@ type challengeBody struct {
 	RememberFor int64 `json:"rememberFor,omitempty" doc:"Seconds for which rememberDevice skips the factor in this browser"`
 }
 
-// newChallengeBody returns the challenge of a refusal, or nil if the refusal has no challenge. The
-// handle is empty unless the client requested it in the body, see challenged.
+// newChallengeBody returns nil if the refusal has no challenge. The handle is empty unless the client requested it in
+// the body (deliverChallenge).
 func newChallengeBody(refusal *watchword.Error) *challengeBody {
 	if refusal.Challenge == nil {
 		return nil
@@ -49,10 +49,9 @@ func newChallengeBody(refusal *watchword.Error) *challengeBody {
 	return body
 }
 
-// deliverChallenge moves the handle of a challenge into the step cookie, unless delivery asks for it in
-// the body. Every handler that signs in by a password passes its errors through challenged, so
-// that scripts in a browser never see the handle. Package factors adds the kinds of factors and
-// the options of a ceremony with a passkey.
+// deliverChallenge moves the handle of a challenge into the step cookie, unless delivery asks for it in the body.
+// Every handler that signs in by a password passes its errors through deliverChallenge, so that scripts in a browser
+// never see the handle. Package factors adds the kinds of factors and the options of a ceremony with a passkey.
 func (a *api) deliverChallenge(w http.ResponseWriter, r *http.Request, err error, delivery string) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) || refusal.Challenge == nil {
@@ -83,7 +82,7 @@ type factorLoginBody struct {
 	RememberDevice bool `json:"rememberDevice,omitempty" doc:"Skip the factor in this browser from now on; not with handle"`
 }
 
-// loginWithFactor completes a sign-in. The cookie is deleted when the challenge can't be used again.
+// loginWithFactor deletes the step cookie when the challenge can't be used again.
 func (a *api) loginWithFactor(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[factorLoginBody](r)
 	if err != nil {
@@ -109,9 +108,8 @@ func (a *api) loginWithFactor(w http.ResponseWriter, r *http.Request) error {
 	return a.respondSignIn(w, r, http.StatusOK, in, delivery)
 }
 
-// readHandle returns the handle of an unfinished sign-in, from the step cookie or the body, and the delivery of the
-// tokens. The tokens are sent in a cookie if the handle was in the cookie, and in the body if it was in the body. A
-// script can't read the step cookie, so it can't move the handle to the body to get the tokens.
+// readHandle accepts the handle of an unfinished sign-in in the step cookie or in the body. The tokens are sent where
+// the handle was. A script can't read the step cookie, so it can't move the handle to the body to get the tokens.
 func (a *api) readHandle(r *http.Request, body string) (handle watchword.Secret, delivery string, err error) {
 	cookie, err := apirequest.CookieToken(r, a.cookies.secondStep.Name)
 	switch {
@@ -127,7 +125,7 @@ func (a *api) readHandle(r *http.Request, body string) (handle watchword.Secret,
 	return watchword.Secret(cookie), "", nil
 }
 
-// deliveryForHandle returns how to send the tokens of a sign-in: in the body if the body of the request contains a handle.
+// deliveryForHandle selects the body for a client that sent its handle in the body, and cookies for a browser.
 func deliveryForHandle(handle string) string {
 	if handle == "" {
 		return ""
@@ -135,11 +133,9 @@ func deliveryForHandle(handle string) string {
 	return deliveryBody
 }
 
-// clearUsedStepCookie deletes the step cookie when its challenge can't be used again. Clients without cookies recognize the end
-// of the challenge by the error code.
-//
-// After a wrong code the cookie stays, because the challenge allows more attempts. After a rate limit the cookie also
-// stays, because the challenge does not count that attempt.
+// clearUsedStepCookie keeps the cookie while its challenge can be used. After a wrong code the challenge allows more
+// attempts, and it does not count an attempt that a rate limit refuses. Clients without cookies recognize the end of
+// the challenge by the error code.
 func (a *api) clearUsedStepCookie(w http.ResponseWriter, delivery string, err error) {
 	if delivery == "" && (err == nil || watchword.CodeOf(err) == watchword.CodeChallengeInvalid) {
 		a.cookies.secondStep.Clear(w)
@@ -256,8 +252,8 @@ func (a *api) beginTOTP(w http.ResponseWriter, r *http.Request) error {
 // A sign-in that waits for its first factor has no session, so its requests have no access token. Pages of other
 // sites can't continue it, because csrf treats the step cookie as a credential.
 
-// readWaitingHandle returns the handle of a sign-in that waits for its first factor. A request with an access token
-// ignores the handle, because a browser may still have the cookie of an abandoned sign-in.
+// readWaitingHandle ignores the handle if the request has an access token, because a browser may still have the
+// cookie of an abandoned sign-in.
 func (a *api) readWaitingHandle(r *http.Request, body string) (handle watchword.Secret, waits bool, err error) {
 	if r.Header.Get("Authorization") != "" {
 		return "", false, nil
@@ -323,16 +319,14 @@ func (a *api) confirmFirstTOTP(w http.ResponseWriter, r *http.Request, given cod
 	return a.respondFirstFactor(w, r, http.StatusOK, given.Handle, firstFactorResult{done, in, err})
 }
 
-// firstFactorResult is the result of the enrolment of a waiting sign-in: the first factor and the
-// session, or an error.
+// A firstFactorResult has a confirmed factor and a session only if err is nil.
 type firstFactorResult struct {
 	factors.Confirmation
 	signIn *watchword.SignIn
 	err    error
 }
 
-// respondFirstFactor responds after the first factor of a waiting sign-in was confirmed. The tokens are in the body if the
-// handle was in the body, and otherwise in cookies.
+// respondFirstFactor puts the tokens into the body if the handle was in the body, and otherwise into cookies.
 func (a *api) respondFirstFactor(
 	w http.ResponseWriter, r *http.Request, status int, handle string, done firstFactorResult,
 ) error {
@@ -349,7 +343,8 @@ func (a *api) respondFirstFactor(
 	})
 }
 
-// recoveryCodeTexts converts recovery codes to text, for the only response that shows them.
+// recoveryCodeTexts makes the codes readable for the one response that shows them. In logs and JSON, a
+// watchword.Secret stays redacted.
 func recoveryCodeTexts(codes []watchword.Secret) (texts []string) {
 	for _, code := range codes {
 		texts = append(texts, string(code))
@@ -375,7 +370,7 @@ func (a *api) renameFactor(w http.ResponseWriter, r *http.Request, who watchword
 	return respond.JSON(w, http.StatusOK, messageBody{"The name is changed."})
 }
 
-// removeFactor deletes a factor. It makes the access token of the request outdated, so the client has to refresh.
+// removeFactor makes the access token of the request outdated, so the client has to refresh.
 func (a *api) removeFactor(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := a.factors.Remove(r.Context(), who, r.PathValue("id"), a.clients.readClient(w, r)); err != nil {
 		return err
@@ -389,8 +384,8 @@ type codesAnswer struct {
 	Codes []string `json:"codes" nullable:"false" doc:"Shown once. The old codes are invalid"`
 }
 
-// replaceRecoveryCodes needs a session with a fresh proof of both factors, because the codes would give a thief permanent
-// access. It replaces the old codes.
+// replaceRecoveryCodes needs a session with a fresh proof of both factors, because the codes would give a thief
+// permanent access.
 func (a *api) replaceRecoveryCodes(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	codes, err := a.factors.NewRecoveryCodes(r.Context(), who, a.clients.readClient(w, r))
 	if err != nil {
@@ -450,14 +445,14 @@ func stepUpChallenge(s *watchword.StepUp) string {
 	return challenge
 }
 
-// enrolErrorCodes returns the error codes of the routes that also work without an access token, for a sign-in that waits
-// for its first factor.
+// enrolErrorCodes are for routes that also work without an access token, for a sign-in that waits for its first
+// factor.
 func enrolErrorCodes() []watchword.Code {
 	return []watchword.Code{watchword.CodeTokenMissing, watchword.CodeTokenExpired, watchword.CodeTokenInvalid,
 		watchword.CodeSessionEnded, apirequest.CodeAmbiguousCredentials}
 }
 
-// factorRoutes returns the routes of second factors, or nil without Options.Factors.
+// factorRoutes is empty without Options.Factors.
 func (a *api) factorRoutes() []route {
 	if a.factors == nil {
 		return nil

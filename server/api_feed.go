@@ -18,10 +18,10 @@ import (
 // JWKS: events are signed and contain only random ids.
 
 const (
-	maxPolledEvents   = 1000 // maximum events in one response to a poll
-	maxStreamedEvents = 100  // maximum events in one write to a stream
+	maxPolledEvents   = 1000
+	maxStreamedEvents = 100
 
-	// streamWriteTimeout is how long a reader may take to receive one write.
+	// streamWriteTimeout ends the stream of a reader that takes longer to receive one write.
 	streamWriteTimeout = 10 * time.Second
 )
 
@@ -33,9 +33,8 @@ type feedAnswer struct {
 	Next          int64             `json:"next" doc:"The parameter after of the next poll"`
 }
 
-// pollRevocations responds to a poll. The ETag covers the events, so that a poll without new
-// events gets a 304. Caches may keep the response for one second, which bounds the load of
-// many readers.
+// pollRevocations responds with an ETag that covers the events, so that a poll without new events gets a 304. Caches
+// may keep the response for one second, which bounds the load of many readers.
 func (a *api) pollRevocations(w http.ResponseWriter, r *http.Request) error {
 	after, err := parseEventNumber(afterParameter(r))
 	if err != nil {
@@ -68,8 +67,8 @@ func (a *api) pollRevocations(w http.ResponseWriter, r *http.Request) error {
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// afterParameter returns the query parameter named after. For a malformed query it returns text that parseEventNumber rejects.
-// Otherwise a reader would silently restart at 0 and get every event again.
+// afterParameter returns text that parseEventNumber rejects if the query is malformed. Otherwise a reader would
+// silently restart at 0 and get every event again.
 func afterParameter(r *http.Request) string {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -78,8 +77,8 @@ func afterParameter(r *http.Request) string {
 	return values.Get("after")
 }
 
-// parseEventNumber parses the number of an event. An empty text is 0. A reader that starts at 0 gets
-// every event that can still affect a valid access token.
+// parseEventNumber returns 0 for an empty text. A reader that starts at 0 gets every event that can still affect a
+// valid access token.
 func parseEventNumber(text string) (int64, error) {
 	if text == "" {
 		return 0, nil
@@ -131,9 +130,9 @@ func (a *api) streamRevocations(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// writeStream writes events until the stream ends. It removes the server's read and write deadlines, which limit the whole
-// request, and sets a deadline for each write. A reader that needs longer than streamWriteTimeout is disconnected, so
-// that it does not hold a goroutine forever.
+// writeStream removes the server's read and write deadlines, which limit the whole request, and sets a deadline for
+// each write. A reader that needs longer than streamWriteTimeout is disconnected, so that it does not hold a
+// goroutine forever.
 func (a *api) writeStream(w http.ResponseWriter, r *http.Request, stream *openStream, page watchword.FeedPage) {
 	conn := http.NewResponseController(w)
 	_ = conn.SetReadDeadline(time.Time{})
@@ -145,8 +144,8 @@ func (a *api) writeStream(w http.ResponseWriter, r *http.Request, stream *openSt
 		}
 		if !page.More {
 			lastHeartbeat = page.Heartbeat.ID
-			// page.Changed was read together with the page, so wait does not miss an event that is added before wait
-			// begins.
+			// page.Changed was read together with the page, so waitForChange does not miss an event that is added
+			// before it begins to wait.
 			if !a.streams.waitForChange(r, stream, page.Changed) {
 				return
 			}

@@ -41,7 +41,7 @@ const (
 	headerEmail   = "X-Auth-Email"   // empty unless verified: anyone can sign up with another's address
 )
 
-// isForGateways reports whether a path is for gateways: pathForward itself, a path below it, or a path below pathForwardPrefix.
+// isForGateways is true for pathForward, each path below it, and each path below pathForwardPrefix.
 func isForGateways(path string) bool {
 	return path == pathForward || strings.HasPrefix(path, pathForward+"/") || strings.HasPrefix(path, pathForwardPrefix)
 }
@@ -62,7 +62,7 @@ func (a *api) authorizeForward(w http.ResponseWriter, r *http.Request) error {
 	isSignedOut := statusOf(watchword.CodeOf(err)) == http.StatusUnauthorized &&
 		watchword.CodeOf(err) != watchword.CodeStepUpRequired
 	if required.loginURL != "" && isSignedOut && isNavigation(r) {
-		// The refusal is logged here, because a redirect does not call the method fail, which logs other refusals.
+		// The refusal is logged here, because a redirect does not call respondError, which logs other refusals.
 		a.errors.logIfRefusal(w, r, err)
 		w.Header().Set("Location", required.loginURL)
 		w.WriteHeader(http.StatusFound)
@@ -93,8 +93,7 @@ func rejectForwardSubpath(_ http.ResponseWriter, r *http.Request) error {
 		", without a slash at the end. A gateway that appends the client's path uses the prefix " + pathForwardPrefix + "."}
 }
 
-// writeIdentityHeaders sets the identity headers and responds with 200. Gateways ignore the body, which is
-// for manual tests of the route.
+// writeIdentityHeaders responds with 200. Gateways ignore the body, which is for manual tests of the route.
 func writeIdentityHeaders(w http.ResponseWriter, who watchword.Identity) error {
 	// The header is empty for an unverified address, because a service may grant rights by
 	// address.
@@ -110,8 +109,7 @@ func writeIdentityHeaders(w http.ResponseWriter, who watchword.Identity) error {
 	return respond.JSON(w, http.StatusOK, messageBody{"The request is authenticated."})
 }
 
-// gatewayRequirements holds the requirements of a gateway. It is parsed for each request, so a change
-// of the gateway's configuration takes effect at once.
+// gatewayRequirements are parsed for each request, so a change of the gateway's configuration takes effect at once.
 type gatewayRequirements struct {
 	roles    []string // the user must have all of them
 	loginURL string   // redirect target for browsers instead of 401; empty: no redirect
@@ -153,8 +151,8 @@ func (a *api) parseRequirements(query string) (rule gatewayRequirements, err err
 	return rule, nil
 }
 
-// rejectEmptyRole rejects an empty role, which no account has. It probably comes from an unset variable in the gateway's
-// configuration.
+// rejectEmptyRole rejects an empty role, which no account has. It probably comes from an unset variable in the
+// gateway's configuration.
 func rejectEmptyRole(given []string) error {
 	if slices.Contains(given, "") {
 		return invalidParameter("The parameter role is empty. Name a role, or omit it.")
@@ -186,8 +184,7 @@ func parseMaxAge(given []string) (time.Duration, error) {
 	return time.Duration(seconds) * time.Second, nil
 }
 
-// invalidParameter returns the error for a wrong parameter. Its detail is for the author of a
-// client or of a gateway's configuration.
+// invalidParameter has a detail for the author of a client or of a gateway's configuration.
 func invalidParameter(detail string) *watchword.Error {
 	return &watchword.Error{Code: watchword.CodeParameterInvalid, Detail: detail}
 }
@@ -203,14 +200,13 @@ func isNavigation(r *http.Request) bool {
 		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// gatewayCodes returns the errors for a wrong configuration of the gateway and for unmet requirements. The table of
-// routes lists them.
+// gatewayCodes are the errors of a wrong configuration of the gateway and of unmet requirements.
 func gatewayCodes() []watchword.Code {
 	return join(nil, nil,
 		watchword.CodeParameterInvalid, watchword.CodeInsufficientScope, watchword.CodeStepUpRequired)
 }
 
-// describeForward adds the parameters, headers and redirect of this route to the OpenAPI document.
+// describeForward adds details that the table of routes can't express: parameters, headers and the redirect.
 func describeForward(operation *huma.Operation) {
 	text := &huma.Schema{Type: "string"}
 	operation.Description = "Accepts every method and does not read the body. " +

@@ -34,7 +34,6 @@ type providerAnswer struct {
 // the configuration, so a provider that is down does not slow the page.
 func (a *api) listProviders(w http.ResponseWriter, _ *http.Request) error {
 	answer := providersAnswer{Providers: []providerAnswer{}}
-	// The buttons have the order of the settings.
 	for _, info := range a.federation.Providers() {
 		answer.Providers = append(answer.Providers, providerAnswer{
 			info.ID, info.Name, string(info.Kind), a.origins.publicURL + pathSignInWith + info.ID})
@@ -63,7 +62,6 @@ func (a *api) listIdentities(w http.ResponseWriter, r *http.Request, who watchwo
 	if err != nil {
 		return err
 	}
-	// The engine bounds the list, so the response needs no cursor.
 	return respond.JSON(w, http.StatusOK, identitiesAnswer{all})
 }
 
@@ -97,8 +95,8 @@ type startedAnswer struct {
 	URL string `json:"url" format:"uri"`
 }
 
-// startIdentityLink starts to connect a provider to the account. The front-end must send the request with credentials, so
-// that the browser stores the cookie of the attempt.
+// startIdentityLink starts to connect a provider to the account. The front-end must send the request with
+// credentials, so that the browser stores the cookie of the attempt.
 func (a *api) startIdentityLink(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.OptionalBody[linkBody](r)
 	if err != nil {
@@ -131,9 +129,8 @@ func (a *api) unlinkIdentity(w http.ResponseWriter, r *http.Request, who watchwo
 	return respond.JSON(w, http.StatusOK, messageBody{"The account is disconnected."})
 }
 
-// If a provider fails, users see only that it failed, and operators find the cause in the log.
-
-// logAndHideCause logs why a provider failed, and returns the refusal that clients see.
+// logAndHideCause logs for operators why a provider failed. It returns the refusal for users, which says only that
+// the provider failed. It returns any other error unchanged.
 func (e edge) logAndHideCause(w http.ResponseWriter, err error) error {
 	var failure *federation.Failure
 	if errors.As(err, &failure) {
@@ -144,9 +141,9 @@ func (e edge) logAndHideCause(w http.ResponseWriter, err error) error {
 	return err
 }
 
-// connectWaitingIdentity completes a sign-in at a provider that stopped with LINK_REQUIRED. It connects the provider to the
-// account that this browser has just signed in to. A failure does not end the sign-in, because the user can connect
-// the provider again.
+// connectWaitingIdentity completes a sign-in at a provider that stopped with LINK_REQUIRED. It connects the provider
+// to the account that this browser has just signed in to. A failure does not end the sign-in, because the user can
+// connect the provider again.
 func (e edge) connectWaitingIdentity(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	if len(e.cookies.identityLink.Values(r)) == 0 {
 		return
@@ -160,7 +157,7 @@ func (e edge) connectWaitingIdentity(w http.ResponseWriter, r *http.Request, in 
 	}
 }
 
-// identityRoutes returns the routes of external providers, or nil without Options.Federation.
+// identityRoutes is empty without Options.Federation.
 func (a *api) identityRoutes() []route {
 	if a.federation == nil {
 		return nil

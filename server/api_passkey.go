@@ -37,9 +37,9 @@ type beginPasskeyBody struct {
 	Handle  string `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
 }
 
-// beginPasskey starts the creation of a passkey. An upgrade needs no check of user presence. Therefore beginPasskey
-// stores in the sealed ceremony whether this is an upgrade, so that a client can't change it later. A request without
-// an access token continues a sign-in that waits for its first factor.
+// beginPasskey stores in the sealed ceremony whether this is an upgrade, so that a client can't change it later. An
+// upgrade needs no check of user presence. A request without an access token continues a sign-in that waits for its
+// first factor.
 func (a *api) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[beginPasskeyBody](r)
 	if err != nil {
@@ -74,9 +74,8 @@ type newPasskeyBody struct {
 	Handle     string          `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
 }
 
-// addPasskey adds a passkey to the account. It needs no fresh session, because the session was fresh when the
-// ceremony began, and finding a security key can take minutes. If a sign-in waits for its first factor, addPasskey
-// also opens the session.
+// addPasskey needs no fresh session, because the session was fresh when the ceremony began, and finding a security
+// key can take minutes. If a sign-in waits for its first factor, addPasskey also opens the session.
 func (a *api) addPasskey(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[newPasskeyBody](r)
 	if err != nil {
@@ -107,9 +106,8 @@ func (a *api) addPasskey(w http.ResponseWriter, r *http.Request) error {
 		Factor: newFactorBody(done.Factor()), RecoveryCodes: recoveryCodeTexts(done.Codes)})
 }
 
-// beginPasskeyLogin begins a passwordless sign-in. It needs no token, because the visitor is not known yet. Pages call
-// it at each view, so that the browser can suggest passkeys. It therefore writes only the rate-limit counter of the
-// client.
+// beginPasskeyLogin needs no token, because the visitor is not known yet. Pages call it at each view, so that the
+// browser can suggest passkeys. It therefore writes only the rate-limit counter of the client.
 func (a *api) beginPasskeyLogin(w http.ResponseWriter, r *http.Request) error {
 	// The ceremony is sealed and sent to the client. If the store had a row for it, visitors who never sign in could
 	// fill the store.
@@ -165,8 +163,8 @@ func (a *api) loginWithPasskey(w http.ResponseWriter, r *http.Request) error {
 	return a.respondSignIn(w, r, http.StatusOK, in, body.Delivery)
 }
 
-// beginPasskeyStepUp responds with 404 to an account without a passkey. A client then asks for a code. The response has no
-// member ceremony, because the server finds the ceremony by the challenge in the credential.
+// beginPasskeyStepUp responds with 404 to an account without a passkey. A client then asks for a code. The response
+// has no member ceremony, because the server finds the ceremony by the challenge in the credential.
 func (a *api) beginPasskeyStepUp(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	// The ceremony is a row in the store and works once. Otherwise a signature could be sent again,
 	// because many passkeys have no counter.
@@ -183,8 +181,8 @@ type relatedOrigins struct {
 	Origins []string `json:"origins" nullable:"false"`
 }
 
-// serveRelatedOrigins serves the origins to browsers, which send no credentials. A front-end on another domain needs this
-// document. An hour in caches is short enough, because only an operator changes the list.
+// serveRelatedOrigins is for front-ends on other domains. Browsers read the document without credentials. An hour in
+// caches is short enough, because only an operator changes the list.
 func (a *api) serveRelatedOrigins(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "public, max-age=3600")
 	return respond.JSON(w, http.StatusOK, relatedOrigins{a.factors.Origins()})
@@ -208,8 +206,8 @@ func newSignalBody(s *factors.Signal) *signalBody {
 	return &signalBody{s.RPID, s.UserHandle, append([]string{}, s.Credentials...)}
 }
 
-// passkeyRoutes returns the routes of passkeys, or nil while passkeys are off. Existing passkeys
-// then stay in the list of an account, and their owner can still remove them.
+// passkeyRoutes is empty while passkeys are off. Existing passkeys then stay in the list of an account, and their
+// owner can still remove them.
 func (a *api) passkeyRoutes() []route {
 	if a.factors == nil || !a.factors.Passkeys() {
 		return nil

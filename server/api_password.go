@@ -40,8 +40,7 @@ type changePasswordBody struct {
 	NewPassword     string `json:"newPassword"`
 }
 
-// mailRequestedAnswer is the response to all requests for a mail. It is the same whether or not the
-// account exists, so that it does not reveal who has an account.
+// mailRequestedAnswer is the same whether or not the account exists, so that it does not reveal who has an account.
 var mailRequestedAnswer = messageBody{"If there is an account with this address, we emailed a link to it."}
 
 // forgotPassword sends a link to choose a new password, if the account exists. The engine writes

@@ -88,18 +88,19 @@ type sessionBody struct {
 	Current    bool      `json:"current" doc:"Whether this request belongs to the session"`
 }
 
-// respondSignIn responds with tokens. The refresh token is in the cookie, or in the body if delivery is "body". With a
-// cookie, the sign-in also replaces the session of the pages.
+// respondSignIn sends the refresh token in the cookie, or in the body if delivery is "body". With a cookie, the
+// sign-in also replaces the session of the pages.
 //
-// If delivery is "body", respondSignIn sets no cookie. Otherwise a native client that shares a cookie jar with a web view
-// would sign the web view in.
+// If delivery is "body", respondSignIn sets no cookie. Otherwise a native client that shares a cookie jar with a web
+// view would sign the web view in.
 func (a *api) respondSignIn(
 	w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn, delivery string,
 ) error {
 	return respond.JSON(w, status, a.deliverTokens(w, r, in, delivery))
 }
 
-// deliverTokens sets the cookies of a sign-in and returns its body.
+// deliverTokens sets the cookies of a sign-in, or puts the refresh token into the returned body if delivery is
+// "body".
 func (a *api) deliverTokens(
 	w http.ResponseWriter, r *http.Request, in *watchword.SignIn, delivery string,
 ) signedInBody {
@@ -112,6 +113,7 @@ func (a *api) deliverTokens(
 	switch {
 	case delivery == deliveryBody:
 		body.RefreshToken, body.DeviceToken = string(in.RefreshToken), string(in.DeviceToken)
+	// A refresh keeps the other cookies, because they belong to the same session.
 	case r.URL.Path == pathRefresh:
 		a.cookies.setRotatedToken(w, r, in)
 	default:
@@ -132,8 +134,7 @@ func checkDelivery(delivery string) error {
 	return invalidField("delivery", watchword.FieldInvalid, `Use "cookie" or "body".`)
 }
 
-// checkRepeatedPassword rejects a repeated password that differs from the password. It accepts a request without a repeated
-// password.
+// checkRepeatedPassword accepts a request without a repeated password.
 func checkRepeatedPassword(password string, repeated *string) error {
 	if repeated == nil || *repeated == password {
 		return nil
@@ -141,7 +142,7 @@ func checkRepeatedPassword(password string, repeated *string) error {
 	return invalidField("confirmPassword", watchword.FieldInvalid, "The passwords are not the same.")
 }
 
-// parseRemember returns the value of remember or rememberMe. It rejects a request with both members, because their
+// parseRemember returns true if both members are missing. It rejects a request with both members, because their
 // values could contradict each other.
 func parseRemember(remember, rememberMe *bool) (bool, error) {
 	if remember != nil && rememberMe != nil {
@@ -272,6 +273,7 @@ func (a *api) logout(w http.ResponseWriter, r *http.Request) error {
 	if err := a.cookies.endUnusedSession(a.engine, r, client); err != nil {
 		return err
 	}
+	// The cookie is cleared last. If the store fails, the client still has the token and can sign out again.
 	a.cookies.refresh.Clear(w)
 	return respond.JSON(w, http.StatusOK, messageBody{"You are signed out."})
 }
@@ -302,7 +304,6 @@ func (a *api) logoutAll(w http.ResponseWriter, r *http.Request, who watchword.Id
 	return respond.JSON(w, http.StatusOK, logoutAllAnswer{"All your sessions have ended.", ended})
 }
 
-// listSessions lists the live sessions of the account.
 func (a *api) listSessions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	sessions, err := a.engine.Sessions(r.Context(), who)
 	if err != nil {

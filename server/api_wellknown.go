@@ -38,12 +38,13 @@ type healthAnswer struct {
 	Status string `json:"status"`
 }
 
-// serveJWKS responds with the public keys, so that services need no key in their configuration. Services may cache the
-// keys for watchword.JWKSMaxAge. The engine publishes a new key for longer than this time before it signs with the
-// key. Retired keys stay in the document until all their tokens have expired.
+// serveJWKS lets services verify tokens without a key in their configuration. Services may cache the keys for
+// watchword.JWKSMaxAge. The engine publishes a new key for longer than this time before it signs with the key.
+// Retired keys stay in the document until all their tokens have expired.
 func (a *api) serveJWKS(w http.ResponseWriter, r *http.Request) error {
 	document := a.engine.JWKS()
 	sum := sha256.Sum256(document)
+	// Eight bytes are enough, because the tag only shows a change of the document.
 	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
 	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", watchword.JWKSMaxAge/time.Second))
 	w.Header().Set("ETag", tag)
@@ -55,8 +56,7 @@ func (a *api) serveJWKS(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// matchesETag reports whether an If-None-Match header contains the tag, by weak comparison (RFC
-// 9110, section 13.1.2).
+// matchesETag compares the tag with an If-None-Match header by weak comparison (RFC 9110, section 13.1.2).
 func matchesETag(header, tag string) bool {
 	for one := range strings.SplitSeq(header, ",") {
 		if one = strings.TrimPrefix(strings.TrimSpace(one), "W/"); one == tag || one == "*" {
@@ -81,16 +81,15 @@ func (a *api) serveMetadata(w http.ResponseWriter, _ *http.Request) error {
 	})
 }
 
-// serveHealth reports that the process serves requests. It does not use the store, because restarting the process would
-// not repair the store.
+// serveHealth does not use the store, because restarting the process would not repair the store.
 func (a *api) serveHealth(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	return respond.JSON(w, http.StatusOK, healthAnswer{"up"})
 }
 
-// serveReadiness reports whether the server should receive traffic: the store accepts writes, and the server is not stopping.
-// It tests a write, because a database that became a standby accepts only reads, and every sign-in and refresh would
-// fail.
+// serveReadiness tells a load balancer whether to send traffic: the store accepts writes, and the server is not
+// stopping. It tests a write, because a database that became a standby accepts only reads, and every sign-in and
+// refresh would fail.
 func (a *api) serveReadiness(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	if a.draining() {

@@ -18,15 +18,15 @@ import (
 // body.
 const deliveryBody = "body"
 
-// cookieSet reads and writes the server's cookies. All of them are HttpOnly.
+// A cookieSet has the cookies that the server reads and writes. All of them are HttpOnly.
 type cookieSet struct {
 	refresh tokencookie.Pair
 	// pageToken holds an access token that identifies the user on the HTML pages. Without this cookie, each
 	// page view would have to rotate the refresh token. The cookie is always SameSite=Strict and valid for one host.
 	// The API never reads it.
 	pageToken tokencookie.Cookie
-	// The cookie notice holds the name of the message that a redirect shows on the next page, such as "why.reused".
-	// Only this server can set it, so a link on another site can't cause a false alarm.
+	// notice holds the name of the message that a redirect shows on the next page, such as "why.reused". Only this
+	// server can set it, so a link on another site can't cause a false alarm.
 	notice tokencookie.Cookie
 	// knownDevice identifies a browser that has signed in before. It is not a credential, so a request with
 	// only this cookie needs no Origin.
@@ -35,21 +35,20 @@ type cookieSet struct {
 	// a session. The CSRF check treats this cookie as a credential, because another site could otherwise add its own
 	// factor to the waiting sign-in.
 	secondStep tokencookie.Cookie
-	// providerAttempt holds a sealed sign-in attempt at a provider. The method attemptCookie appends a part of the
-	// state to its name. The cookie is SameSite=Lax, because the browser returns from the provider, which is another
-	// site.
+	// providerAttempt holds a sealed sign-in attempt at a provider. attemptCookie appends a part of the state to its
+	// name. The cookie is SameSite=Lax, because the browser returns from the provider, which is another site.
 	providerAttempt tokencookie.Cookie
 	// identityLink holds the handle of a provider's identity that is not yet connected to an account. The next
 	// sign-in, on a page or in a front-end, connects the identity to the account that signs in. The cookie has the
 	// attributes of the refresh cookie, so that every request that can sign in sends it.
 	identityLink tokencookie.Pair
-	// onSignIn is called with the cookies of each new session.
+	// onSignIn runs after each sign-in that sets cookies, for the attempts at providers in the same browser.
 	onSignIn func(http.ResponseWriter, *http.Request, *watchword.SignIn)
-	// This cookie marks a browser that may skip the second factor. It is always SameSite=Strict. The APIs of dialects
-	// can't read it, so they never sign in to an account that has a factor.
+	// rememberedDevice marks a browser that may skip the second factor. It is always SameSite=Strict. The APIs of
+	// dialects can't read it, so they never sign in to an account that has a factor.
 	rememberedDevice tokencookie.Cookie
 
-	dialectNames []string // names of the dialects' session cookies
+	dialectCookies []string // names of the session cookies
 }
 
 // newCookies returns the cookies of a listener. The prefix __Host- makes the browser check Secure, Path and Domain
@@ -80,7 +79,7 @@ func newCookies(o Options, https bool, d dialectList, box tokencookie.Box) *cook
 		providerAttempt: cookie("with-", http.SameSiteLaxMode),
 		identityLink:    tokencookie.Pair{Usual: cookie("link", o.CookieSameSite)},
 		onSignIn:        func(http.ResponseWriter, *http.Request, *watchword.SignIn) {},
-		dialectNames:    d.credentialCookies(),
+		dialectCookies:  d.credentialCookies(),
 
 		rememberedDevice: cookie("device", http.SameSiteStrictMode),
 	}
@@ -90,9 +89,9 @@ func newCookies(o Options, https bool, d dialectList, box tokencookie.Box) *cook
 	return c
 }
 
-// readRefreshToken returns the refresh token of a request. The result byCookie is true if the request has the cookie,
-// even with an empty value. A request with two tokens is an error. A normal and a partitioned cookie do not count as
-// two, because the request uses only one of them (tokencookie.Pair).
+// readRefreshToken sets byCookie if the request has the cookie, even with an empty value. A request with two tokens
+// is an error. A normal and a partitioned cookie do not count as two, because the request uses only one of them
+// (tokencookie.Pair).
 func (c *cookieSet) readRefreshToken(r *http.Request, body string) (token watchword.Secret, byCookie bool, err error) {
 	used := c.refresh.Presented(r)
 	_, err = apirequest.CookieToken(r, used.Name)
@@ -110,9 +109,9 @@ func (c *cookieSet) readRefreshToken(r *http.Request, body string) (token watchw
 	return watchword.Secret(body), false, nil
 }
 
-// endUnusedSession ends the session of the refresh cookie that the request does not use. A browser can have a normal and a
-// partitioned refresh cookie, but a request uses only one of them. Every sign-out calls endUnusedSession, because the unused
-// cookie could otherwise sign the user in again.
+// endUnusedSession ends the session of the refresh cookie that the request does not use. A browser can have a normal
+// and a partitioned refresh cookie, but a request uses only one of them. Every sign-out calls endUnusedSession,
+// because the unused cookie could otherwise sign the user in again.
 func (c *cookieSet) endUnusedSession(e *watchword.Engine, r *http.Request, by watchword.Client) error {
 	for _, token := range c.refresh.Unused(r) {
 		if err := e.Logout(r.Context(), watchword.Secret(token), "", by); err != nil {
@@ -122,8 +121,8 @@ func (c *cookieSet) endUnusedSession(e *watchword.Engine, r *http.Request, by wa
 	return nil
 }
 
-// setSessionCookies sets the cookies of a new session. The refresh cookie expires with the session, so that browsers do not
-// send tokens of an expired session.
+// setSessionCookies lets the refresh cookie expire with the session, so that browsers do not send tokens of an
+// expired session.
 func (c *cookieSet) setSessionCookies(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	c.refresh.SignIn(w, r, string(in.RefreshToken), in.RefreshLife)
 	c.setKnownDevice(w, r, in.DeviceToken)
@@ -133,14 +132,15 @@ func (c *cookieSet) setSessionCookies(w http.ResponseWriter, r *http.Request, in
 	}
 }
 
-// setRotatedToken sets the cookie with the new refresh token that replaces the token of the request.
+// setRotatedToken uses the cookie of the pair that the request presented. The other cookie may belong to another
+// session.
 func (c *cookieSet) setRotatedToken(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	c.refresh.Rotate(w, r, string(in.RefreshToken), in.RefreshLife)
 }
 
-// setPageToken sets the page cookie. The browser deletes the cookie on exit, unless the session is persistent. If the
-// refresh cookie is SameSite=None, the server uses no page cookie. A sign-in from another site could then change the
-// refresh cookie, but not the page cookie, which is SameSite=Strict. The two cookies would belong to different users.
+// setPageToken makes the browser delete the cookie on exit, unless the session is persistent. If the refresh cookie
+// is SameSite=None, the server uses no page cookie. A sign-in from another site could then change the refresh cookie,
+// but not the page cookie, which is SameSite=Strict. The two cookies would belong to different users.
 func (c *cookieSet) setPageToken(w http.ResponseWriter, in *watchword.SignIn) {
 	if c.refresh.Usual.SameSite == http.SameSiteNoneMode {
 		return
@@ -152,26 +152,26 @@ func (c *cookieSet) setPageToken(w http.ResponseWriter, in *watchword.SignIn) {
 	c.pageToken.Set(w, string(in.AccessToken), life)
 }
 
-// setPageSessionCookies sets the cookies of a sign-in on a page.
+// setPageSessionCookies is for a sign-in on a page: it also sets the page cookie.
 func (c *cookieSet) setPageSessionCookies(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	c.setSessionCookies(w, r, in)
 	c.setPageToken(w, in)
 }
 
-// clearSessionCookies deletes the cookies that setPageSessionCookies sets, except the known-device cookie. The
-// device remains known after a sign-out, because its token grants no access.
+// clearSessionCookies keeps the known-device cookie. The device remains known after a sign-out, because its token
+// grants no access.
 func (c *cookieSet) clearSessionCookies(w http.ResponseWriter) {
 	c.refresh.Clear(w)
 	c.pageToken.Clear(w)
 }
 
-// setKnownDevice sets the known-device cookie, unless the browser already has this token.
+// setKnownDevice sets no cookie if the browser already has this token.
 func (c *cookieSet) setKnownDevice(w http.ResponseWriter, r *http.Request, token watchword.Secret) {
 	c.knownDevice.Renew(w, r, string(token), tokencookie.KnownDeviceLife)
 }
 
-// tokenToReplace returns the refresh token of the cookie that a sign-in will overwrite, or "". The engine ends
-// the session of this token, because the browser will not have the token any more.
+// tokenToReplace returns the refresh token of the cookie that a sign-in will overwrite, or "". The engine ends the
+// session of this token, because the browser will not have the token any more.
 func (c *cookieSet) tokenToReplace(r *http.Request, delivery string) watchword.Secret {
 	if delivery == deliveryBody {
 		return ""
@@ -179,14 +179,14 @@ func (c *cookieSet) tokenToReplace(r *http.Request, delivery string) watchword.S
 	return watchword.Secret(c.refresh.Presented(r).Value(r))
 }
 
-// presentedTokens returns all tokens of a request that can identify a session: the bearer token, the refresh
-// cookies and the dialects' cookies. It omits a cookie that the request contains twice. It does not verify the
-// tokens. If one of the tokens belongs to a live session of the account, a verification link needs no password.
+// presentedTokens returns all tokens of a request that can identify a session: the bearer token, the refresh cookies
+// and the dialects' cookies. It omits a cookie that the request contains twice. It does not verify the tokens. If one
+// of the tokens belongs to a live session of the account, a verification link needs no password.
 func (c *cookieSet) presentedTokens(r *http.Request) (tokens []watchword.Secret) {
 	if bearer, err := apirequest.BearerToken(r); err == nil && bearer != "" {
 		tokens = append(tokens, watchword.Secret(bearer))
 	}
-	for _, name := range append(c.refresh.Names(), c.dialectNames...) {
+	for _, name := range append(c.refresh.Names(), c.dialectCookies...) {
 		if token, err := apirequest.CookieToken(r, name); err == nil && token != "" {
 			tokens = append(tokens, watchword.Secret(token))
 		}
@@ -194,7 +194,7 @@ func (c *cookieSet) presentedTokens(r *http.Request) (tokens []watchword.Secret)
 	return tokens
 }
 
-// presentedPageTokens returns the tokens that presented returns, and the page cookie.
+// presentedPageTokens adds the page cookie as the last token, where stepUpUser expects it.
 func (c *cookieSet) presentedPageTokens(r *http.Request) []watchword.Secret {
 	tokens := c.presentedTokens(r)
 	if values := c.pageToken.Values(r); len(values) == 1 {
@@ -204,13 +204,13 @@ func (c *cookieSet) presentedPageTokens(r *http.Request) []watchword.Secret {
 }
 
 // hasCredentialCookie reports whether a request has a cookie that identifies a user or continues a sign-in. Browsers
-// attach cookies automatically, so another site may have forged such a request. hasCredentialCookie does not check the
-// values, because a valid cookie can be temporarily unverifiable, such as during an outage of the store.
+// attach cookies automatically, so another site may have forged such a request. hasCredentialCookie does not check
+// the values, because a valid cookie can be temporarily unverifiable, such as during an outage of the store.
 func (c *cookieSet) hasCredentialCookie(r *http.Request) bool {
 	names := slices.Concat(c.refresh.Names(), c.identityLink.Names(),
 		[]string{c.pageToken.Name, c.secondStep.Name, c.rememberedDevice.Name})
 	return slices.ContainsFunc(r.Cookies(), func(cookie *http.Cookie) bool {
-		return slices.Contains(names, cookie.Name) || slices.Contains(c.dialectNames, cookie.Name) ||
+		return slices.Contains(names, cookie.Name) || slices.Contains(c.dialectCookies, cookie.Name) ||
 			strings.HasPrefix(cookie.Name, c.providerAttempt.Name)
 	})
 }

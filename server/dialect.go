@@ -9,16 +9,16 @@ import (
 	"github.com/watchword-auth/watchword/dialect"
 )
 
-// dialectList is the list of a server's dialects, in the order of the setting dialects. The first dialect whose
-// Takes accepts a request serves the request. A request for a dialect never reaches the API, even if both have a
-// route for its path. The operator thus decides which contract a path has.
+// dialectList has the order of the setting dialects. The first dialect whose Takes accepts a request serves the
+// request. A request for a dialect never reaches the API, even if both have a route for its path. The operator thus
+// decides which contract a path has.
 //
 // Many requests call the functions of a dialect at the same time. The maps and lists of a dialect must not change
 // after New, because the server does not copy them.
 type dialectList []dialect.Dialect
 
-// dialectFor returns the dialect that serves a request, or nil if the API or a page serves it. It returns a
-// pointer, so that no request copies the struct.
+// dialectFor returns nil if the API or a page serves the request. It returns a pointer, so that no request copies the
+// struct.
 func (all dialectList) dialectFor(r *http.Request) *dialect.Dialect {
 	if i := all.indexFor(r); i >= 0 {
 		return &all[i]
@@ -26,14 +26,13 @@ func (all dialectList) dialectFor(r *http.Request) *dialect.Dialect {
 	return nil
 }
 
-// indexFor returns the index of the dialect that serves a request, or -1. The router has one mux for
-// each dialect, at the same index.
+// indexFor returns -1 if no dialect serves the request. The router has one mux for each dialect, at the same index.
 func (all dialectList) indexFor(r *http.Request) int {
 	return slices.IndexFunc(all, func(d dialect.Dialect) bool { return d.Takes(r) })
 }
 
-// rejectIncomplete rejects a dialect that would panic at its first request. Routes may be empty, because a dialect may refuse
-// all paths that it takes.
+// rejectIncomplete returns an error for a dialect that would panic at its first request. Routes may be empty, because
+// a dialect may refuse all paths that it takes.
 func (all dialectList) rejectIncomplete() error {
 	for _, d := range all {
 		if d.Takes == nil || d.Refuse == nil {
@@ -49,8 +48,8 @@ func (all dialectList) isForFrontEnds(r *http.Request) bool {
 	return isAPI(r.URL.Path) || all.dialectFor(r) != nil
 }
 
-// credentialCookies returns the names of the dialects' cookies that the CSRF check treats like the refresh cookie. The list
-// must be complete. If a cookie were missing, another site could send requests as its user.
+// credentialCookies are those that the CSRF check treats like the refresh cookie. The list must be complete. If a
+// cookie were missing, another site could send requests as its user.
 func (all dialectList) credentialCookies() (names []string) {
 	for _, d := range all {
 		names = append(names, d.Cookies...)
@@ -58,8 +57,7 @@ func (all dialectList) credentialCookies() (names []string) {
 	return names
 }
 
-// describedOperations returns the descriptions of the dialects' routes. Descriptions are optional: a route
-// without one works, but generated clients do not include it.
+// describedOperations can lack routes. A route without a description works, but generated clients do not include it.
 func (all dialectList) describedOperations() (described []dialect.Operation) {
 	for _, d := range all {
 		described = append(described, d.Operations...)
@@ -67,8 +65,8 @@ func (all dialectList) describedOperations() (described []dialect.Operation) {
 	return described
 }
 
-// dialectRoutes converts the routes of a dialect to those of the router. The handlers of a dialect get the address of
-// the client (watchword.Client), so a dialect need not check trusted proxies itself.
+// dialectRoutes gives the handlers of a dialect the client of each request (watchword.Client), so a dialect need not
+// check trusted proxies itself.
 func dialectRoutes(d dialect.Dialect, c *clientReader) (routes []route) {
 	// The random order of the map does not matter: the mux prefers the more specific pattern, and two equal patterns
 	// panic when the server starts.
@@ -83,8 +81,8 @@ func dialectRoutes(d dialect.Dialect, c *clientReader) (routes []route) {
 	return routes
 }
 
-// corsHeaders returns the headers that CORS allows in addition to those of the API. CORS also allows them
-// for the API's paths, which is harmless, because the API ignores unknown headers.
+// corsHeaders are allowed in addition to those of the API. CORS also allows them for the API's paths, which is
+// harmless, because the API ignores unknown headers.
 func (all dialectList) corsHeaders() (requested, exposed []string) {
 	for _, d := range all {
 		requested, exposed = append(requested, d.RequestHeaders...), append(exposed, d.ResponseHeaders...)

@@ -8,18 +8,18 @@ import (
 // people expect a page. Therefore a watchedConn escapes such a percent sign before net/http reads it, and marks the
 // request. The middleware rejectMalformedPath then rejects the request in the right format.
 
-// requestLinePosition is the position of the parser in a request line. The line consists of method, target and protocol, with
-// one space between them (RFC 9112, section 3). The position is kept between reads, because the network may split a
-// line anywhere.
+// A requestLinePosition tells which part of a request line comes next. The line consists of method, target and
+// protocol, with one space between them (RFC 9112, section 3). The position is kept between reads, because the
+// network may split a line anywhere.
 type requestLinePosition struct {
 	spaces      int
-	isInQuery   bool   // the position is after the question mark
-	heldEscape  []byte // beginning of an escape, not yet passed on
-	isMalformed bool   // the path had a malformed escape
+	isInQuery   bool
+	heldEscape  []byte // not yet passed on
+	isMalformed bool   // the path had an invalid escape
 }
 
-// advance advances the position by the bytes of part, which must not contain the end of the line. A part
-// may be as short as one byte.
+// advance moves the position past part, which must not contain the end of the line. A part may be as short as one
+// byte.
 func (t *requestLinePosition) advance(part []byte) {
 	if t.spaces == 1 && !t.isInQuery {
 		path, _, ended := bytes.Cut(part, []byte(" "))
@@ -31,8 +31,7 @@ func (t *requestLinePosition) advance(part []byte) {
 	t.spaces += bytes.Count(part, []byte(" "))
 }
 
-// isInPath reports whether the position is in the path. The query is excluded, because net/http
-// accepts malformed escapes there.
+// isInPath is false in the query, because net/http accepts malformed escapes there.
 func (t *requestLinePosition) isInPath() bool { return t.spaces == 1 && !t.isInQuery }
 
 // parseAndEscape processes bytes from the network and returns the bytes that net/http reads. It changes only
@@ -75,8 +74,8 @@ func (f *requestParser) parseAndEscape(p []byte) []byte {
 	return out
 }
 
-// bytesPerStep returns how many bytes of p can be processed together. In a request line this is one byte,
-// because any byte can end the path. The bytes of a body are processed together, because a body can be large.
+// bytesPerStep is 1 in a request line, because any byte can end the path. The bytes of a body are processed together,
+// because a body can be large.
 func (f *requestParser) bytesPerStep(p []byte) int {
 	switch f.state {
 	case atUnknownPosition:
@@ -92,7 +91,7 @@ func (f *requestParser) bytesPerStep(p []byte) int {
 	return len(p)
 }
 
-// isHex reports whether b is a hexadecimal digit, in upper or lower case (RFC 3986, section 2.1).
+// isHex accepts upper and lower case (RFC 3986, section 2.1).
 func isHex(b byte) bool {
 	return '0' <= b && b <= '9' || 'a' <= b && b <= 'f' || 'A' <= b && b <= 'F'
 }

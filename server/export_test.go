@@ -88,7 +88,7 @@ func Ago(lang string, t, now time.Time) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	v := &view{theme: theme, lang: theme.catalog.Match(lang)}
+	v := &view{theme: theme, langIndex: theme.catalog.Match(lang)}
 	return string(v.ago(t, now)), nil
 }
 

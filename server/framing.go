@@ -6,36 +6,36 @@ import (
 	"strings"
 )
 
-// requestParser parses the requests on an HTTP/1 connection (RFC 9112, section 6), to find where each head begins. It
-// must agree with net/http, which rejects most malformed requests and closes the connection. If framing can't parse a
-// request, it marks the request as unclear.
+// A requestParser parses the requests on an HTTP/1 connection (RFC 9112, section 6), to find where each head begins.
+// It must agree with net/http, which rejects most malformed requests and closes the connection. It marks a request
+// that it can't parse as ambiguous.
 //
 // It stores no header fields except the two that determine the length. Its memory per connection is bounded: one line
 // of maxKeptLine bytes and the heads that no handler has taken yet. With pipelining, net/http reads ahead at most one
 // buffer, which bounds the number of heads.
 type requestParser struct {
-	untakenHeads []requestHead // parsed, and not yet taken by a request
+	untakenHeads []requestHead
 
 	state       parserState
-	currentLine []byte              // beginning of the current line, cut at maxKeptLine
-	bodyLeft    int64               // remaining bytes of the body or chunk
-	position    requestLinePosition // position in the request line
+	currentLine []byte              // cut at maxKeptLine
+	bodyLeft    int64               // of the body or of the chunk
+	position    requestLinePosition // in the request line
 	currentHead requestHead
 }
 
-// requestHead holds the parts of a request's head that determine its length.
+// A requestHead has the parts of a request's head that determine the length of its body.
 type requestHead struct {
 	requestLine      string // "POST /path HTTP/1.1", cut at maxKeptLine
-	contentLength    int64  // Content-Length, or -1 without one
+	contentLength    int64  // -1 without the header
 	isChunked        bool
-	isAmbiguous      bool // the request has two lengths, or a length that parsers read differently
-	hasMalformedPath bool // the path had a percent sign without two hexadecimal digits
+	isAmbiguous      bool // it has two lengths, or a length that parsers read differently
+	hasMalformedPath bool // it had a percent sign without two hexadecimal digits
 }
 
-// parserState is the part of a request to which the next byte belongs.
+// A parserState is the part of a request to which the next byte belongs.
 type parserState int
 
-// In the state lost, the parser no longer knows where the next request begins.
+// In the state atUnknownPosition, the parser does not know where the next request begins.
 const (
 	inRequestLine parserState = iota
 	inFields
@@ -46,11 +46,11 @@ const (
 	atUnknownPosition
 )
 
-// maxKeptLine is the maximum number of bytes that a framing keeps of a line. The lines of Content-Length and
+// maxKeptLine bounds the bytes that a requestParser keeps of a line. The lines of Content-Length and
 // Transfer-Encoding are shorter.
 const maxKeptLine = 1 << 10
 
-// parse parses the next bytes of the connection. The bytes may end anywhere in a request.
+// parse accepts any part of the connection's bytes, which may end anywhere in a request.
 func (f *requestParser) parse(p []byte) {
 	for len(p) > 0 && f.state != atUnknownPosition {
 		// Bytes of a body are only counted. A body may look like a request line, but it must not
@@ -68,7 +68,7 @@ func (f *requestParser) parse(p []byte) {
 			continue
 		}
 		part, rest, ended := bytes.Cut(p, []byte("\n"))
-		// The method follow needs every byte of the line, even those after maxKeptLine.
+		// The position needs every byte of the line, even those after maxKeptLine.
 		if f.state == inRequestLine {
 			f.position.advance(part)
 		}
@@ -83,7 +83,7 @@ func (f *requestParser) parse(p []byte) {
 	}
 }
 
-// parseLine processes a complete line without its line break.
+// parseLine gets a complete line without its line break.
 func (f *requestParser) parseLine(line []byte) {
 	switch f.state {
 	case inRequestLine:
@@ -115,9 +115,9 @@ func (f *requestParser) parseLine(line []byte) {
 	}
 }
 
-// parseField parses one header line. Equal Content-Length fields are accepted, as in net/http. Names are
-// compared as ASCII and without trimming, because net/http rejects a space before the colon. HTTP/1.0 has no
-// Transfer-Encoding, so a request with this header is unclear.
+// parseField accepts equal Content-Length fields, as net/http does. Names are compared as ASCII and without trimming,
+// because net/http rejects a space before the colon. HTTP/1.0 has no Transfer-Encoding, so a request with this header
+// is ambiguous.
 func (h *requestHead) parseField(line []byte) {
 	if line[0] == ' ' || line[0] == '\t' {
 		// A folded line continues the previous field, which may determine the length.
@@ -136,8 +136,8 @@ func (h *requestHead) parseField(line []byte) {
 	}
 }
 
-// finishHead determines the length of the body, after the last header line. The cases have the order
-// of RFC 9112, section 6.3.
+// finishHead is called after the last header line and determines the length of the body. The cases have the order of
+// RFC 9112, section 6.3.
 func (f *requestParser) finishHead() {
 	h := &f.currentHead
 	h.isAmbiguous = h.isAmbiguous || h.isChunked && h.contentLength >= 0
@@ -154,9 +154,9 @@ func (f *requestParser) finishHead() {
 	}
 }
 
-// takeHead removes the recorded heads up to the head with this request line, and returns that head. Heads of
-// other requests may precede it, because net/http rejects some requests without calling a handler. Two requests with
-// the same line on one connection are taken in their order.
+// takeHead removes the recorded heads up to the head with this request line. Heads of other requests may precede it,
+// because net/http rejects some requests without calling a handler. Two requests with the same line on one connection
+// are taken in their order.
 func (f *requestParser) takeHead(line string) (h requestHead, found bool) {
 	line = line[:min(len(line), maxKeptLine)]
 	for i, h := range f.untakenHeads {

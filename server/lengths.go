@@ -32,11 +32,10 @@ func WithLengths(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, watchedConnKey{}, conn)
 }
 
-// watchedConnKey is the context key of the connection. Its type is private, so only WithLengths can
-// set it.
+// watchedConnKey is a private type, so that only WithLengths can set this key of a context.
 type watchedConnKey struct{}
 
-// A watchedListener wraps the connections of another listener.
+// A watchedListener accepts connections of the type watchedConn.
 type watchedListener struct{ net.Listener }
 
 // Accept does not read from the connection, so a slow client does not delay the next one.
@@ -51,14 +50,15 @@ func (l watchedListener) Accept() (net.Conn, error) {
 // A watchedConn records the heads of the requests that net/http reads.
 type watchedConn struct {
 	net.Conn
-	unread []byte // processed, and not yet read by net/http
+	unread []byte // not yet read by net/http
 
-	mu     sync.Mutex // guards seen: net/http reads in the background while a handler runs
+	mu     sync.Mutex // guards parser: net/http reads in the background while a handler runs
 	parser requestParser
 }
 
-// Read returns the bytes of the connection, as changed by pass. Only one goroutine may call Read at a time. Read
-// returns 0 bytes only with an error. If pass holds back all bytes, Read therefore reads from the connection again.
+// Read returns the bytes of the connection, as changed by parseAndEscape. Only one goroutine may call Read at a time.
+// Read returns 0 bytes only with an error. If parseAndEscape holds back all bytes, Read therefore reads from the
+// connection again.
 func (c *watchedConn) Read(p []byte) (n int, err error) {
 	for len(c.unread) == 0 && err == nil && len(p) > 0 {
 		n, err = c.Conn.Read(p)
@@ -83,8 +83,8 @@ func (c *watchedConn) CloseWrite() error {
 	return nil
 }
 
-// takeHead returns the recorded head of a request. If the head was not recorded, it returns an unclear head, and the
-// request is rejected. Method, target and protocol identify the head, because net/http has parsed the same line.
+// takeHead returns an ambiguous head if the head of the request was not recorded, so that the request is rejected.
+// Method, target and protocol identify the head, because net/http has parsed the same line.
 func (c *watchedConn) takeHead(r *http.Request) requestHead {
 	c.mu.Lock()
 	defer c.mu.Unlock()

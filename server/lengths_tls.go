@@ -12,8 +12,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/lograte"
 )
 
-// handshakeTimeout is the timeout of a TLS handshake. Without it, a client that connects and stays
-// silent would hold a goroutine and a socket forever.
+// handshakeTimeout ends a TLS handshake. Without it, a client that connects and stays silent would hold a goroutine
+// and a socket forever.
 const handshakeTimeout = 5 * time.Second
 
 // WatchTLS returns a listener that serves TLS and records the heads of requests, as
@@ -88,8 +88,8 @@ func (l *tlsListener) Close() error {
 	return err
 }
 
-// completeHandshake completes the handshake and hands the connection to Accept. If the listener closes
-// first, negotiate closes the connection.
+// completeHandshake hands the connection to Accept. If the listener closes first, completeHandshake closes the
+// connection.
 func (l *tlsListener) completeHandshake(raw net.Conn) {
 	ctx, cancel := context.WithTimeout(l.closing, handshakeTimeout)
 	defer cancel()
@@ -110,8 +110,8 @@ func (l *tlsListener) completeHandshake(raw net.Conn) {
 	}
 }
 
-// logFailedHandshake logs a failed handshake. A client that sends plain HTTP gets a readable 400 in plain text, because people
-// often type http:// with the port of https.
+// logFailedHandshake also responds to a client that sends plain HTTP, with a readable 400 in plain text, because
+// people often type http:// with the port of https.
 func (l *tlsListener) logFailedHandshake(raw net.Conn, err error) {
 	var record tls.RecordHeaderError
 	if errors.As(err, &record) && record.Conn != nil {

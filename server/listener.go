@@ -12,7 +12,7 @@ import (
 )
 
 // The setting Options.AdminURL moves administration from the public listener to the admin listener. Both listeners
-// then use the same handlers and middlewares. For each listener, a side selects the routes from the tables in
+// then use the same handlers and middlewares. A listenerRole selects the routes of a listener from the tables in
 // routes.go. The test TestEachRouteIsOnItsListener lists every route.
 //
 // The admin listener has a separate sign-in, with a different host and different cookies. It accepts no credentials
@@ -22,11 +22,11 @@ import (
 // begin with it.
 const adminCookie = "watchword-admin"
 
-// listenerRole selects the routes of a listener. The zero value selects all routes.
+// A listenerRole selects the routes of one listener. The zero value selects all routes.
 type listenerRole struct {
-	hasAdminListener bool // administration is on the admin listener
-	isAdminListener  bool // this is the admin listener
-	isAPIOnly        bool // the admin listener has only the API, without a sign-in
+	hasAdminListener bool // administration is not on the public listener
+	isAdminListener  bool
+	isAPIOnly        bool // no pages, so no sign-in
 	// publicURL is the URL of the public listener, which has the account pages. It is set only on the
 	// admin listener.
 	publicURL string
@@ -37,8 +37,8 @@ func isAdministration(path string) bool {
 	return strings.HasPrefix(path, pathAdmin+"/") || path == pathAdminPages || strings.HasPrefix(path, pathAdminPages+"/")
 }
 
-// servesPath reports whether the listener serves a path. Both listeners serve the sign-in with a password and a
-// code, and the files and documents of the pages.
+// servesPath is true on both listeners for the sign-in with a password and a code, and for the files and documents of
+// the pages.
 func (s listenerRole) servesPath(path string) bool {
 	switch {
 	case !s.hasAdminListener:
@@ -55,12 +55,12 @@ func (s listenerRole) servesPath(path string) bool {
 	return isAdministration(path)
 }
 
-// filterRoutes returns the routes of the listener.
+// filterRoutes reuses the memory of all, so the caller must not use all afterwards.
 func (s listenerRole) filterRoutes(all []route) []route {
 	return slices.DeleteFunc(all, func(r route) bool { return !s.servesPath(r.path) })
 }
 
-// homePath returns the path to which a sign-in without return_to redirects.
+// homePath is the target of a sign-in without return_to.
 func (s listenerRole) homePath() string {
 	if s.isAdminListener {
 		return pathAdminPages
@@ -68,7 +68,7 @@ func (s listenerRole) homePath() string {
 	return pathAccount
 }
 
-// cookieBox returns the box that seals the cookies of the admin listener. It returns nil on the public listener.
+// cookieBox seals the cookies of the admin listener. It is nil on the public listener.
 func (s listenerRole) cookieBox(engine *watchword.Engine) tokencookie.Box {
 	if s.isAdminListener {
 		return engine.Inside()
@@ -88,15 +88,18 @@ func newServers(engine *watchword.Engine, opts Options, o *originPolicy) (*Serve
 	if opts.AdminURL == opts.PublicURL {
 		return nil, fmt.Errorf("server: Options.AdminURL is %s, and so is the public URL", opts.AdminURL)
 	}
+	// Browsers send cookies to every port of a host, so the listeners need cookies with different names.
 	if strings.TrimPrefix(opts.CookieName, "__Host-") == adminCookie {
 		return nil, fmt.Errorf("server: Options.CookieName: %s is the cookie of the admin listener", opts.CookieName)
 	}
+	// Both listeners count in the same metrics, because /metrics covers the whole process.
 	metrics := newHTTPMetrics()
 	public, err := newServer(engine, opts, o, listenerRole{hasAdminListener: true}, metrics)
 	if err != nil {
 		return nil, err
 	}
 	opts = opts.forAdminListener()
+	// Front-ends use only the public listener, so no other origin is allowed here.
 	if o, err = newOrigins(opts.PublicURL, nil, ""); err != nil {
 		return nil, err
 	}
@@ -107,8 +110,8 @@ func newServers(engine *watchword.Engine, opts Options, o *originPolicy) (*Serve
 	return public, err
 }
 
-// forAdminListener returns the options of the admin listener. They contain no front-ends, dialects and providers.
-// Cookies are always SameSite=Strict and valid for one host.
+// forAdminListener omits front-ends, dialects and providers. Cookies are always SameSite=Strict and valid for one
+// host.
 func (o Options) forAdminListener() Options {
 	return Options{
 		PublicURL: o.AdminURL, TrustedProxies: o.TrustedProxies, Product: o.Product,
@@ -117,7 +120,7 @@ func (o Options) forAdminListener() Options {
 	}
 }
 
-// adminCookieName returns the name of the refresh cookie for the URL of the admin listener.
+// adminCookieName omits the prefix __Host- on http, because browsers accept the prefix only from https.
 func adminCookieName(adminURL string) string {
 	if strings.HasPrefix(adminURL, "https://") {
 		return "__Host-" + adminCookie

@@ -45,15 +45,15 @@ func newHTTPMetrics() *httpMetrics {
 	}
 }
 
-// countResponse counts a response. If status is 0, the handler wrote no response. A stream is counted when it ends, with
-// its whole duration.
+// countResponse gets the status 0 if the handler wrote no response. A stream is counted when it ends, with its whole
+// duration.
 func (m *httpMetrics) countResponse(r *http.Request, status int, took time.Duration) {
 	requests, seconds := m.metricsFor(routeStatus{servedRoute(r), status})
 	requests.Inc()
 	seconds.Update(took.Seconds())
 }
 
-// metricsFor returns the metrics of a route. It allocates only for the first response of each kind.
+// metricsFor allocates only for the first response of each kind.
 func (m *httpMetrics) metricsFor(key routeStatus) (*metrics.Counter, *metrics.PrometheusHistogram) {
 	m.mu.RLock()
 	requests, seconds := m.requestCounts[key], m.responseTimes[key.route]
@@ -63,6 +63,7 @@ func (m *httpMetrics) metricsFor(key routeStatus) (*metrics.Counter, *metrics.Pr
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	// Another request may have created the metrics since the read lock. These functions then return the same metrics.
 	m.requestCounts[key] = m.counters.GetOrCreateCounter(withLabels("watchword_http_requests_total",
 		"route", key.route, "status", strconv.Itoa(key.status)))
 	m.responseTimes[key.route] = m.histograms.GetOrCreatePrometheusHistogramExt(
@@ -70,11 +71,11 @@ func (m *httpMetrics) metricsFor(key routeStatus) (*metrics.Counter, *metrics.Pr
 	return m.requestCounts[key], m.responseTimes[key.route]
 }
 
-// bucketBounds are the upper bounds of the buckets in seconds. They begin at 0.5 ms, because a
-// refresh takes about 1 ms, and end at 5 s, when clients give up.
+// bucketBounds are in seconds. They begin at 0.5 ms, because a refresh takes about 1 ms, and end at 5 s, when clients
+// give up.
 var bucketBounds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
 
-// withLabels returns a metric's name with labels, which alternate between name and value.
+// withLabels takes labels that alternate between name and value.
 func withLabels(name string, labels ...string) string {
 	for i := 0; i+1 < len(labels); i += 2 {
 		name += []string{"{", ","}[min(i, 1)] + labels[i] + "=" + strconv.Quote(labels[i+1])
@@ -100,28 +101,25 @@ func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(page.Bytes())
 }
 
-// writeMetricHeader writes the HELP and TYPE lines of a metric, which dashboards show.
+// writeMetricHeader writes the HELP and TYPE lines, which dashboards show.
 func writeMetricHeader(w io.Writer, kind, name, help string) {
 	_, _ = fmt.Fprintf(w, "# HELP %s %s\n# TYPE %[1]s %s\n", name, help, kind)
 }
 
-// The functions gauge and counter write a value that is read at each scrape. They ignore write errors, because a
-// write fails only if the scraper has disconnected.
+// writeGauge and writeCounter ignore write errors, because a write fails only if the scraper has disconnected.
 func writeGauge(w io.Writer, name, help string, value float64) {
 	writeMetricHeader(w, "gauge", name, help)
 	metrics.WriteGaugeFloat64(w, name, value)
 }
 
-// writeCounter writes a total of this process. Totals begin at 0 with each start, as Prometheus
-// expects.
+// writeCounter writes a total that begins at 0 with each start of the process, as Prometheus expects.
 func writeCounter(w io.Writer, name, help string, value float64) {
 	writeMetricHeader(w, "counter", name, help)
 	metrics.WriteCounterFloat64(w, name, value)
 }
 
-// writeEngineMetrics writes the engine's statistics (Engine.Stats). It waits up to 5 s for the store. If the store is
-// unavailable, the metrics that come from it are omitted and store_up is 0. The counts of this process are always
-// written.
+// writeEngineMetrics waits up to 5 s for the store. If the store is unavailable, the metrics that come from it are
+// omitted and store_up is 0. The counts of this process are always written.
 func writeEngineMetrics(ctx context.Context, w io.Writer, engine *watchword.Engine) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -170,8 +168,8 @@ func writeCounters[K ~string, N int | int64 | uint64](w io.Writer, name, help, l
 	}
 }
 
-// secondsSince returns the seconds since t, or 0 for the zero time. An alert on the age of a mail, key or session
-// therefore does not fire if there is no such mail, key or session.
+// secondsSince returns 0 for the zero time. An alert on the age of a mail, key or session therefore does not fire if
+// there is no such mail, key or session.
 func secondsSince(t time.Time) float64 {
 	if t.IsZero() {
 		return 0

@@ -27,10 +27,10 @@ const requestIDHeader = "X-Request-Id"
 // explains why the order matters for security.
 type middleware func(http.Handler) http.Handler
 
-// A failFunc responds to a request that a middleware rejects (errorResponder.fail).
+// A failFunc responds to a request that a middleware rejects (errorResponder.respondError).
 type failFunc func(http.ResponseWriter, *http.Request, error)
 
-// wrapIn wraps h in the middlewares. A request passes through the middlewares in the order of the list.
+// wrapIn passes a request through the middlewares in the order of the list.
 func wrapIn(h http.Handler, all ...middleware) http.Handler {
 	for _, m := range slices.Backward(all) {
 		h = m(h)
@@ -38,15 +38,15 @@ func wrapIn(h http.Handler, all ...middleware) http.Handler {
 	return h
 }
 
-// requestHeadKey is the context key of the request's head as the client sent it.
+// requestHeadKey is the context key of the head as the client sent it.
 type requestHeadKey struct{}
 
-// attachRequestHead stores in the context how the client wrote the head of the request. For this, the connection must come
-// from WatchLengths or WatchTLS. On other connections and over HTTP/2, attachRequestHead stores nothing, and the later checks
-// of the head accept every request.
+// attachRequestHead stores in the context how the client wrote the head of the request. For this, the connection must
+// come from WatchLengths or WatchTLS. On other connections and over HTTP/2, attachRequestHead stores nothing, and the
+// later checks of the head accept every request.
 //
-// attachRequestHead is the outermost middleware, because it copies the request. The router sets Request.Pattern in the copy,
-// and observe must see the same copy.
+// attachRequestHead is the outermost middleware, because it copies the request. The router sets Request.Pattern in
+// the copy, and countAndLog must see the same copy.
 func attachRequestHead(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if conn, isWatched := r.Context().Value(watchedConnKey{}).(*watchedConn); isWatched {
@@ -56,15 +56,14 @@ func attachRequestHead(next http.Handler) http.Handler {
 	})
 }
 
-// requestHeadOf returns the head that attachRequestHead stored, or the zero head, which passes all checks.
+// requestHeadOf returns the zero head, which passes all checks, if attachRequestHead stored none.
 func requestHeadOf(r *http.Request) requestHead {
 	h, _ := r.Context().Value(requestHeadKey{}).(requestHead)
 	return h
 }
 
-// assignRequestID gives the response a new random id. An id that the client sends is ignored, because a
-// client could use it to forge lines in the log. Later middlewares and error responses read the
-// id from the response header, so it is not in the context.
+// assignRequestID ignores an id that the client sends, because a client could use it to forge lines in the log. Later
+// middlewares and error responses read the id from the response header, so it is not in the context.
 func assignRequestID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(requestIDHeader, uuid.NewString())
@@ -72,7 +71,7 @@ func assignRequestID(next http.Handler) http.Handler {
 	})
 }
 
-// securityHeaders sets the default security headers of each response.
+// securityHeaders runs before all middlewares that can reject a request, so that refusals have the headers, too.
 func securityHeaders(https bool) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -134,9 +133,9 @@ func closeWhileDraining(draining func() bool) middleware {
 	}
 }
 
-// countAndLog counts and times each request, and writes the access log at level debug. The log has the
-// route instead of the path, because paths and queries can hold tokens. observe wraps
-// recoverPanics, so that a panic is counted as the 500 that the client gets.
+// countAndLog counts and times each request, and writes the access log at level debug. The log has the route instead
+// of the path, because paths and queries can hold tokens. countAndLog wraps recoverPanics, so that a panic is counted
+// as the 500 that the client gets.
 func countAndLog(m *httpMetrics, log *slog.Logger) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -156,9 +155,8 @@ func countAndLog(m *httpMetrics, log *slog.Logger) middleware {
 	}
 }
 
-// recoverPanics logs a panic and responds with 500, so that one request can't stop the process. It uses the recorder
-// of observe to find out whether a response has begun. http.ErrAbortHandler passes through, because net/http handles
-// it.
+// recoverPanics logs a panic and responds with 500, so that one request can't stop the process. The statusRecorder of
+// countAndLog tells whether a response has begun. http.ErrAbortHandler passes through, because net/http handles it.
 func recoverPanics(log *slog.Logger, fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -316,6 +314,7 @@ func redirectToPublicHost(o *originPolicy, role listenerRole) middleware {
 				return
 			}
 			w.Header().Set("Location", o.publicURL+r.URL.RequestURI())
+			// The redirect is temporary, because browsers would keep a permanent one after a change of the admin URL.
 			w.WriteHeader(http.StatusTemporaryRedirect)
 		})
 	}
@@ -359,10 +358,10 @@ func isSafeMethod(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
-// isFromTrustedSource reports whether a request comes from this server's pages, from a front-end of an allowed origin, or from
-// a program. The standard library checks Sec-Fetch-Site, or Origin if Sec-Fetch-Site is missing. isFromTrustedSource adds two
-// rules. An Origin must be known, including its scheme. A request with a user's cookie must have Origin or
-// Sec-Fetch-Site.
+// isFromTrustedSource reports whether a request comes from this server's pages, from a front-end of an allowed
+// origin, or from a program. The standard library checks Sec-Fetch-Site, or Origin if Sec-Fetch-Site is missing.
+// isFromTrustedSource adds two rules. An Origin must be known, including its scheme. A request with a user's cookie
+// must have Origin or Sec-Fetch-Site.
 func isFromTrustedSource(r *http.Request, o *originPolicy, d dialectList, c *cookieSet) bool {
 	origin, site := r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
 	if o.crossOriginCheck.Check(r) != nil {
@@ -392,6 +391,8 @@ func hidesOrigin(r *http.Request) bool {
 // applications on the host may set more.
 const maxCookies = 64
 
+// exceedsMaxCookies counts the separators instead of parsing the cookies, because parsing is the work that the limit
+// prevents.
 func exceedsMaxCookies(r *http.Request) bool {
 	count := 0
 	for _, line := range r.Header["Cookie"] {
@@ -400,8 +401,7 @@ func exceedsMaxCookies(r *http.Request) bool {
 	return count > maxCookies
 }
 
-// rejectManyCookies rejects requests with more than maxCookies cookies, because the next middlewares read all of
-// them.
+// rejectManyCookies bounds the work of the next middlewares, which read all cookies.
 func rejectManyCookies(fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -431,8 +431,7 @@ func rejectMalformedPath(fail failFunc) middleware {
 	}
 }
 
-// statusRecorder records the status of a response: 0 until the response begins.
-// Unwrap gives http.ResponseController access to the connection.
+// A statusRecorder has the status 0 until the response begins.
 type statusRecorder struct {
 	http.ResponseWriter
 	status int

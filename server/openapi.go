@@ -24,11 +24,9 @@ import (
 // were written by hand, it would soon differ from the routes. Struct tags contain formats, enumerations and
 // descriptions.
 
-// newOpenAPIDocument returns the OpenAPI 3.1 document of the API and of the dialects' routes.
-//
-// The first request for the document creates it (pages.openapi), which keeps the start of the
-// server fast. A mistake in a route, such as a type without a schema, therefore appears only at
-// that request. Tests request the document.
+// newOpenAPIDocument runs at the first request for the document (pages.openAPIDocument), which keeps the start fast. A
+// mistake in a route, such as a type without a schema, therefore appears only at that request. Tests request the
+// document.
 func newOpenAPIDocument(opts Options, routes []route) ([]byte, error) {
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	paths := map[string]*huma.PathItem{}
@@ -70,8 +68,7 @@ func newOpenAPIDocument(opts Options, routes []route) ([]byte, error) {
 	return document, nil
 }
 
-// addOperation adds an operation. A route for every method is documented as GET, because OpenAPI has no operation
-// for all methods.
+// addOperation documents a route for every method as GET, because OpenAPI has no operation for all methods.
 func addOperation(paths map[string]*huma.PathItem, method, path string, operation *huma.Operation) {
 	item := paths[path]
 	if item == nil {
@@ -90,9 +87,9 @@ func addOperation(paths map[string]*huma.PathItem, method, path string, operatio
 	}
 }
 
-// schemaName names the schema of a Go type. It drops the suffix Body. It adds the name of the dialect as a prefix,
-// because dialects have types of the same name. Names must be unique and must not change between releases, because
-// code generators turn them into type names.
+// schemaName drops the suffix Body. It adds the name of the dialect as a prefix, because dialects have types of the
+// same name. Names must be unique and must not change between releases, because code generators turn them into type
+// names.
 func schemaName(t reflect.Type, hint string) string {
 	for t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -105,8 +102,8 @@ func schemaName(t reflect.Type, hint string) string {
 	return dialect + strings.ToUpper(name[:1]) + name[1:]
 }
 
-// describeDialectOperation describes a route of a dialect. The default response describes all errors,
-// because each dialect has one format for errors.
+// describeDialectOperation describes all errors with the default response, because each dialect has one format for
+// errors.
 func describeDialectOperation(registry huma.Registry, o dialect.Operation) *huma.Operation {
 	refusal := "application/json"
 	// A dialect that describes its errors with a string responds with plain text.
@@ -141,9 +138,8 @@ func describeDialectOperation(registry huma.Registry, o dialect.Operation) *huma
 	return operation
 }
 
-// describeRoute describes a route of the API. Most of the description comes from the route's row in the table. The
-// conditions at the end of the function add details that a row can't express, such as parameters or a second success
-// response.
+// describeRoute takes most of the description from the route's row in the table. The conditions at the end of the
+// function add details that a row can't express, such as parameters or a second success response.
 func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	operation := &huma.Operation{
 		Summary:     r.summary,
@@ -223,19 +219,18 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	return operation
 }
 
-// describeRequestHeader describes an optional header of a request. The format may be empty.
+// describeRequestHeader describes an optional header. The format may be empty.
 func describeRequestHeader(name, doc, format string) *huma.Param {
 	return &huma.Param{Name: name, In: "header", Description: doc, Schema: &huma.Schema{Type: "string", Format: format}}
 }
 
-// describeETag describes the header ETag of a response.
+// describeETag is for a header of a response. The parameter doc says where a client sends the tag back.
 func describeETag(doc string) map[string]*huma.Param {
 	return map[string]*huma.Param{"ETag": {Description: doc, Schema: &huma.Schema{Type: "string"}}}
 }
 
-// adminSecurity returns the security requirements of an administrative route: an access token, or a service key with
-// the scope of the route. OpenAPI 3.1 allows a scope in every type of scheme. A route without a scope is for
-// administrators only.
+// adminSecurity offers two credentials: an access token, or a service key with the scope of the route. OpenAPI 3.1
+// allows a scope in every type of scheme. A route without a scope is for administrators only.
 func adminSecurity(g guard) []map[string][]string {
 	all := []map[string][]string{{"accessToken": {}}}
 	if need, _ := g.requiredAccess(); need.Scope != "" {
@@ -244,8 +239,8 @@ func adminSecurity(g guard) []map[string][]string {
 	return all
 }
 
-// errorCodesByStatus groups the error codes of a route by status. It adds the codes that follow from the route's path,
-// method, body and guard. A row of the table therefore lists only the codes that are specific to the route.
+// errorCodesByStatus adds the codes that follow from the route's path, method, body and guard. A row of the table
+// therefore lists only the codes that are specific to the route.
 func errorCodesByStatus(r route) map[int][]string {
 	// Every route rejects a malformed path and too many cookies with PARAMETER_INVALID.
 	codes := slices.Concat(r.refusals, []watchword.Code{watchword.CodeInternal, apirequest.CodeMisdirected,
@@ -277,14 +272,13 @@ func errorCodesByStatus(r route) map[int][]string {
 	return byStatus
 }
 
-// describeContent returns a response or a body of one media type. The schema is a reference, so a type
-// that occurs in many routes is described once.
+// describeContent refers to a schema, so a type that occurs in many routes is described once.
 func describeContent(registry huma.Registry, kind, description string, body any) *huma.Response {
 	schema := registry.Schema(reflect.TypeOf(body), true, "")
 	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{kind: {Schema: schema}}}
 }
 
-// requiredMembers returns the names of the required members of a body.
+// requiredMembers are those without omitempty.
 func requiredMembers(body any) (required []string) {
 	t := reflect.TypeOf(body)
 	for i := range t.NumField() {
@@ -299,16 +293,15 @@ func requiredMembers(body any) (required []string) {
 // have POST /login.
 const dialectPrefix = "dialect-"
 
-// operationID joins method and path into one word. It must be unique in the document and must not
-// change, because generated clients use it as a function name.
+// operationID must be unique in the document and must not change, because generated clients use it as a function
+// name.
 func operationID(r route) string {
 	path := strings.NewReplacer("/api/auth", "", "/api/admin", "/admin",
 		"/.well-known", "", ".json", "", "{", "by-", "}", "").Replace(r.path)
 	return strings.ToLower(cmp.Or(r.method, http.MethodGet)) + strings.ReplaceAll(path, "/", "-")
 }
 
-// sectionOf returns the section of the API that a path belongs to. Readers of /docs find a route by
-// its section.
+// sectionOf derives the section of a route from its path. Readers of /docs find a route by its section.
 func sectionOf(path string) string {
 	if strings.HasPrefix(path, pathAdmin) {
 		return "administration"
@@ -328,7 +321,7 @@ func sectionOf(path string) string {
 	return "session"
 }
 
-// serveOpenAPI serves the document.
+// serveOpenAPI keeps the default of Cache-Control, no-store, because an upgrade can change the document.
 func (p *pages) serveOpenAPI(w http.ResponseWriter, _ *http.Request) error {
 	document, err := p.openAPIDocument()
 	if err != nil {

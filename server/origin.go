@@ -11,16 +11,16 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// originPolicy holds the public URL and the allowed origins. It decides which hosts and origins belong to this server.
+// originPolicy decides which hosts and origins belong to this server.
 //
 // All decisions about hosts and origins are here, so that the CSRF check, CORS, redirects and links trust the same
 // set.
 type originPolicy struct {
 	parsedURL        *url.URL
-	publicURL        string   // the public URL as configured
+	publicURL        string   // as configured
 	allowedOrigins   []string // front-ends on other origins
 	appURL           string   // the front-end that pages lead back to, or ""
-	isAdminListener  bool     // for the admin listener: the field public is the admin URL
+	isAdminListener  bool     // the public URL is the admin URL
 	crossOriginCheck *http.CrossOriginProtection
 
 	// formCallbackPaths are the paths to which a provider sends the browser with a form. They accept forms of every site,
@@ -59,8 +59,8 @@ func newOrigins(publicURL string, allowed []string, appURL string) (*originPolic
 	return o, nil
 }
 
-// parsePublicURL parses the public URL. It rejects plain http, because anyone on the network could
-// read the cookies. The exception is a loopback host, which is safe and needed for development.
+// parsePublicURL rejects plain http, because anyone on the network could read the cookies. The exception is a
+// loopback host, which is safe and needed for development.
 func parsePublicURL(text string) (*url.URL, error) {
 	if err := weborigin.Check(text); err != nil {
 		return nil, err
@@ -72,12 +72,11 @@ func parsePublicURL(text string) (*url.URL, error) {
 	return public, err
 }
 
-// isHTTPS reports whether browsers reach the server by https, so that cookies can be Secure. It
-// uses the public URL, because a proxy often terminates TLS.
+// isHTTPS uses the public URL, because a proxy often terminates TLS. With https, cookies are Secure.
 func (o *originPolicy) isHTTPS() bool { return o.parsedURL.Scheme == "https" }
 
-// isPublicHost reports whether a Host header names the public URL. If the public URL is a loopback address, every
-// loopback name with the same port counts.
+// isPublicHost compares a Host header with the public URL. If the public URL is a loopback address, every loopback
+// name with the same port counts.
 //
 // Developers use localhost and 127.0.0.1 alternately. Accepting both is safe, because a page of another site can't
 // have a loopback name as its host.
@@ -116,8 +115,8 @@ func (o *originPolicy) mayRedirectTo(target string) bool {
 	return false
 }
 
-// isTrustedOrigin reports whether an Origin header is the public origin or an allowed one. With a
-// loopback public URL, each loopback name with the same port is the public origin.
+// isTrustedOrigin accepts the public origin and the allowed origins. With a loopback public URL, each loopback name
+// with the same port is the public origin.
 func (o *originPolicy) isTrustedOrigin(origin string) bool {
 	if origin == o.parsedURL.Scheme+"://"+o.parsedURL.Host {
 		return true

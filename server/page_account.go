@@ -16,7 +16,7 @@ import (
 // passkeys, connected accounts. All these pages need a signed-in user, except the setup of a factor during a sign-in.
 type accountPages struct{ *pages }
 
-// routes returns the routes of the account pages, including the setup of a factor during a sign-in.
+// routes includes the setup of a factor during a sign-in, which needs no signed-in user.
 func (p *accountPages) routes() []route {
 	all := []route{
 		{method: "GET", path: pathAccount, handle: p.requireSignIn(p.accountPage)},
@@ -25,8 +25,8 @@ func (p *accountPages) routes() []route {
 	return slices.Concat(all, p.formRoutes(), p.identityRoutes(), p.twoStepRoutes())
 }
 
-// maxAccountEvents is the number of security events on the page. Equal events are merged afterwards, so the page may show
-// fewer rows.
+// maxAccountEvents bounds the security events that the page reads. Equal events are merged afterwards, so the page
+// may show fewer rows.
 const maxAccountEvents = 40
 
 // accountData is the data of the template. Operators' templates use its fields. A field must
@@ -41,8 +41,8 @@ type accountData struct {
 	Mailed               bool              // the sign-up sent a verification link by mail
 	TwoStep              *twoStepSection   // nil: the server has no second factors
 	Connected            *connectedSection // nil: the server has no external providers
-	NoPassword           bool              // the account has no password
-	Passkeys             *passkeySection   // nil: the server has no passkeys
+	NoPassword           bool
+	Passkeys             *passkeySection // nil: the server has no passkeys
 }
 
 // accountSession is one row of the list of sessions. It has no token: the id is enough for the account page to end
@@ -61,8 +61,8 @@ type accountEvent struct {
 	Times           int
 }
 
-// readAccountView reads the data of the account page. It reads sessions and events in separate transactions. If a session
-// ends between the two reads, the page lists it as live and also lists its end. The next load corrects the list.
+// readAccountView reads sessions and events in separate transactions. If a session ends between the two reads, the
+// page lists it as live and also lists its end. The next load corrects the list.
 func (p *accountPages) readAccountView(r *http.Request, who watchword.Identity) (*view, error) {
 	sessions, err := p.engine.Sessions(r.Context(), who)
 	if err != nil {
@@ -103,8 +103,8 @@ func (p *accountPages) readAccountView(r *http.Request, who watchword.Identity) 
 	return v, nil
 }
 
-// accountPage shows the account. After a redirect, it also shows the notice that the query parameter done names. It
-// ignores an unknown name.
+// accountPage shows, after a redirect, the notice that the query parameter done names. It ignores an unknown name,
+// because a link could contain any text.
 func (p *accountPages) accountPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	v, err := p.readAccountView(r, who)
 	if err != nil {
@@ -117,8 +117,8 @@ func (p *accountPages) accountPage(w http.ResponseWriter, r *http.Request, who w
 	return p.show(w, http.StatusOK, v)
 }
 
-// redirectToPasswordForm redirects to the password form on the account page. The form needs a path of its own, because
-// browsers don't send fragments to servers, so a fragment is lost at the sign-in.
+// redirectToPasswordForm gives the password form a path of its own. Browsers don't send fragments to servers, so a
+// link to the fragment alone would lose it at the sign-in.
 func (p *accountPages) redirectToPasswordForm(w http.ResponseWriter, r *http.Request, _ watchword.Identity) error {
 	target := pathAccount
 	if query := p.withReturnTo(r, url.Values{}).Encode(); query != "" {
@@ -128,13 +128,12 @@ func (p *accountPages) redirectToPasswordForm(w http.ResponseWriter, r *http.Req
 	return nil
 }
 
-// accountChange makes the change that a user requests with a form. If it returns an error, the page shows the error
-// in that form.
+// An accountChange makes the change that a user requests with a form. If it returns an error, the page shows the
+// error in that form.
 type accountChange func(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error
 
-// formHandler returns the handler of a form. After a success, the handler redirects with the parameter then, so
-// that a reload does not send the form again. After an error, it shows the page with the values that the user
-// entered. A redirect would lose these values.
+// formHandler calls onSuccess after a success. It must redirect, so that a reload does not send the form again. After
+// an error, the handler shows the page with the values that the user entered. A redirect would lose these values.
 func (p *accountPages) formHandler(
 	name string, apply accountChange, onSuccess func(http.ResponseWriter, *http.Request),
 ) handler {
@@ -160,9 +159,8 @@ func (p *accountPages) formHandler(
 	})
 }
 
-// formRoutes returns the routes of the forms of the account page. In its table, the field do is the engine call of a form.
-// The field name is the form's name in the template, where an error is shown. The field done is the notice after a
-// success.
+// formRoutes has a table of forms. In the table, name is the form's name in the template, where an error is shown.
+// The field done is the notice after a success, and apply is the engine call.
 func (p *accountPages) formRoutes() []route {
 	e := p.engine
 	type identity = watchword.Identity

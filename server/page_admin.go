@@ -32,7 +32,7 @@ type adminPages struct{ *pages }
 // pathAdminPages is the overview. The paths of all pages of administration begin with it.
 const pathAdminPages = "/admin"
 
-// adminPageHandler handles a page. guardedRoute calls it only if the user has the access that the route requires.
+// An adminPageHandler runs only if the user has the access that the route requires (guardedRoute).
 type adminPageHandler func(http.ResponseWriter, *http.Request, admin.Caller) error
 
 // needToRead requires the role admin and a proof of the last hours. needToWrite requires the role and a fresh proof.
@@ -42,7 +42,8 @@ var (
 	needToWrite = admin.Need{Write: true}
 )
 
-// guardedRoute returns a route whose handler calls next only if the user has the access that need requires.
+// guardedRoute redirects a signed-out user to the sign-in, and calls next only for a user with the access that need
+// requires.
 func (p *adminPages) guardedRoute(method, path string, need admin.Need, next adminPageHandler) route {
 	handle := func(w http.ResponseWriter, r *http.Request) error {
 		// If the user follows a link from another site, such as a ticket system, the browser omits the cookies. It
@@ -68,9 +69,8 @@ func (p *adminPages) guardedRoute(method, path string, need admin.Need, next adm
 	return route{method: method, path: path, handle: handle}
 }
 
-// urlToReturnTo returns the URL to which the browser returns after a sign-in or a step-up. For a GET, the URL includes the
-// query, such as the filters of a search. For a form, it is the URL of the confirmation page, which has the same
-// path.
+// urlToReturnTo includes the query of a GET, such as the filters of a search. For a form, it is the URL of the
+// confirmation page, which has the same path.
 func (p *adminPages) urlToReturnTo(r *http.Request) string {
 	if r.Method != http.MethodGet {
 		return p.origins.publicURL + r.URL.EscapedPath()
@@ -78,8 +78,8 @@ func (p *adminPages) urlToReturnTo(r *http.Request) string {
 	return p.origins.publicURL + r.URL.RequestURI()
 }
 
-// respondNoAccess responds to a user who may not see a page. An account without a factor can't reach the level of
-// administration by a step-up. Its user is sent to the account page, to add a factor first.
+// respondNoAccess is for a user who may not see a page. An account without a factor can't reach the level of
+// administration by a step-up. Its user gets a page that says to add a factor first.
 func (p *adminPages) respondNoAccess(w http.ResponseWriter, r *http.Request, who watchword.Identity, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
@@ -103,12 +103,12 @@ func (p *adminPages) respondNoAccess(w http.ResponseWriter, r *http.Request, who
 // adminData is the data of every page of administration. The template admin.html shows the reader's address, so that
 // a reader with several accounts sees which account is signed in.
 type adminData struct {
-	Email   watchword.Address // address of the administrator
-	Section string            // marked in the navigation: "overview", or the segment of the path after /admin
-	Item    any               // data of the specific page
+	Email   watchword.Address
+	Section string // marked in the navigation: "overview", or the segment of the path after /admin
+	Item    any    // of the specific page
 }
 
-// fillAdminView completes the view of a page. If title is empty, the title is the text PAGE.title of the catalog.
+// fillAdminView uses the text PAGE.title of the catalog if title is empty.
 func (p *adminPages) fillAdminView(v *view, r *http.Request, by admin.Caller, title string, item any) *view {
 	// The section comes from the path, so that the navigation marks it on the pages of forms, too.
 	section, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, pathAdminPages+"/"), "/")
@@ -119,8 +119,8 @@ func (p *adminPages) fillAdminView(v *view, r *http.Request, by admin.Caller, ti
 	return v
 }
 
-// showWithNotice shows a page. After a redirect, it also shows the notice that the query parameter done names. It ignores
-// an unknown name, and a name that this server has not set (flash).
+// showWithNotice also shows, after a redirect, the notice that the query parameter done names. It ignores an unknown
+// name, and a name that this server has not set (takeNotice).
 func (p *adminPages) showWithNotice(w http.ResponseWriter, r *http.Request, v *view) error {
 	if done := "done." + p.takeNotice(w, r, "done"); v.T(done) != done {
 		v.Notice = v.T(done)
@@ -128,14 +128,14 @@ func (p *adminPages) showWithNotice(w http.ResponseWriter, r *http.Request, v *v
 	return p.show(w, http.StatusOK, v)
 }
 
-// redirectWithNotice redirects after a change, so that a reload does not repeat the change. The notice is the name
-// of a text, so a link can't put arbitrary words on the page.
+// redirectWithNotice responds after a change, so that a reload does not repeat the change. The notice is the name of
+// a text, so a link can't put arbitrary words on the page.
 func (p *adminPages) redirectWithNotice(w http.ResponseWriter, path, notice string) {
 	p.redirect(w, cmp.Or(path, pathAdminPages), url.Values{"done": {notice}})
 }
 
-// routes returns the pages of administration. They exist only with Options.AdminPages. The test
-// TestAdminPagesCheckTheirReader calls every page as every kind of user.
+// routes is empty without Options.AdminPages. The test TestAdminPagesCheckTheirReader calls every page as every kind
+// of user.
 func (p *adminPages) routes() (all []route) {
 	if p.admin == nil || !p.hasAdminPages {
 		return nil

@@ -20,23 +20,22 @@ import (
 // in the engine, which check every form, even a forged one.
 
 // An adminChange is one row of the table of changes. The catalog has the texts of its title, question and button.
-// Their keys begin with "admin." plus the value of the field name. The key of the success message begins with
+// Their keys begin with "admin." and the name of the change. The key of the success message begins with
 // "done.admin-".
 type adminChange struct {
-	path        string // pattern of the route
+	path        string // of the route
 	name        string
 	fields      []string // names of the inputs; empty: the first page is the question
 	isDangerous bool     // the button is styled as a warning
 
-	// readSubject reads the account or other object that the question names. It is called again before the
-	// change.
+	// readSubject reads the account or other object that the question names. It runs for each page of the change, so
+	// that the question is about the current state.
 	readSubject func(*http.Request) (adminSubject, error)
 	// extraQuestion returns a second sentence of the question, or "". It may be nil.
 	extraQuestion func(v *view, s adminSubject, form url.Values) string
 	apply         changeFunc
-	// createAndShow replaces the function do in a change that creates a secret. It makes the change and returns
-	// the page that shows the secret. There is no redirect to this page, because a redirect would have to store the
-	// secret.
+	// createAndShow replaces apply in a change that creates a secret. It makes the change and returns the page that
+	// shows the secret. There is no redirect to this page, because a redirect would have to store the secret.
 	createAndShow func(r *http.Request, by admin.Caller, form url.Values) (*view, error)
 	// questionArgs returns the values that the question shows, if they are not the values of the inputs. It may
 	// be nil.
@@ -74,8 +73,8 @@ func (i adminInput) Scope() string {
 	return scope
 }
 
-// changePage shows the form of a change. If the change has no values, it shows the question. The page requires the
-// same access as the change, so that a step-up happens before the administrator fills in the form.
+// changePage shows the form of a change, or its question if the change has no values. The page requires the same
+// access as the change, so that a step-up happens before the administrator fills in the form.
 func (p *adminPages) changePage(c adminChange) adminPageHandler {
 	return func(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 		subject, err := c.readSubject(r)
@@ -86,7 +85,8 @@ func (p *adminPages) changePage(c adminChange) adminPageHandler {
 	}
 }
 
-// changeForm makes a change that the administrator has confirmed. For an unconfirmed form, it shows the question.
+// changeForm makes the change only if the administrator has confirmed it. For an unconfirmed form, it shows the
+// question.
 func (p *adminPages) changeForm(c adminChange) adminPageHandler {
 	return func(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 		form, err := readForm(w, r)
@@ -115,8 +115,7 @@ func (p *adminPages) changeForm(c adminChange) adminPageHandler {
 	}
 }
 
-// applyChange makes a change and responds. If it returns an error, it has not begun a response, so the caller can still
-// show the form.
+// applyChange has not begun a response if it returns an error, so the caller can still show the form.
 func (p *adminPages) applyChange(w http.ResponseWriter, r *http.Request, s adminStep) error {
 	if s.change.createAndShow != nil {
 		v, err := s.change.createAndShow(r, s.by, s.form)
@@ -138,11 +137,11 @@ type adminStep struct {
 	by         admin.Caller
 	subject    adminSubject
 	form       url.Values // values that the administrator typed; nil on the first page
-	isQuestion bool       // the page is the question and not the form
+	isQuestion bool
 }
 
-// questionArgs returns the values that the question shows: the object first, and then the fields in the order of
-// the form. A word replaces an empty value, which would leave a gap in the sentence.
+// questionArgs are the values in the question: the object first, and then the fields in the order of the form. A word
+// replaces an empty value, which would leave a gap in the sentence.
 func (s adminStep) questionArgs(v *view) (args []any) {
 	if s.change.questionArgs != nil {
 		return s.change.questionArgs(v, s.form)
@@ -159,7 +158,7 @@ func (s adminStep) questionArgs(v *view) (args []any) {
 	return args
 }
 
-// inputs returns the fields with the typed values. On the first page, it returns the current values.
+// inputs have the typed values. On the first page, they have the current values of the object.
 func (s adminStep) inputs() (all []adminInput) {
 	for _, name := range s.change.fields {
 		value := s.subject.Values[name]
@@ -186,15 +185,15 @@ func (p *adminPages) changeView(r *http.Request, s adminStep) *view {
 	return p.fillAdminView(v, r, s.by, v.T(prefix+".title"), data)
 }
 
-// fillPlaceholders inserts values into a text, but not more than the text has placeholders. An operator's own text may
-// have fewer placeholders than the built-in text.
+// fillPlaceholders inserts at most as many values as the text has placeholders. An operator's own text may have fewer
+// placeholders than the built-in text.
 func (v *view) fillPlaceholders(key string, args []any) string {
 	n := strings.Count(v.T(key), "%s")
 	return v.T(key, args[:min(n, len(args))]...)
 }
 
-// respondMissing responds for an account or a session that does not exist. Another administrator may have deleted or
-// ended it, or the link is old. The page links to the search. respondMissing returns all other errors.
+// respondMissing shows a page with a link to the search if the account or session does not exist. Another
+// administrator may have deleted or ended it, or the link is old. respondMissing returns all other errors.
 func (p *adminPages) respondMissing(w http.ResponseWriter, r *http.Request, by admin.Caller, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) || refusal.Code != watchword.CodeNotFound {
@@ -203,11 +202,11 @@ func (p *adminPages) respondMissing(w http.ResponseWriter, r *http.Request, by a
 	return p.show(w, http.StatusNotFound, p.fillAdminView(p.newView(r, "admin-missing"), r, by, "", nil))
 }
 
-// changeFunc makes a change and returns the page that shows the result.
+// A changeFunc makes a change and returns the path of the page that shows the result.
 type changeFunc func(r *http.Request, by admin.Caller, form url.Values) (next string, err error)
 
-// accountChanges returns the changes of an account that these pages offer. An administrator never sets a password or an
-// address. To change a password, the user gets a mail with a link.
+// accountChanges has no change of a password or an address, because an administrator must not be able to sign in as a
+// user. To change a password, the user gets a mail with a link.
 func (p *adminPages) accountChanges() []adminChange {
 	users := pathAdminPages + "/users"
 	account := users + "/{id}/"
@@ -245,13 +244,12 @@ func (p *adminPages) allChanges() []adminChange {
 	return slices.Concat(p.accountChanges(), p.systemChanges(), p.serviceKeyChanges())
 }
 
-// newAccountSubject returns the subject of an invitation. It has no name, because there is no account yet. The question names
-// the typed address instead.
+// newAccountSubject has no name, because there is no account yet. The question names the typed address instead.
 func newAccountSubject(*http.Request) (adminSubject, error) {
 	return adminSubject{Back: pathAdminPages + "/users"}, nil
 }
 
-// accountSubject returns the account in the path as the subject of a change.
+// accountSubject reads the account in the path. Its values fill in the form.
 func (p *adminPages) accountSubject(r *http.Request) (adminSubject, error) {
 	account, err := p.admin.User(r.Context(), watchword.UserID(r.PathValue("id")))
 	if err != nil {
@@ -261,8 +259,8 @@ func (p *adminPages) accountSubject(r *http.Request) (adminSubject, error) {
 		Values: map[string]string{"name": account.Name, "roles": strings.Join(account.Roles, " ")}}, nil
 }
 
-// sessionSubject returns the live session in the path as the subject of a change. The question names its device, so that
-// the administrator does not end the wrong session.
+// sessionSubject finds only a live session. The question names its device, so that the administrator does not end the
+// wrong session.
 func (p *adminPages) sessionSubject(r *http.Request) (adminSubject, error) {
 	subject, err := p.accountSubject(r)
 	if err != nil {
@@ -282,14 +280,13 @@ func (p *adminPages) sessionSubject(r *http.Request) (adminSubject, error) {
 	return adminSubject{}, &watchword.Error{Code: watchword.CodeNotFound, Detail: "This session has ended."}
 }
 
-// parseRoles reads the roles of a form, separated by spaces or commas. No role contains a space or a
-// comma.
+// parseRoles accepts spaces and commas as separators. No role contains a space or a comma.
 func parseRoles(form url.Values) []string {
 	return strings.FieldsFunc(form.Get("roles"), func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// warnAboutAdminRole returns a warning if a change adds or removes the role admin. A user with this role can do everything
-// that the reader of the page can do.
+// warnAboutAdminRole returns a warning if a change adds or removes the role admin. A user with this role can do
+// everything that the reader of the page can do.
 func warnAboutAdminRole(v *view, s adminSubject, form url.Values) string {
 	had := slices.Contains(strings.Fields(s.Values["roles"]), watchword.RoleAdmin)
 	switch has := slices.Contains(parseRoles(form), watchword.RoleAdmin); {
@@ -301,17 +298,15 @@ func warnAboutAdminRole(v *view, s adminSubject, form url.Values) string {
 	return ""
 }
 
-// inviteUser creates an account and mails an invitation. It returns the page of the account, where the administrator can
-// add roles or correct the name.
+// inviteUser returns the page of the new account, where the administrator can add roles or correct the name.
 func (p *adminPages) inviteUser(r *http.Request, by admin.Caller, form url.Values) (string, error) {
 	user, err := p.admin.Invite(r.Context(), by,
 		watchword.NewUser{Email: form.Get("email"), Name: strings.TrimSpace(form.Get("name")), Roles: parseRoles(form)})
 	return adminUserPath(user.ID), err
 }
 
-// changeAccount returns a changeFunc that changes an account. Its parameter is a function that reads the change from
-// the form. Package admin refuses changes of the caller's own roles and of the last administrator. The error messages
-// say what to do instead.
+// changeAccount makes the change that readChange finds in the form. Package admin refuses changes of the caller's own
+// roles and of the last administrator. The error messages say what to do instead.
 func (p *adminPages) changeAccount(readChange func(url.Values) admin.Change) changeFunc {
 	return func(r *http.Request, by admin.Caller, form url.Values) (string, error) {
 		id := watchword.UserID(r.PathValue("id"))
@@ -320,8 +315,8 @@ func (p *adminPages) changeAccount(readChange func(url.Values) admin.Change) cha
 	}
 }
 
-// nameChange, rolesChange and stateChange return the changes for changeAccount. Each function changes one part of the account,
-// so that administrators who change different parts don't undo each other's change.
+// nameChange, rolesChange and stateChange are for changeAccount. Each changes one part of the account, so that
+// administrators who change different parts don't undo each other's change.
 func nameChange(form url.Values) admin.Change {
 	return admin.Change{Name: new(strings.TrimSpace(form.Get("name")))}
 }
@@ -334,14 +329,14 @@ func stateChange(disabled bool) func(url.Values) admin.Change {
 	return func(url.Values) admin.Change { return admin.Change{Disabled: &disabled} }
 }
 
-// deleteUser deletes an account and returns the path of the list of accounts, because the account has no page any
-// more. For some days, the old path of the page still explains why the account's sessions ended.
+// deleteUser returns the path of the list of accounts, because the account has no page any more. For some days, the
+// old path of the page still explains why the account's sessions ended.
 func (p *adminPages) deleteUser(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	return pathAdminPages + "/users", p.admin.Delete(r.Context(), by, watchword.UserID(r.PathValue("id")))
 }
 
-// mailUser returns a changeFunc that mails a link of the given kind. The page never shows the link, because the
-// administrator could use it to sign in as the user.
+// mailUser sends a link of the given kind. The page never shows the link, because the administrator could use it to
+// sign in as the user.
 func (p *adminPages) mailUser(kind watchword.MailKind) changeFunc {
 	return func(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 		id := watchword.UserID(r.PathValue("id"))
@@ -349,8 +344,7 @@ func (p *adminPages) mailUser(kind watchword.MailKind) changeFunc {
 	}
 }
 
-// resetFactors removes the factors of a user who has lost them. It also ends the sessions, because a lost phone may
-// be signed in.
+// resetFactors also ends the sessions of the user, because a lost phone may be signed in.
 func (p *adminPages) resetFactors(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	id := watchword.UserID(r.PathValue("id"))
 	if p.factors == nil {

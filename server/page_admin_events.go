@@ -39,7 +39,7 @@ type adminKind struct{ Kind, Text string }
 // eventKinds returns the kinds that have a text, in alphabetical order of the texts. A kind without a text can't be
 // chosen, but its events are listed.
 func (v *view) eventKinds() (all []adminKind) {
-	for key, text := range v.catalog.Texts[v.lang] {
+	for key, text := range v.catalog.Texts[v.langIndex] {
 		kind, isEvent := strings.CutPrefix(key, "event.")
 		if isEvent && kind != "times" {
 			all = append(all, adminKind{kind, text})
@@ -52,7 +52,7 @@ func (v *view) eventKinds() (all []adminKind) {
 	return all
 }
 
-// parseDay reads a date of the form, in UTC. Any other text counts as an empty field.
+// parseDay uses UTC. It treats any text that is not a date as an empty field.
 func parseDay(text string) time.Time {
 	t, err := time.Parse(time.DateOnly, text)
 	if err != nil {
@@ -61,7 +61,7 @@ func parseDay(text string) time.Time {
 	return t
 }
 
-// parseEventSearch reads the search from the query. The range includes its last day.
+// parseEventSearch extends the range to the end of its last day, which the user expects to be included.
 func parseEventSearch(query url.Values) (f admin.EventFilter, data adminEventsData) {
 	data = adminEventsData{Typed: strings.TrimSpace(query.Get("q")), Kind: query.Get("kind"),
 		Address: strings.TrimSpace(query.Get("address")), From: query.Get("from"), To: query.Get("to")}
@@ -74,9 +74,9 @@ func parseEventSearch(query url.Values) (f admin.EventFilter, data adminEventsDa
 	return f, data
 }
 
-// findEvents returns a page of events. The parameter typed is the text of the search: an account's address, an
-// account's id, or the id of a request from the log. For a UUID, findEvents first looks for events of an account with
-// this id, and then for events of a request.
+// findEvents accepts three kinds of text in typed: an account's address, an account's id, or the id of a request from
+// the log. For a UUID, findEvents first looks for events of an account with this id, and then for events of a
+// request.
 func (p *adminPages) findEvents(r *http.Request, f admin.EventFilter, typed, after string) (admin.EventPage, error) {
 	switch {
 	case strings.Contains(typed, "@"):

@@ -26,7 +26,6 @@ type adminServiceRow struct {
 	State string
 }
 
-// adminServicesData is the data of the list.
 type adminServicesData struct {
 	Keys        []adminServiceRow
 	Next, First string // paths of the next and the first page; "" on the last or the first page
@@ -73,7 +72,7 @@ func serviceKeyFields() []string {
 // forgotten one does not stay valid forever.
 func (v *view) Days() []string { return []string{"30", "90", "365"} }
 
-// parseServiceKey reads the form. A lifetime that is not a number becomes 0, which selects the default.
+// parseServiceKey turns a lifetime that is not a number into 0, which selects the default.
 func parseServiceKey(form url.Values) admin.NewServiceKey {
 	// A scope is selected if its field is not empty. Browsers omit the fields of unchecked boxes, but the question
 	// repeats them with an empty value.
@@ -100,8 +99,8 @@ func serviceKeyArgs(v *view, form url.Values) []any {
 	return []any{n.Name, strconv.Itoa(int(n.Life / (24 * time.Hour))), scopes}
 }
 
-// createServiceKeyView creates a key and shows it once. If the response is lost, the key is lost, too. The administrator
-// then revokes it by its name and creates another key.
+// createServiceKeyView shows the new key once. If the response is lost, the key is lost, too. The administrator then
+// revokes it by its name and creates another key.
 func (p *adminPages) createServiceKeyView(r *http.Request, by admin.Caller, form url.Values) (*view, error) {
 	key, secret, err := p.admin.CreateServiceKey(r.Context(), by, parseServiceKey(form))
 	if err != nil {
@@ -111,8 +110,8 @@ func (p *adminPages) createServiceKeyView(r *http.Request, by admin.Caller, form
 	return p.fillAdminView(v, r, by, "", struct{ Name, Key string }{key.Name, string(secret)}), nil
 }
 
-// serviceKeySubject finds the key in the path by reading all pages of the list, which is short. It does not find a revoked
-// key, as in the API.
+// serviceKeySubject finds the key in the path by reading all pages of the list, which is short. It does not find a
+// revoked key, as in the API.
 func (p *adminPages) serviceKeySubject(r *http.Request) (adminSubject, error) {
 	for after := ""; ; {
 		keys, next, err := p.admin.ServiceKeys(r.Context(), after, admin.MaxLimit)
@@ -130,8 +129,8 @@ func (p *adminPages) serviceKeySubject(r *http.Request) (adminSubject, error) {
 	}
 }
 
-// revokeServiceKey revokes a key. From then on, every process of the server rejects requests with this key. The list
-// still shows the key, with the time of the revocation.
+// revokeServiceKey makes every process of the server reject the key from its next request on. The list still shows
+// the key, with the time of the revocation.
 func (p *adminPages) revokeServiceKey(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	return pathAdminServices, p.admin.RevokeServiceKey(r.Context(), by, r.PathValue("id"))
 }

@@ -81,7 +81,7 @@ func (v *view) Counted(n int) string {
 	return strconv.Itoa(n)
 }
 
-// An adminMailRow is a mail of the outbox. Sent mails are not in the outbox.
+// An adminMailRow is a mail that has not been sent, because sent mails are deleted from the outbox.
 type adminMailRow struct {
 	watchword.Mail
 	Title string // title of the mail, in the language of the reader
@@ -196,8 +196,7 @@ func (p *adminPages) rotateKeys(use watchword.KeyUse) changeFunc {
 	}
 }
 
-// unnamedSubject returns a subject without a name. It is for questions whose text already names the object, such as the key
-// of access tokens.
+// unnamedSubject is for questions whose text already names the object, such as the key of access tokens.
 func unnamedSubject(back string) func(*http.Request) (adminSubject, error) {
 	return func(*http.Request) (adminSubject, error) { return adminSubject{Back: back}, nil }
 }

@@ -24,7 +24,7 @@ import (
 type adminUserData struct {
 	User        *adminUserRow // nil: the account does not exist any more
 	ID          watchword.UserID
-	Path        string // path of this page
+	Path        string // of this page
 	DisabledAt  time.Time
 	HasPassword bool
 	Own         bool // this is the administrator's own account
@@ -104,9 +104,8 @@ type adminWhy struct {
 	Reuse    *reusedetail.Detail // both devices of a token reuse; nil for other reasons
 }
 
-// parseAskedTime reads the query, which says when the user noticed the sign-out. The query has a time and the number of
-// minutes that its time zone is behind UTC. The script fills in the time zone. Without the script, the time is in
-// UTC.
+// parseAskedTime reads when the user noticed the sign-out: a time, and the number of minutes that its time zone is
+// behind UTC. The script fills in the time zone. Without the script, the time is in UTC.
 func parseAskedTime(query url.Values) (at time.Time, text, zone string) {
 	text = query.Get("at")
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
@@ -124,8 +123,8 @@ func parseAskedTime(query url.Values) (at time.Time, text, zone string) {
 	return at.Add(time.Duration(minutes) * time.Minute), text, strconv.Itoa(minutes)
 }
 
-// explainSignOut asks package admin why the user was signed out. A malformed or empty time means "now". The query
-// can also name a session, because the page has a link to the explanation of each other session.
+// explainSignOut takes a malformed or empty time for "now". The query can also name a session, because the page has a
+// link to the explanation of each other session.
 func (p *adminPages) explainSignOut(r *http.Request, v *view, id watchword.UserID) (why adminWhy, err error) {
 	query := r.URL.Query()
 	at, text, zone := parseAskedTime(query)
@@ -179,8 +178,8 @@ func (p *adminPages) adminUserPage(w http.ResponseWriter, r *http.Request, by ad
 	return p.showWithNotice(w, r, p.fillAdminView(v, r, by, string(account.Email), data))
 }
 
-// addHistory adds the live sessions, waiting mails and the last events. Unlike the account page, it does not merge
-// equal rows. Each row has its own session or request id, which support may have to quote.
+// addHistory does not merge equal rows, unlike the account page. Each row has its own session or request id, which
+// support may have to quote.
 func (p *adminPages) addHistory(r *http.Request, v *view, by admin.Caller, data *adminUserData) error {
 	id := data.ID
 	operator := p.admin.Operator(by)
@@ -217,8 +216,8 @@ func (p *adminPages) addHistory(r *http.Request, v *view, by admin.Caller, data 
 	return nil
 }
 
-// addSignInMethods adds factors, identities and metadata, if the server has these features. A missing feature has no
-// section, because an empty section would look like a missing setting of the account.
+// addSignInMethods omits features that the server does not have. An empty section would look like a missing setting
+// of the account. It also adds the metadata.
 func (p *adminPages) addSignInMethods(r *http.Request, id watchword.UserID, data *adminUserData) error {
 	// Each of these packages has its own store. An error of one store fails the whole page, because a missing list
 	// would look like an account without factors.
@@ -244,8 +243,8 @@ func (p *adminPages) addSignInMethods(r *http.Request, id watchword.UserID, data
 	return err
 }
 
-// indentJSON indents an object of metadata, and returns "" for an empty object. It does not decode the object, because
-// a decoder would round large numbers.
+// indentJSON returns "" for an empty object. It does not decode the object, because a decoder would round large
+// numbers.
 func indentJSON(text string) string {
 	var out bytes.Buffer
 	if text == "{}" || json.Indent(&out, []byte(text), "", "  ") != nil {

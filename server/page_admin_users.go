@@ -32,8 +32,8 @@ type adminUserRow struct {
 	Factors []string
 }
 
-// parseUserSearch reads the search of the list. The field accepts an address or an id, because support may know only one
-// of the two. A UUID is treated as an id, because almost no address begins with a UUID.
+// parseUserSearch accepts an address or an id in one field, because support may know only one of the two. A UUID is
+// treated as an id, because almost no address begins with a UUID.
 func parseUserSearch(query url.Values) (f admin.Filter, data adminUsersData) {
 	data = adminUsersData{Typed: strings.TrimSpace(query.Get("q")), Role: strings.TrimSpace(query.Get("role")),
 		State: query.Get("state"), Factor: query.Get("factor")}
@@ -47,8 +47,8 @@ func parseUserSearch(query url.Values) (f admin.Filter, data adminUsersData) {
 	return f, data
 }
 
-// adminUsersPage lists accounts. The search is in the URL, so that it can be bookmarked and the back
-// button works. A link to a later page works only with its search.
+// adminUsersPage has the search in its URL, so that it can be bookmarked and the back button works. A link to a later
+// page works only with its search.
 func (p *adminPages) adminUsersPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	query := r.URL.Query()
 	filter, data := parseUserSearch(query)
@@ -86,8 +86,7 @@ func (p *adminPages) adminUsersPage(w http.ResponseWriter, r *http.Request, by a
 	return p.showWithNotice(w, r, p.fillAdminView(p.newView(r, "admin-users"), r, by, "", data))
 }
 
-// pathWithQuery returns a path of this server with a query. It adds no question mark if the query
-// is empty.
+// pathWithQuery adds no question mark if the query is empty.
 func pathWithQuery(path string, query url.Values) string {
 	if text := query.Encode(); text != "" {
 		return path + "?" + text
@@ -95,7 +94,7 @@ func pathWithQuery(path string, query url.Values) string {
 	return path
 }
 
-// adminUserPath returns the path of an account's page. It escapes the id, because the id can come from a search.
+// adminUserPath escapes the id, because the id can come from a search.
 func adminUserPath(id watchword.UserID) string {
 	return pathAdminPages + "/users/" + url.PathEscape(string(id))
 }

@@ -17,8 +17,8 @@ import (
 // setting is off, stored devices have no effect.
 const pathDevices = pathAccount + "/devices/"
 
-// forgetDevicePage asks for confirmation before a browser is forgotten. A device of another account gets the same 404 as an
-// unknown device.
+// forgetDevicePage asks for confirmation before a browser is forgotten. A device of another account gets the same 404
+// as an unknown device.
 func (p *accountPages) forgetDevicePage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {
@@ -36,8 +36,7 @@ func (p *accountPages) forgetDevicePage(w http.ResponseWriter, r *http.Request, 
 		Text: "forget.text", Button: "remembered.forget"})
 }
 
-// forgetDeviceForm forgets a device. It does not end the sessions of the browser, because the list of
-// sessions has buttons for that.
+// forgetDeviceForm does not end the sessions of the browser, because the list of sessions has buttons for that.
 func (p *accountPages) forgetDeviceForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := p.factors.ForgetDevice(r.Context(), who, r.PathValue("id"), p.clientWithReturn(w, r)); err != nil {
 		return p.refuseFactorChange(w, r, who, err)

@@ -58,14 +58,14 @@ type docData struct {
 	URL, Cookie string
 }
 
-// newDocData describes the API for the page /docs. It takes a few milliseconds, so it is called at the first request,
-// and later requests use the same result.
+// newDocData takes a few milliseconds, so it is called at the first request for /docs. Later requests use the same
+// result.
 func newDocData(shared edge, routes []route, all dialectList) docData {
 	return docData{documentGroups(shared.origins.publicURL, routes, all), documentedCodes(routes),
 		shared.origins.publicURL, shared.cookies.refresh.Usual.Name}
 }
 
-// documentGroups returns the documentation of the API and of the dialects that describe their routes.
+// documentGroups omits dialects that do not describe their routes.
 func documentGroups(url string, routes []route, all dialectList) []docGroup {
 	groups := []docGroup{
 		{Name: "session", Title: "Signing up, signing in, sessions",
@@ -99,7 +99,7 @@ func documentGroups(url string, routes []route, all dialectList) []docGroup {
 	return slices.DeleteFunc(groups, func(g docGroup) bool { return len(g.Routes) == 0 })
 }
 
-// documentRoute describes a route of the API. Its parameters are those of the OpenAPI document.
+// documentRoute shows the same parameters as the OpenAPI document.
 func documentRoute(url string, r route) docRoute {
 	// describeRoute needs a registry of schemas, which is not used here.
 	operation := describeRoute(huma.NewMapRegistry("#/", schemaName), r)
@@ -136,8 +136,7 @@ func documentRoute(url string, r route) docRoute {
 	return doc
 }
 
-// documentOperation describes a route of a dialect. If the dialect keeps tokens in cookies, curl
-// needs a cookie jar.
+// documentOperation shows curl with a cookie jar if the dialect keeps tokens in cookies.
 func documentOperation(url string, o dialect.Operation, withCookies bool) docRoute {
 	method, path, _ := strings.Cut(o.Pattern, " ")
 	doc := docRoute{ID: dialectPrefix + operationID(route{method: method, path: path}), Method: method, Path: path,
@@ -158,8 +157,8 @@ func documentOperation(url string, o dialect.Operation, withCookies bool) docRou
 	return doc
 }
 
-// documentedCodes lists the error codes of the API by status, and within a status by name. They come from
-// the routes, so the table has only codes that an endpoint returns.
+// documentedCodes is sorted by status, and within a status by name. The codes come from the routes, so the table has
+// only codes that an endpoint returns.
 func documentedCodes(routes []route) (codes []docCode) {
 	// These codes are always in the table. The router or a missing role causes them, even on routes that don't list
 	// them.
@@ -180,7 +179,6 @@ func documentedCodes(routes []route) (codes []docCode) {
 	return codes
 }
 
-// docsPage shows the documentation with the public URL and the theme of the server.
 func (p *pages) docsPage(w http.ResponseWriter, _ *http.Request) error {
 	return p.show(w, http.StatusOK, p.newEnglishView("docs", "The API", p.docsData()))
 }

@@ -18,7 +18,7 @@ import (
 // pathEnrol is followed by the id of the enrolment, so that a reload shows the same QR code.
 const pathEnrol = pathLogin + "/setup"
 
-// beginEnrolPage begins the enrolment of a waiting sign-in.
+// beginEnrolPage creates the secret and redirects to the page with its QR code (pathEnrol).
 func (p *accountPages) beginEnrolPage(w http.ResponseWriter, r *http.Request) error {
 	// If the user follows a link from another site, the browser omits the cookie, because it is SameSite=Strict. The
 	// browser sends the cookie when the page loads again.
@@ -49,7 +49,7 @@ func (p *accountPages) refuseEnrol(w http.ResponseWriter, r *http.Request, err e
 	return err
 }
 
-// enrolView returns the page with the QR code. Its text explains why the user has to add a factor.
+// enrolView explains on the page with the QR code why the user has to add a factor.
 func (p *accountPages) enrolView(r *http.Request) (*view, error) {
 	handle := watchword.Secret(p.cookies.secondStep.Value(r))
 	pending, err := p.factors.PendingRequired(r.Context(), handle, r.PathValue("id"))
@@ -74,7 +74,7 @@ func (p *accountPages) enrolView(r *http.Request) (*view, error) {
 	return v, nil
 }
 
-// enrolSetupPage shows the QR code and the field for the first code.
+// enrolSetupPage does not count as an attempt of the waiting sign-in, so that a reload is harmless.
 func (p *accountPages) enrolSetupPage(w http.ResponseWriter, r *http.Request) error {
 	v, err := p.enrolView(r)
 	if err != nil {
@@ -83,8 +83,7 @@ func (p *accountPages) enrolSetupPage(w http.ResponseWriter, r *http.Request) er
 	return p.show(w, http.StatusOK, v)
 }
 
-// enrolForm adds the app and signs in. The response shows the recovery codes, with a link to the page that follows a
-// sign-in.
+// enrolForm also signs in. The response shows the recovery codes, with a link to the page that follows a sign-in.
 func (p *accountPages) enrolForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -100,14 +99,14 @@ func (p *accountPages) enrolForm(w http.ResponseWriter, r *http.Request) error {
 	return p.respondEnrolment(w, r, form, enrolmentResult{done, in, err})
 }
 
-// enrolmentResult has the engine's result for the first factor of a waiting sign-in.
+// An enrolmentResult has the first factor and the session of the waiting sign-in, or an error.
 type enrolmentResult struct {
 	confirmation factors.Confirmation
 	signIn       *watchword.SignIn
 	err          error
 }
 
-// respondEnrolment responds to the form for an app and to the form for a passkey.
+// respondEnrolment is for the form of an app and for the form of a passkey.
 func (p *accountPages) respondEnrolment(
 	w http.ResponseWriter, r *http.Request, form url.Values, e enrolmentResult,
 ) error {

@@ -23,9 +23,9 @@ const (
 	withRecovery = "recovery"
 )
 
-// redirectToSecondStep handles the error of a sign-in whose password was right but that still needs a factor. It redirects to
-// the second step or to the setup of the first factor. For any other error, it does nothing and returns false. Every
-// page that signs in calls it.
+// redirectToSecondStep handles the error of a sign-in whose password was right but that still needs a factor. It
+// redirects to the second step or to the setup of the first factor. For any other error, it does nothing and returns
+// false. Every page that signs in calls it.
 func (p *pages) redirectToSecondStep(w http.ResponseWriter, r *http.Request, err error) bool {
 	var refusal *watchword.Error
 	if p.factors == nil || !errors.As(err, &refusal) || refusal.Challenge == nil {
@@ -60,13 +60,13 @@ type proofData struct {
 	Other    string            // path of the form for the other kind of code
 	Email    watchword.Address // lets password managers find the account; only on the page of a step-up
 	Cancel   template.URL      // target of the link that cancels a step-up
-	NoApp    bool              // the account has no authenticator app
-	Passkey  *passkeyForm      // nil: the account has no passkey that works here
+	NoApp    bool
+	Passkey  *passkeyForm // nil: the account has no passkey that works here
 
 	Remembers, Remember bool // the page has the checkbox to remember the browser; the box is checked
 }
 
-// newProofData returns the data of a form that posts to path. If recovery is set, the form asks for a recovery code.
+// newProofData is for a form that posts to path. If recovery is set, the form asks for a recovery code.
 func (v *view) newProofData(path string, recovery bool) proofData {
 	other := url.Values{}
 	if v.ReturnTo != "" {
@@ -83,8 +83,8 @@ func (v *view) newProofData(path string, recovery bool) proofData {
 	return data
 }
 
-// withFactors sets which factors the account has. Without a usable passkey and without an app, the page can only ask
-// for a recovery code.
+// withFactors adapts the form to the factors of the account. Without a usable passkey and without an app, the page
+// can only ask for a recovery code.
 func (d proofData) withFactors(hasApp bool, passkey *passkeyForm) proofData {
 	// Without an app, the link to the other kind of code is omitted, because it would lead to the
 	// same page.
@@ -133,8 +133,7 @@ func (p *pages) factorView(r *http.Request, recovery bool) (*view, error) {
 	return v, nil
 }
 
-// factorPage shows the field for the code. Without a step cookie it redirects to the sign-in, so a
-// bookmark of this page works.
+// factorPage redirects to the sign-in if the step cookie is missing, so a bookmark of this page works.
 func (p *pages) factorPage(w http.ResponseWriter, r *http.Request) error {
 	if len(p.cookies.secondStep.Values(r)) == 0 {
 		// If the user followed a link from another site, the browser may have omitted the cookie. It sends the cookie
@@ -158,16 +157,15 @@ func (p *pages) restartSignIn(w http.ResponseWriter, r *http.Request) {
 	p.redirect(w, pathLogin, p.withReturnTo(r, url.Values{"why": {"step"}}))
 }
 
-// readProof returns the second factor in a form. It keeps spaces and hyphens, which package factors removes for
-// the pages and the API.
+// readProof keeps spaces and hyphens in a code, which package factors removes for the pages and the API.
 func readProof(form url.Values) factors.Proof {
 	return factors.Proof{TOTP: watchword.Secret(form.Get("totp")),
 		RecoveryCode: watchword.Secret(form.Get("recoveryCode")), Passkey: readCredential(form)}
 }
 
-// factorForm completes the sign-in. After a wrong code, it shows an empty field, because the same code would be wrong
-// again. After a rate limit, the page says so, and the step cookie stays for the next attempt. After the end of the
-// challenge, the user starts again with the password, and the page says why.
+// factorForm shows an empty field after a wrong code, because the same code would be wrong again. After a rate limit,
+// the page says so, and the step cookie stays for the next attempt. After the end of the challenge, the user starts
+// again with the password, and the page says why.
 func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -196,7 +194,6 @@ func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 		}
 		data := v.Data.(proofData)
 		data.Remember = form.Get("rememberDevice") != "" // after a wrong code, the checkbox keeps its state
-		// If a passkey is refused, the checkbox keeps its state.
 		if data.Passkey != nil {
 			data.Passkey.Remembered = data.Remember
 		}

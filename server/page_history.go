@@ -23,7 +23,7 @@ type accountDevice struct {
 	Sessions            []accountSession
 }
 
-// The method Only returns the session of a row that has exactly one. The template does not call it for other rows.
+// Only returns the session of a row that has exactly one. The template does not call it for other rows.
 func (d accountDevice) Only() accountSession { return d.Sessions[0] }
 
 // Folded returns the sessions of a row that has several, or nil.
@@ -34,8 +34,8 @@ func (d accountDevice) Folded() []accountSession {
 	return d.Sessions
 }
 
-// groupByDevice merges sessions with the same device and address. The current session comes first, and the other rows
-// keep their order.
+// groupByDevice puts sessions with the same device and address into one row. The current session comes first, and the
+// other rows keep their order.
 func groupByDevice(sessions []accountSession) (rows []accountDevice) {
 	for _, one := range sessions {
 		i := slices.IndexFunc(rows, func(row accountDevice) bool {
@@ -59,9 +59,8 @@ func groupByDevice(sessions []accountSession) (rows []accountDevice) {
 	return rows
 }
 
-// mergeEqualEvents merges consecutive equal events. The newest events come first, and a merged event has the newest time.
-// Equal events are merged only if no other event is between them, because the order matters. Wrong passwords before a
-// sign-in differ from wrong passwords after it.
+// mergeEqualEvents merges only consecutive events, because the order matters: wrong passwords before a sign-in differ
+// from wrong passwords after it. The newest events come first, and a merged event has the newest time.
 func mergeEqualEvents(events []accountEvent) (rows []accountEvent) {
 	for _, one := range events {
 		one.Times = max(one.Times, 1)
@@ -86,8 +85,8 @@ func (v *view) Device(name string) string { return device.Translate(name, v.T) }
 // Factor translates the default name of a factor. A name that the user has chosen stays as it is.
 func (v *view) Factor(name string) string { return device.TranslateChosen(name, v.T) }
 
-// deviceIcon returns the name of the icon for a device name of package device, such as "Chrome on Windows". A name
-// without an operating system belongs to a program, such as curl.
+// deviceIcon accepts a device name of package device, such as "Chrome on Windows". A name without an operating system
+// belongs to a program, such as curl.
 func deviceIcon(name string) string {
 	_, system, found := device.Parts(name)
 	if !found {
@@ -108,8 +107,7 @@ func deviceIcon(name string) string {
 	return "program"
 }
 
-// splitVisible returns the visible entries and the hidden ones. If only one entry would be hidden, it is visible, too,
-// because it is not worth a click.
+// splitVisible never hides a single entry, because it is not worth a click.
 func splitVisible[T any](all []T) (visible, more []T) {
 	if len(all) <= visibleRows+1 {
 		return all, nil
@@ -117,7 +115,7 @@ func splitVisible[T any](all []T) (visible, more []T) {
 	return all[:visibleRows], all[visibleRows:]
 }
 
-// templateRow is one entry of a list together with the view. A nested template needs both, but gets only one value.
+// A templateRow is one entry of a list together with the view. A nested template needs both, but gets only one value.
 type templateRow struct {
 	*view
 	Item any

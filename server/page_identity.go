@@ -39,8 +39,8 @@ type connectedAccount struct {
 // knows by name.
 func (c connectedAccount) Marked() bool { return c.Kind != "" && c.Kind != string(federation.KindOIDC) }
 
-// readConnectedSection returns the section of the account page, or nil if the server has no providers. It also lists
-// identities of providers that the operator has removed, so that their owner can disconnect them.
+// readConnectedSection returns nil if the server has no providers. It also lists identities of providers that the
+// operator has removed, so that their owner can disconnect them.
 func (p *accountPages) readConnectedSection(r *http.Request, who watchword.Identity) (*connectedSection, error) {
 	if p.federation == nil {
 		return nil, nil
@@ -54,7 +54,6 @@ func (p *accountPages) readConnectedSection(r *http.Request, who watchword.Ident
 	// take the account over.
 	section := &connectedSection{Unproven: !who.User.Verified()}
 	section.Accounts = p.connectedRows(all)
-	// The buttons have the order of the settings.
 	for _, info := range p.federation.Providers() {
 		// The page offers only one identity for each provider, to stay simple. Through the API, an account can
 		// connect a second identity of the same provider.
@@ -65,13 +64,12 @@ func (p *accountPages) readConnectedSection(r *http.Request, who watchword.Ident
 	return section, nil
 }
 
-// hasProvider reports whether one of the identities belongs to the provider.
+// hasProvider compares the ids of the settings, which stay the same when an operator renames a provider.
 func hasProvider(all []federation.Identity, info federation.Info) bool {
 	return slices.ContainsFunc(all, func(i federation.Identity) bool { return i.Provider == info.ID })
 }
 
-// connectedRows returns the rows of identities, for the account page and for the page of
-// an administrator.
+// connectedRows are for the account page and for the page of an administrator.
 func (p *pages) connectedRows(all []federation.Identity) (rows []connectedAccount) {
 	kinds := map[string]string{}
 	for _, info := range p.federation.Providers() {
@@ -94,8 +92,8 @@ func (p *pages) forwardToProvider(w http.ResponseWriter, r *http.Request, starte
 	return p.show(w, http.StatusOK, v)
 }
 
-// connectForm starts to connect a provider. It requires a form instead of a link, because the csrf middleware rejects
-// forms of other sites. Another site therefore can't connect an identity of its choice.
+// connectForm requires a form instead of a link, because the csrf middleware rejects forms of other sites. Another
+// site therefore can't connect an identity of its choice.
 func (p *accountPages) connectForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	started, err := p.federation.StartLink(r.Context(), federation.LinkRequest{
 		Provider: r.PathValue("provider"), Who: who, ReturnTo: p.returnTo(r), Page: true})
@@ -108,7 +106,7 @@ func (p *accountPages) connectForm(w http.ResponseWriter, r *http.Request, who w
 	return p.forwardToProvider(w, r, started)
 }
 
-// refuseConnection shows the account page with the reason why a provider was not connected or disconnected.
+// refuseConnection shows on the account page why a provider was not connected or disconnected.
 func (p *accountPages) refuseConnection(
 	w http.ResponseWriter, r *http.Request, who watchword.Identity, provider string, err error,
 ) error {
@@ -146,13 +144,13 @@ func (p *accountPages) disconnectForm(w http.ResponseWriter, r *http.Request, wh
 	if err := p.federation.Unlink(r.Context(), who, r.PathValue("id"), p.clientWithReturn(w, r)); err != nil {
 		return p.refuseFactorChange(w, r, who, err)
 	}
-	// The account page, to which done redirects, no longer lists the identity.
+	// The account page, to which redirectToAccount leads, no longer lists the identity.
 	p.redirectToAccount(w, r, "unlinked")
 	return nil
 }
 
-// verifyWithProvider continues a verification link with a sign-in at a provider. A sign-up that began at a provider has no
-// password. The user therefore completes it by a sign-in with the same identity.
+// verifyWithProvider continues a verification link with a sign-in at a provider. A sign-up that began at a provider
+// has no password. The user therefore completes it by a sign-in with the same identity.
 func (p *pages) verifyWithProvider(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	// The token stays valid until the account exists. The user can thus return and choose another way.
 	provider, _ := strings.CutPrefix(in.form.Get("action"), actionProvider)
@@ -165,8 +163,8 @@ func (p *pages) verifyWithProvider(w http.ResponseWriter, r *http.Request, in li
 	return p.forwardToProvider(w, r, started)
 }
 
-// limitToOwnProviders limits the buttons on the page of a step-up to the account's own providers. Identities of other
-// accounts are refused (stepUpUser).
+// limitToOwnProviders removes the buttons of other providers from the page of a step-up. Identities of other accounts
+// are refused (stepUpUser).
 func (p *accountPages) limitToOwnProviders(r *http.Request, v *view, who watchword.Identity) error {
 	all, err := p.federation.List(r.Context(), who.User.ID)
 	v.offeredProviders = slices.DeleteFunc(v.offeredProviders,
@@ -174,8 +172,8 @@ func (p *accountPages) limitToOwnProviders(r *http.Request, v *view, who watchwo
 	return err
 }
 
-// stepUpUser returns the account of the session if the attempt at a provider is for a step-up. Such an attempt
-// accepts only an identity of this account. For other attempts, or without a session, stepUpUser returns "".
+// stepUpUser returns "" if the attempt at a provider is not for a step-up, or if there is no session. An attempt for
+// a step-up accepts only an identity of the returned account.
 func (p *pages) stepUpUser(r *http.Request) (watchword.UserID, error) {
 	if r.URL.Query().Get("page") != "step-up" {
 		return "", nil
@@ -193,8 +191,8 @@ func (p *pages) wantsProviderVerification(link mailLinkPage, form url.Values) bo
 		strings.HasPrefix(form.Get("action"), actionProvider)
 }
 
-// prefillLinkAddress fills in the address on the sign-in page if a provider's identity waits to be connected to an account.
-// The address is that of the account, so the user only has to enter the password.
+// prefillLinkAddress fills in the address on the sign-in page if a provider's identity waits to be connected to an
+// account. The address is that of the account, so the user only has to enter the password.
 func (p *pages) prefillLinkAddress(r *http.Request, v *view) {
 	handle := p.cookies.identityLink.Presented(r).Value(r)
 	if p.federation == nil || handle == "" {
@@ -206,7 +204,7 @@ func (p *pages) prefillLinkAddress(r *http.Request, v *view) {
 	}
 }
 
-// identityRoutes returns the forms of connected accounts, or nil without Options.Federation.
+// identityRoutes is empty without Options.Federation.
 func (p *accountPages) identityRoutes() []route {
 	if p.federation == nil {
 		return nil

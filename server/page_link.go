@@ -16,18 +16,17 @@ import (
 // cross-site navigation, for which browsers omit SameSite=Strict cookies. The script therefore loads the page a
 // second time, with the cookies. Without the script, the page asks for the password.
 
-// mailLinkPage describes the page of one kind of mail. The pages differ in their texts, in the password field and in
-// the engine call.
+// A mailLinkPage describes the page of one kind of mail. The pages differ in their texts, in the password field and
+// in the engine call.
 type mailLinkPage struct {
 	path, name   string
 	kind         watchword.MailKind // kind of the mailed token; set only for pages that offer "This wasn't me"
 	Password     string             // autocomplete attribute of the password field; "": no field
-	isInvitation bool               // the page asks for a name, and its form signs in
+	isInvitation bool               // it asks for a name, and its form signs in
 	consume      func(*pages, http.ResponseWriter, *http.Request, linkInput) error
 }
 
-// linkInput holds the values that the form sends. It is decoded once, so that all buttons get the
-// same token from the pasted text.
+// A linkInput is decoded from the form once, so that all buttons get the same token from the pasted text.
 type linkInput struct {
 	form      url.Values
 	token     watchword.Secret
@@ -71,7 +70,7 @@ type linkData struct {
 	Next, NextButton string
 }
 
-// newLinkView returns the view of a link page. signedIn is the address of the signed-in user, or "".
+// newLinkView omits the password field on some pages if signedIn, the address of the signed-in user, is not empty.
 func (p *pages) newLinkView(r *http.Request, link mailLinkPage, signedIn watchword.Address) *view {
 	v := p.newView(r, "link")
 	data := linkData{Name: link.name, Path: link.path, Text: link.name + ".text", Button: link.name + ".button",
@@ -88,7 +87,7 @@ func (p *pages) newLinkView(r *http.Request, link mailLinkPage, signedIn watchwo
 	return v
 }
 
-// linkPageHandler returns the handler that shows the form.
+// linkPageHandler never sees the token, because it is in the fragment of the link.
 func (p *pages) linkPageHandler(link mailLinkPage) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		signedIn, err := p.signedInAddress(r)
@@ -103,8 +102,8 @@ func (p *pages) linkPageHandler(link mailLinkPage) handler {
 	}
 }
 
-// signedInAddress returns the address of the signed-in user, or "". It does not rotate the refresh token. The page shows
-// the address, so that a user with two accounts sees which account is signed in.
+// signedInAddress returns "" for a signed-out user. It does not rotate the refresh token. The page shows the address,
+// so that a user with two accounts sees which account is signed in.
 func (p *pages) signedInAddress(r *http.Request) (watchword.Address, error) {
 	live, err := p.engine.LiveSessions(r.Context(), p.cookies.presentedPageTokens(r))
 	if err != nil || len(live) == 0 {
@@ -113,8 +112,8 @@ func (p *pages) signedInAddress(r *http.Request) (watchword.Address, error) {
 	return live[0].User.Email, nil
 }
 
-// linkFormHandler returns the handler of the form. The handler processes the secondary buttons itself. For the main button,
-// it calls the function consume of the link page.
+// linkFormHandler handles the secondary buttons for all link pages. For the main button, it calls the function
+// consume of the page.
 func (p *pages) linkFormHandler(link mailLinkPage) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		form, err := readForm(w, r)
@@ -170,8 +169,8 @@ func (p *pages) refuseLink(w http.ResponseWriter, r *http.Request, link mailLink
 	return p.showAgain(w, r, v, why)
 }
 
-// markLinkExpired changes the page of a link that no longer works. Usually the user has already used the link. The page
-// therefore offers the next step after the link. Only a password reset offers a new link.
+// markLinkExpired offers the next step after the link, because the user has usually already used the link. Only a
+// password reset offers a new link.
 func markLinkExpired(v *view) {
 	data := v.Data.(linkData)
 	data.Next, data.NextButton = pathLogin, "login.button"
@@ -194,15 +193,15 @@ func (p *pages) choosePassword(w http.ResponseWriter, r *http.Request, form url.
 	return p.show(w, http.StatusOK, v)
 }
 
-// markPasswordChosen changes the page of a password reset for a user who does not know the account's password. Its text
-// explains that the new password replaces the unknown one.
+// markPasswordChosen is for a user who does not know the account's password. The text explains that the new password
+// replaces the unknown one.
 func (p *pages) markPasswordChosen(v *view) {
 	data := v.Data.(linkData)
 	data.Text, data.Chosen = "verify.choose.text", true
 	v.Data = data
 }
 
-// disownLink handles the button "This wasn't me". It invalidates the link and requires no account.
+// disownLink is for the button "This wasn't me". It invalidates the link and requires no account.
 func (p *pages) disownLink(w http.ResponseWriter, r *http.Request, link mailLinkPage, in linkInput) error {
 	if err := p.engine.DisownLink(r.Context(), link.kind, in.token, in.client); err != nil {
 		return p.refuseLink(w, r, link, in, err)
@@ -228,8 +227,8 @@ func (p *pages) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput)
 	return nil
 }
 
-// finishSignIn sets the cookies after a mailed link signed the user in, and redirects as a sign-in does. The account
-// page shows the notice done. A front-end needs no such notice, because it shows that the user is signed in.
+// finishSignIn redirects like a sign-in, after a mailed link signed the user in. The account page shows the notice
+// done. A front-end needs no such notice, because it shows that the user is signed in.
 func (p *pages) finishSignIn(w http.ResponseWriter, r *http.Request, session *watchword.SignIn, done string) {
 	p.cookies.setPageSessionCookies(w, r, session)
 	if target := p.signInTarget(r); target != pathAccount {
@@ -239,8 +238,7 @@ func (p *pages) finishSignIn(w http.ResponseWriter, r *http.Request, session *wa
 	p.redirect(w, pathAccount, url.Values{"done": {done}})
 }
 
-// resetLink sets the new password and does not sign in, like the API. The user then types the new password once more
-// to sign in.
+// resetLink does not sign in, like the API. The user then types the new password once more to sign in.
 func (p *pages) resetLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	device, err := p.engine.ResetPassword(r.Context(), in.token, in.password, in.client)
 	if err != nil {
@@ -253,8 +251,7 @@ func (p *pages) resetLink(w http.ResponseWriter, r *http.Request, in linkInput) 
 	return p.showMessage(w, r, messagePage{Title: "reset.title", Text: "reset.done", SignInNext: true})
 }
 
-// inviteLink sets the first password of an invited account. It signs in, because the user has just chosen the
-// password.
+// inviteLink signs in, because the invited user has just chosen the password.
 func (p *pages) inviteLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	session, err := p.engine.AcceptInvite(r.Context(), watchword.MailLinkRequest{
 		Token: in.token, Password: in.password, Name: in.form.Get("name"),
@@ -287,9 +284,8 @@ func (p *pages) undoLink(w http.ResponseWriter, r *http.Request, in linkInput) e
 	return p.showMessage(w, r, messagePage{Title: "email-undo.title", Text: "email-undo.done"})
 }
 
-// parsePastedToken returns the token from pasted text, which can be the token alone or the whole link. Users without the
-// script copy the link from the mail. In the link, the token follows "#token=". Mail programs may add text after an
-// ampersand.
+// parsePastedToken accepts the token alone or the whole link. Users without the script copy the link from the mail.
+// In the link, the token follows "#token=". Mail programs may add text after an ampersand.
 func parsePastedToken(pasted string) watchword.Secret {
 	if _, after, found := strings.Cut(pasted, "token="); found {
 		pasted, _, _ = strings.Cut(after, "&")

@@ -41,7 +41,7 @@ func (p *pages) mailHTML(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// findMail returns the mail in the path, or an error with status 404.
+// findMail returns an error with status 404 if the mailbox does not have the mail in the path.
 func (p *pages) findMail(r *http.Request) (watchword.StoredMail, error) {
 	mails, err := p.devMail()
 	if err != nil {

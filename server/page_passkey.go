@@ -40,7 +40,7 @@ type passkeyForm struct {
 	Options  string // options as JSON; "": the script fetches them from the path in From
 	From     string
 	Button   string
-	Main     bool // the button is the main button of the page
+	Main     bool
 
 	Autofill bool   // the browser suggests passkeys in the email field
 	Unknown  string // id of a passkey that the server does not know, so that the browser forgets it
@@ -49,13 +49,12 @@ type passkeyForm struct {
 	// This form has the checkbox to remember the browser only if the page has no form for codes. The checkbox then
 	// works without the script.
 	RememberDevice string // label of the checkbox; "": the form has no checkbox
-	Remembered     bool   // the checkbox is checked
+	Remembered     bool
 
 	Cancelled, Exists, Unsupported, Failed string // texts that the script shows after an error
 }
 
-// newPasskeyForm returns the data of a form whose script uses or creates a passkey. It returns nil on the
-// admin listener.
+// newPasskeyForm returns nil on the admin listener. The script of the form uses (get) or creates (create) a passkey.
 func (v *view) newPasskeyForm(path, does, button string, c factors.Ceremony) *passkeyForm {
 	// A passkey belongs to the public URL, so browsers don't offer it on the admin listener.
 	if v.role.isAdminListener {
@@ -71,7 +70,7 @@ func (v *view) newPasskeyForm(path, does, button string, c factors.Ceremony) *pa
 // public URL is not a domain name, because browsers refuse them there.
 func (p *pages) hasPasskeys() bool { return p.factors != nil && p.factors.Passkeys() }
 
-// signInPasskeyForm returns the form of the sign-in page, or nil while passkeys are off.
+// signInPasskeyForm returns nil while passkeys are off.
 func (p *pages) signInPasskeyForm(v *view) *passkeyForm {
 	if !p.hasPasskeys() || p.role.isAdminListener {
 		return nil
@@ -83,7 +82,7 @@ func (p *pages) signInPasskeyForm(v *view) *passkeyForm {
 	return form
 }
 
-// readCredential returns the response of the browser's passkey in a form, or nil.
+// readCredential returns nil if the form has no response of a passkey.
 func readCredential(form url.Values) []byte {
 	// A form for codes has no field "credential", so the result is nil.
 	if given := form.Get("credential"); given != "" {
@@ -119,8 +118,7 @@ func (p *pages) passkeyLoginForm(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// credentialID returns the id of the passkey in a response, or "". The server sends this id back only to the browser
-// that sent it.
+// credentialID returns "" for a malformed response. The server sends the id back only to the browser that sent it.
 func credentialID(response []byte) string {
 	// The response was refused, so only its id is read. A browser that sends a wrong id changes only its own list of
 	// passkeys.
@@ -152,8 +150,8 @@ type browserSignal struct {
 	DisplayName string `json:"displayName"`
 }
 
-// newPasskeySection returns the section of the account page, or nil if it would be empty. While passkeys are off, users can
-// still remove the passkeys that they have.
+// newPasskeySection returns nil if the section would be empty. While passkeys are off, users can still remove the
+// passkeys that they have.
 func (p *accountPages) newPasskeySection(
 	v *view, who watchword.Identity, all []factors.Factor,
 ) (*passkeySection, error) {
@@ -189,7 +187,7 @@ func (p *accountPages) newPasskeySection(
 	return section, nil
 }
 
-// factorsOfKind returns the factors of a kind.
+// factorsOfKind copies the list, because DeleteFunc would change the list of the caller.
 func factorsOfKind(all []factors.Factor, kind factors.Kind) []factors.Factor {
 	return slices.DeleteFunc(slices.Clone(all), func(f factors.Factor) bool { return f.Kind != kind })
 }
@@ -208,8 +206,8 @@ func (p *accountPages) newPasskeyPage(w http.ResponseWriter, r *http.Request, wh
 	return p.show(w, http.StatusOK, v)
 }
 
-// beginPasskeyUpgrade begins a creation without a dialog. The script of the account page calls it only if the browser
-// supports such a creation.
+// beginPasskeyUpgrade is for a passkey that the browser creates without a dialog. The script of the account page
+// calls it only if the browser supports this.
 func (p *accountPages) beginPasskeyUpgrade(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	// The sealed ceremony records that this is an upgrade, so the later request to addPasskeyForm can't change that.
 	begun, err := p.factors.BeginPasskey(r.Context(), who, true)
@@ -219,8 +217,8 @@ func (p *accountPages) beginPasskeyUpgrade(w http.ResponseWriter, r *http.Reques
 	return respond.JSON(w, http.StatusOK, newCeremonyAnswer(begun))
 }
 
-// addPasskeyForm adds the passkey that the browser has created. If the passkey is the first factor, the account gets
-// recovery codes. A passkey from an upgrade creates no codes, because sign-ins do not ask for it yet.
+// addPasskeyForm gives the account recovery codes if the passkey is its first factor. A passkey from an upgrade
+// creates no codes, because sign-ins do not ask for it yet.
 func (p *accountPages) addPasskeyForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -242,7 +240,7 @@ func (p *accountPages) addPasskeyForm(w http.ResponseWriter, r *http.Request, wh
 	return nil
 }
 
-// passkeyRoutes returns the pages of passkeys. They are part of the pages of second factors.
+// passkeyRoutes is empty while passkeys are off.
 func (p *accountPages) passkeyRoutes() []route {
 	if !p.hasPasskeys() {
 		return nil

@@ -26,17 +26,16 @@ const (
 	maxAttempts    = 5           // attempts at the same time in one browser
 )
 
-// attemptCookie returns the cookie of an attempt. Its name contains a part of the state, so that each tab has a
-// different cookie.
+// attemptCookie has a part of the state in its name, so that each tab has a different cookie.
 func (c *cookieSet) attemptCookie(state string) tokencookie.Cookie {
 	cookie := c.providerAttempt
 	cookie.Name += state[:min(len(state), 8)]
 	return cookie
 }
 
-// allowForScript returns the cookie of an attempt with the attributes that the browser accepts for this request. If a
-// script of another site sent the request, browsers accept only SameSite=None. The cookie is not partitioned, because
-// the provider later redirects to a page of this site. In that request, browsers omit cookies of another site's
+// allowForScript changes the attributes so that the browser accepts the cookie for this request. If a script of
+// another site sent the request, browsers accept only SameSite=None. The cookie is not partitioned, because the
+// provider later redirects to a page of this site. In that request, browsers omit cookies of another site's
 // partition.
 func (c *cookieSet) allowForScript(attempt tokencookie.Cookie, r *http.Request) tokencookie.Cookie {
 	if c.refresh.Usual.SameSite == http.SameSiteNoneMode && tokencookie.IsEmbedded(r) {
@@ -45,7 +44,7 @@ func (c *cookieSet) allowForScript(attempt tokencookie.Cookie, r *http.Request) 
 	return attempt
 }
 
-// storeAttempt stores a new attempt in a separate cookie. If there would be more than maxAttempts, it first deletes the
+// storeAttempt uses a separate cookie for each attempt. If there would be more than maxAttempts, it first deletes the
 // oldest. Otherwise a page that opens many attempts would fill the browser's request headers.
 func (e edge) storeAttempt(w http.ResponseWriter, r *http.Request, started federation.Started) {
 	// Each attempt contains its time, because the order of cookies in a header does not tell their age.
@@ -90,8 +89,8 @@ func (e edge) updateAttempts(w http.ResponseWriter, r *http.Request, in *watchwo
 	}
 }
 
-// startProviderSignIn redirects to the provider. It does not write to the store, so any page may link to it. A link on
-// another site can start a sign-in, but the user sees the page of the provider first.
+// startProviderSignIn does not write to the store, so any page may link to it. A link on another site can start a
+// sign-in, but the user sees the page of the provider first.
 func (p *pages) startProviderSignIn(w http.ResponseWriter, r *http.Request) error {
 	challenge, err := p.parseCodeChallenge(r)
 	if err != nil {
@@ -121,16 +120,16 @@ func (p *pages) startProviderSignIn(w http.ResponseWriter, r *http.Request) erro
 	return nil
 }
 
-// redirectToOtherSite redirects to another site, without the default Cross-Origin-Opener-Policy. In a popup, this policy
-// would separate the popup from the page that opened it. That page could then not see whether the user has closed the
-// popup. The response needs no such policy, because it has no document to protect.
+// redirectToOtherSite omits the default Cross-Origin-Opener-Policy. In a popup, this policy would separate the popup
+// from the page that opened it. That page could then not see whether the user has closed the popup. The response
+// needs no such policy, because it has no document to protect.
 func (p *pages) redirectToOtherSite(w http.ResponseWriter, target string) {
 	w.Header().Set("Cross-Origin-Opener-Policy", "unsafe-none")
 	p.redirect(w, target, nil)
 }
 
-// finishProviderSignIn completes an attempt and redirects. The redirect keeps the code out of the browser's history, and a
-// reload does not repeat the request. The status is 303, because a 307 would repeat a form (RFC 9700, section 4.12).
+// finishProviderSignIn always redirects. The redirect keeps the code out of the browser's history, and a reload does
+// not repeat the request. The status is 303, because a 307 would repeat a form (RFC 9700, section 4.12).
 func (p *pages) finishProviderSignIn(w http.ResponseWriter, r *http.Request) error {
 	request, ok := p.readProviderResponse(w, r)
 	if !ok {
@@ -155,7 +154,7 @@ func (p *pages) finishProviderSignIn(w http.ResponseWriter, r *http.Request) err
 	switch {
 	case watchword.CodeOf(err) == watchword.CodeNotFound:
 		return err
-	// redirectToSecondStep redirects to the second step if the account needs a second factor, as after a password.
+	// If the account needs a second factor, the second step follows, as after a password.
 	case p.redirectToSecondStep(w, r, err):
 		return nil
 	case err != nil:
@@ -177,9 +176,9 @@ func (p *pages) finishProviderSignIn(w http.ResponseWriter, r *http.Request) err
 	return nil
 }
 
-// redirectProviderForm redirects the form of a provider to a GET of the same path. The handler of the GET makes all checks.
-// The redirect is needed because browsers send a Lax cookie with the GET, but not with the form of another site.
-// redirectProviderForm rejects a form from a provider that does not use forms.
+// redirectProviderForm redirects the form of a provider to a GET of the same path. The handler of the GET makes all
+// checks. The redirect is needed because browsers send a Lax cookie with the GET, but not with the form of another
+// site. redirectProviderForm rejects a form from a provider that does not use forms.
 func (p *pages) redirectProviderForm(w http.ResponseWriter, r *http.Request) error {
 	sends := func(i federation.Info) bool { return i.FormPost && i.ID == r.PathValue("provider") }
 	if !slices.ContainsFunc(p.federation.Providers(), sends) {
@@ -204,7 +203,7 @@ func (p *pages) redirectProviderForm(w http.ResponseWriter, r *http.Request) err
 	return nil
 }
 
-// parseAppleName returns the name in the field user of Apple's form. Apple sends this field only at the first sign-in.
+// parseAppleName reads the field user of Apple's form. Apple sends this field only at the first sign-in.
 func parseAppleName(user string) string {
 	var body struct {
 		Name struct{ FirstName, LastName string }
@@ -216,8 +215,8 @@ func parseAppleName(user string) string {
 	return strings.TrimSpace(body.Name.FirstName + " " + body.Name.LastName)
 }
 
-// redirectAfterLink redirects to the page that asked to connect the provider. This is a front-end or the account page, which
-// says that the provider is connected.
+// redirectAfterLink returns to the page that asked to connect the provider. This is a front-end or the account page,
+// which says that the provider is connected.
 func (p *pages) redirectAfterLink(w http.ResponseWriter, r *http.Request, result federation.Result) {
 	if target := p.returnTo(r); target != "" && !result.Attempt.Page {
 		p.redirectToOtherSite(w, target)
@@ -226,9 +225,8 @@ func (p *pages) redirectAfterLink(w http.ResponseWriter, r *http.Request, result
 	p.redirectToAccount(w, r, "linked")
 }
 
-// readProviderResponse reads the response of a provider and deletes the cookie of its attempt. It returns false for a malformed
-// response. Two values of a parameter are malformed, because a filter in front of the server could read the other
-// value.
+// readProviderResponse also deletes the cookie of the attempt. It returns false for a malformed response. Two values
+// of a parameter are malformed, because a filter in front of the server could read the other value.
 func (p *pages) readProviderResponse(
 	w http.ResponseWriter, r *http.Request,
 ) (request federation.CallbackRequest, ok bool) {
@@ -258,8 +256,8 @@ func (p *pages) readProviderResponse(
 	return request, request.State != "" && (request.Code == "") != (request.Error == "")
 }
 
-// redirectProviderError redirects with the error to the page that began the attempt. A front-end gets the error code in the
-// fragment. A page of this server shows what to do next.
+// redirectProviderError returns to the page that began the attempt. A front-end gets the error code in the fragment.
+// A page of this server shows what to do next.
 func (p *pages) redirectProviderError(w http.ResponseWriter, r *http.Request, a federation.Attempt, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
@@ -292,23 +290,22 @@ func (p *pages) redirectProviderError(w http.ResponseWriter, r *http.Request, a 
 	return nil
 }
 
-// A script of the front-end reads the code and removes the fragment.
-
-// withErrorFragment adds an error code to the fragment of a front-end's URL. Fragments are not sent to servers.
+// withErrorFragment puts the error code into the fragment of a front-end's URL, because fragments are not sent to
+// servers. A script of the front-end reads the code and removes the fragment.
 func withErrorFragment(target string, code watchword.Code) string {
 	target, _, _ = strings.Cut(target, "#")
 	return target + "#error=" + string(code)
 }
 
-// showProviderError shows, one time, why an attempt that began on this page has failed.
+// showProviderError shows once why an attempt that began on this page has failed.
 func (p *pages) showProviderError(w http.ResponseWriter, r *http.Request, v *view) {
 	if p.federation != nil && p.takeNotice(w, r, "why") == "provider" {
 		v.Problem = v.providerErrorText(r, p.federation.Providers())
 	}
 }
 
-// providerErrorText returns the message of a failed attempt: the text of its code, with the name of the
-// provider. The notice cookie proves that this server made the redirect.
+// providerErrorText returns the text of the error code, with the name of the provider. The notice cookie proves that
+// this server made the redirect.
 func (v *view) providerErrorText(r *http.Request, offered []federation.Info) string {
 	code, id := r.URL.Query().Get("code"), r.URL.Query().Get("with")
 	// Only known codes and ids select a text, so a link can't put its own text on the page.
@@ -319,7 +316,7 @@ func (v *view) providerErrorText(r *http.Request, offered []federation.Info) str
 		}
 	}
 	for _, key := range []string{"provider." + code, "error." + code} {
-		if text, known := v.catalog.Texts[v.lang][key]; known {
+		if text, known := v.catalog.Texts[v.langIndex][key]; known {
 			text = strings.ReplaceAll(strings.ReplaceAll(text, "{provider}", name), "{wait}", v.T("duration.minute"))
 			if !named { // the text may begin with "the provider", so it needs an upper-case letter
 				first, size := utf8.DecodeRuneInString(text)
@@ -352,14 +349,14 @@ func (v *view) Providers() (all []providerButton) {
 	return all
 }
 
-// providerRoutes returns the routes of sign-ins at providers, or nil without Options.Federation. Operators register
-// these paths at providers, so they must not change.
+// providerRoutes is empty without Options.Federation. Operators register these paths at providers, so they must not
+// change.
 func (p *pages) providerRoutes() []route {
 	if p.federation == nil {
 		return nil
 	}
-	// A provider returns the browser with a GET. It can also use a form, which redirectProviderForm redirects to the GET. The
-	// state in the query protects against forged requests, as the check of the origin does for other forms.
+	// A provider returns the browser with a GET. It can also use a form, which redirectProviderForm redirects to the
+	// GET. The state in the query protects against forged requests, as the check of the origin does for other forms.
 	return []route{
 		{method: "GET", path: pathSignInWith + "{provider}", handle: p.startProviderSignIn},
 		{method: "GET", path: pathSignInWith + "{provider}/callback", handle: p.finishProviderSignIn},

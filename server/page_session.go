@@ -11,9 +11,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Pages identify the session by the refresh cookie, as the API does, and by the page cookie (cookies.page). The page
-// cookie holds an access token and expires with it. Because of the page cookie, a click does not rotate the refresh
-// token (docs/pages.md).
+// Pages identify the session by the refresh cookie, as the API does, and by the page cookie (cookieSet.pageToken).
+// The page cookie holds an access token and expires with it. Because of the page cookie, a click does not rotate the
+// refresh token (docs/pages.md).
 
 const (
 	pathAccount = "/account"
@@ -21,25 +21,24 @@ const (
 	pathForgot  = "/forgot"
 )
 
-// redirectSignedOut clears the cookies and the browser's cache, so that the back button does not show the account. It
-// redirects to the login page, which shows the reason. Clear-Site-Data clears only the cache, because clearing all
-// cookies would sign the user out of front-ends on the domain.
+// redirectSignedOut clears the cookies and the browser's cache, so that the back button does not show the account.
+// The login page shows the reason. Clear-Site-Data clears only the cache, because clearing all cookies would sign the
+// user out of front-ends on the domain.
 func (p *pages) redirectSignedOut(w http.ResponseWriter, r *http.Request, why string) {
 	p.cookies.clearSessionCookies(w)
 	w.Header().Set("Clear-Site-Data", `"cache"`)
 	p.redirect(w, pathLogin, p.withReturnTo(r, url.Values{"why": {why}}))
 }
 
-// A visitor is the user of a page, signed in or not. A missing session is not an error, because the login page is for
-// visitors without a session.
+// A visitor without a session is not an error, because the login page is for such visitors.
 type visitor struct {
 	watchword.Identity
 	signedIn bool
-	reason   string // reason why the user is signed out: "", "ended" or "reused"
+	reason   string // why the user is signed out: "", "ended" or "reused"
 }
 
-// identifyVisitor identifies the user by the page cookie, falling back to the refresh cookie, which it rotates. Two tabs that
-// rotate the cookie at the same time get the same successor.
+// identifyVisitor reads the page cookie, falling back to the refresh cookie, which it rotates. Two tabs that rotate
+// the cookie at the same time get the same successor.
 func (p *pages) identifyVisitor(w http.ResponseWriter, r *http.Request) (visitor, error) {
 	// If there are two page cookies, another host of the domain may have set one of them, so the server ignores both.
 	if cookies := p.cookies.pageToken.Values(r); len(cookies) == 1 {
@@ -87,8 +86,8 @@ func (p *pages) identifyVisitor(w http.ResponseWriter, r *http.Request) (visitor
 	return visitor{Identity: who, signedIn: true}, nil
 }
 
-// signOutReason returns why err signs the user out, or "". After a reuse, both clients that hold the session's tokens
-// see "reused", because the server can't know which of them is the owner.
+// signOutReason returns "" if err does not sign the user out. After a reuse, both clients that hold the session's
+// tokens see "reused", because the server can't know which of them is the owner.
 func signOutReason(err error) string {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
@@ -107,15 +106,15 @@ func signOutReason(err error) string {
 	return ""
 }
 
-// isReplacedSession reports whether a later sign-in in the same browser ended the session. If so, callers show no warning
-// and keep the cookies, which belong to the later sign-in.
+// isReplacedSession reports whether a later sign-in in the same browser ended the session. If so, callers show no
+// warning and keep the cookies, which belong to the later sign-in.
 func isReplacedSession(err error) bool {
 	var refusal *watchword.Error
 	return errors.As(err, &refusal) && refusal.Ended == watchword.EndedReplaced
 }
 
-// requireSignIn calls next for a signed-in user, and redirects others to the login page. It first checks whether the
-// user followed a link from another site. The cookies are then missing, which would otherwise look like a sign-out.
+// requireSignIn redirects a signed-out user to the login page. It first checks whether the user followed a link from
+// another site. The cookies are then missing, which would otherwise look like a sign-out.
 func (p *pages) requireSignIn(next identityHandler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if p.isCrossSiteVisit(r) {
@@ -133,8 +132,8 @@ func (p *pages) requireSignIn(next identityHandler) handler {
 	}
 }
 
-// signInQuery returns the query for the login page. It contains return_to: the page that the visitor opened, or the
-// account page after a form. return_to is omitted if a sign-in leads to the account page anyway.
+// signInQuery contains return_to for the login page: the page that the visitor opened, or the account page after a
+// form. return_to is omitted if a sign-in leads to the account page anyway.
 func (p *pages) signInQuery(r *http.Request, why string) url.Values {
 	query, path := url.Values{"why": {why}}, p.role.homePath()
 	if r.Method == http.MethodGet {
@@ -159,9 +158,9 @@ func (p *pages) isCrossSiteVisit(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Site") == "cross-site" && !p.cookies.hasSessionCookie(r)
 }
 
-// showReload shows a page that loads the same URL again. The second request comes from this server's page, so the browser
-// sends the cookies. The new URL omits the query parameters done and why, because the other site may have set them.
-// The page also has a link, for browsers that don't follow the refresh.
+// showReload shows a page that loads the same URL again. The second request comes from this server's page, so the
+// browser sends the cookies. The new URL omits the query parameters done and why, because the other site may have set
+// them. The page also has a link, for browsers that don't follow the refresh.
 func (p *pages) showReload(w http.ResponseWriter, r *http.Request) error {
 	v := p.newView(r, "again")
 	again, query := *r.URL, r.URL.Query()
@@ -177,12 +176,11 @@ func (p *pages) showReload(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, v)
 }
 
-// noticeLife is the lifetime of a notice, which is enough for a browser to follow a redirect. An older notice would
-// appear on an unrelated page.
+// noticeLife is enough for a browser to follow a redirect. An older notice would appear on an unrelated page.
 const noticeLife = time.Minute
 
-// takeNotice returns the value of a query parameter if the notice cookie has the same value, else "". It clears
-// the cookie, so that a message is shown once.
+// takeNotice returns the query parameter only if the notice cookie has the same value, else "". It clears the cookie,
+// so that a message is shown once.
 func (p *pages) takeNotice(w http.ResponseWriter, r *http.Request, name string) string {
 	cookie := p.cookies.notice
 	said, isSaid := strings.CutPrefix(cookie.Value(r), name+".")
@@ -197,9 +195,9 @@ func (p *pages) takeNotice(w http.ResponseWriter, r *http.Request, name string) 
 	return said
 }
 
-// redirect redirects to target with GET (303, RFC 9110, section 15.4.4). It copies the query parameters why and done
-// into the notice cookie, which the method flash reads. The cookie proves that the notice comes from this server and
-// not from the author of a link.
+// redirect makes the browser open target with GET (303, RFC 9110, section 15.4.4). It copies the query parameters why
+// and done into the notice cookie, which takeNotice reads. The cookie proves that the notice comes from this server
+// and not from the author of a link.
 func (p *pages) redirect(w http.ResponseWriter, target string, query url.Values) {
 	if query.Get("why") == "" {
 		query.Del("why")
@@ -220,9 +218,9 @@ func (p *pages) redirect(w http.ResponseWriter, target string, query url.Values)
 // maxReturnTo bounds return_to in bytes, because it becomes part of links in mails.
 const maxReturnTo = 1000
 
-// returnTo returns the parameter return_to of a form or a URL if it is an allowed target, else "". It ignores a
-// forbidden target, because the sign-in itself is valid. Each page checks the target again, because users can edit a
-// link in a mail, and allowed-origins may have changed.
+// returnTo is "" if the form or the URL has no allowed return_to. It ignores a forbidden target, because the sign-in
+// itself is valid. Each page checks the target again, because users can edit a link in a mail, and allowed-origins
+// may have changed.
 func (p *pages) returnTo(r *http.Request) string {
 	target := cmp.Or(r.PostForm.Get("return_to"), r.URL.Query().Get("return_to"))
 	if len(target) > maxReturnTo || !p.origins.mayRedirectTo(target) {
@@ -231,21 +229,21 @@ func (p *pages) returnTo(r *http.Request) string {
 	return target
 }
 
-// signInTarget returns the target of a sign-in: return_to, else the front-end, else the account page. On the admin
-// listener, the last one is the overview of administration.
+// signInTarget is return_to, else the front-end, else the account page. On the admin listener, the last one is the
+// overview of administration.
 func (p *pages) signInTarget(r *http.Request) string {
 	return cmp.Or(p.returnTo(r), p.origins.appURL, p.role.homePath())
 }
 
-// clientWithReturn describes the client that sends a form. If the form sends a mail, the link in the mail leads back
-// to return_to.
+// clientWithReturn adds return_to to the client. If the form sends a mail, the link in the mail leads back to this
+// page.
 func (p *pages) clientWithReturn(w http.ResponseWriter, r *http.Request) watchword.Client {
 	c := p.clients.readClient(w, r)
 	c.ReturnTo = p.returnTo(r)
 	return c
 }
 
-// withReturnTo adds return_to to the query of a redirect between pages.
+// withReturnTo changes the query that it gets, and returns it for use in an expression.
 func (p *pages) withReturnTo(r *http.Request, query url.Values) url.Values {
 	if target := p.returnTo(r); target != "" {
 		query.Set("return_to", target)

@@ -10,7 +10,6 @@ import (
 
 // These pages sign in, sign up, sign out and request a password reset. They make the same engine calls as the API.
 
-// loginPage shows the form to sign in.
 func (p *pages) loginPage(w http.ResponseWriter, r *http.Request) error {
 	return p.showSignPage(w, r, "login")
 }
@@ -23,8 +22,8 @@ func (p *pages) signupPage(w http.ResponseWriter, r *http.Request) error {
 	return p.showSignPage(w, r, "signup")
 }
 
-// showSignPage shows the form to sign in or up. It redirects a user who is already signed in. It shows the form to a
-// signed-in user only after a failed attempt at a provider.
+// showSignPage redirects a user who is already signed in. It shows the form to a signed-in user only after a failed
+// attempt at a provider.
 func (p *pages) showSignPage(w http.ResponseWriter, r *http.Request, page string) error {
 	if p.isCrossSiteVisit(r) {
 		return p.showReload(w, r)
@@ -67,8 +66,8 @@ type loginData struct {
 	SignedIn watchword.Address // user whose session continues after a failed attempt at a provider; "": no session
 }
 
-// newSignView returns the view of a form. The script of the passkey form makes the browser suggest passkeys
-// in the field for the address.
+// newSignView adds a passkey form to the sign-in page. Its script makes the browser suggest passkeys in the field for
+// the address.
 func (p *pages) newSignView(r *http.Request, page string) *view {
 	v := p.newView(r, page)
 	data := loginData{ReturnTo: v.ReturnTo}
@@ -79,8 +78,8 @@ func (p *pages) newSignView(r *http.Request, page string) *view {
 	return v
 }
 
-// loginForm signs in and redirects to return_to. After an error it shows the form again, with
-// the address but without the password.
+// loginForm redirects to return_to. After an error it shows the form again, with the address but without the
+// password.
 func (p *pages) loginForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -102,8 +101,7 @@ func (p *pages) loginForm(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// signupForm creates an account. With signup=verified it shows the same message for new and existing
-// addresses.
+// signupForm shows the same message for new and existing addresses if signup=verified.
 func (p *pages) signupForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -124,6 +122,7 @@ func (p *pages) signupForm(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.showAgain(w, r, p.newSignView(r, "signup").withValues("signup", form), err)
 	}
+	// With signup=verified, the account exists only after the user has opened the mailed link.
 	if in == nil {
 		return p.showMailed(w, r)
 	}
@@ -132,8 +131,7 @@ func (p *pages) signupForm(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// showMailed says that the user gets a mail with the next step of the sign-up. The page is the same whether or not
-// the address has an account.
+// showMailed is the same whether or not the address has an account, so that it does not reveal who has one.
 func (p *pages) showMailed(w http.ResponseWriter, r *http.Request) error {
 	return p.showMessage(w, r, messagePage{Title: "signup.sent.title", Text: "signup.sent.text", Mailed: true})
 }
@@ -166,7 +164,7 @@ func (p *pages) showText(w http.ResponseWriter, r *http.Request, key string) err
 	return p.showMessage(w, r, messagePage{Title: key + ".title", Text: key + ".text"})
 }
 
-// showMessage shows the message page in the reader's language.
+// showMessage replaces the keys Title and Text of m by the texts in the language of the reader.
 func (p *pages) showMessage(w http.ResponseWriter, r *http.Request, m messagePage) error {
 	v := p.newView(r, "message")
 	m.Title, m.Text = v.T(m.Title), v.T(m.Text)

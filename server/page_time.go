@@ -10,7 +10,7 @@ import (
 // Times on pages are <time> elements. The server does not know the reader's time zone, so it
 // writes UTC, and the script converts the time (page.js).
 
-// The method When formats a time in UTC. The script converts the time to the reader's time zone.
+// When formats a time in UTC. The script converts the time to the reader's time zone.
 func (v *view) When(t time.Time) template.HTML {
 	t = t.UTC()
 	text := template.HTMLEscapeString(t.Format(v.T("time")))
@@ -25,6 +25,7 @@ const relativeUntil = 30 * 24 * time.Hour
 // this process's clock.
 func (v *view) Ago(t time.Time) template.HTML { return v.ago(t, time.Now()) }
 
+// ago takes the current time, so that tests can choose it.
 func (v *view) ago(t, now time.Time) template.HTML {
 	age := max(now.Sub(t), 0)
 	if age >= relativeUntil {
@@ -41,8 +42,8 @@ func (v *view) ago(t, now time.Time) template.HTML {
 		template.HTMLEscapeString(t.Format(v.T("time"))), int(age/time.Second), template.HTMLEscapeString(text)))
 }
 
-// ageInUnit returns an age in its largest unit: "minute", "hour" or "day". It rounds down, as the script does. Below a
-// minute, the unit is "now".
+// ageInUnit returns the largest unit that fits: "minute", "hour" or "day". It rounds down, as the script does. Below
+// a minute, the unit is "now".
 func ageInUnit(age time.Duration) (unit string, n int) {
 	const day = 24 * time.Hour
 	switch {

@@ -32,7 +32,7 @@ const (
 // The pages keep no state in the process. The engine stores the enrolment in a challenge, and the URL has its id. Any
 // process behind a load balancer can therefore handle the next request.
 
-// lowCodesLeft is the number of recovery codes at which the page suggests new ones.
+// lowCodesLeft is the number of unused recovery codes from which the page suggests new ones.
 const lowCodesLeft = 3
 
 // twoStepSection is the data of the account page about second factors. Operators' templates use its
@@ -49,9 +49,8 @@ type twoStepSection struct {
 	Devices      []factors.Device
 }
 
-// addFactorSections adds the sections of second factors and passkeys to the data of the account page. It reads the factors
-// in a separate transaction. The page can therefore list a factor that another tab is removing. The buttons of this
-// factor then show an error.
+// addFactorSections reads the factors in a separate transaction. The page can therefore list a factor that another
+// tab is removing. The buttons of this factor then show an error.
 func (p *accountPages) addFactorSections(r *http.Request, v *view, who watchword.Identity, data *accountData) error {
 	if p.factors == nil {
 		return nil
@@ -65,7 +64,7 @@ func (p *accountPages) addFactorSections(r *http.Request, v *view, who watchword
 	return err
 }
 
-// newTwoStepSection returns the section of the account page, or nil if it would be empty.
+// newTwoStepSection returns nil if the section would be empty.
 func (p *accountPages) newTwoStepSection(who watchword.Identity, overview factors.Overview) *twoStepSection {
 	apps := factorsOfKind(overview.Factors, factors.KindTOTP)
 	counted := slices.DeleteFunc(slices.Clone(overview.Factors), func(f factors.Factor) bool { return f.Unproven })
@@ -83,9 +82,8 @@ func (p *accountPages) newTwoStepSection(who watchword.Identity, overview factor
 	}
 }
 
-// redirectToStepUp redirects to the step-up page if err requires a step-up, and reports whether it did. The step-up
-// returns to target, a path of this server. The query of target has the original return_to, so that the user finally
-// returns to the front-end.
+// redirectToStepUp returns false if err does not require a step-up. The step-up returns to target, a path of this
+// server. The query of target has the original return_to, so that the user finally returns to the front-end.
 func (p *accountPages) redirectToStepUp(w http.ResponseWriter, r *http.Request, target string, err error) bool {
 	if p.factors == nil || watchword.CodeOf(err) != watchword.CodeStepUpRequired {
 		return false
@@ -98,7 +96,7 @@ func (p *accountPages) redirectToStepUp(w http.ResponseWriter, r *http.Request, 
 	return true
 }
 
-// refuseFactorChange shows the account page with the reason why a change of factors was refused.
+// refuseFactorChange shows on the account page why a change of factors was refused.
 func (p *accountPages) refuseFactorChange(
 	w http.ResponseWriter, r *http.Request, who watchword.Identity, err error,
 ) error {
@@ -117,14 +115,13 @@ func (p *accountPages) refuseFactorChange(
 	return p.showAgain(w, r, v, refusal)
 }
 
-// redirectToAccount redirects to the account page with a notice, so that a reload does not repeat the change.
+// redirectToAccount responds after a change, so that a reload does not repeat the change.
 func (p *pages) redirectToAccount(w http.ResponseWriter, r *http.Request, notice string) {
 	p.redirect(w, pathAccount, p.withReturnTo(r, url.Values{"done": {notice}}))
 }
 
-// beginAuthenticatorPage begins an enrolment. The enrolment has its own URL, so that a reload shows the
-// same QR code, which the user may already have scanned. Opening the page does not change the
-// account.
+// beginAuthenticatorPage gives the enrolment its own URL, so that a reload shows the same QR code, which the user may
+// already have scanned. Opening the page does not change the account.
 func (p *accountPages) beginAuthenticatorPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	// The name of the app is in the reader's language. The user can change it later.
 	begun, err := p.factors.BeginTOTP(r.Context(), who, p.newView(r, "account").T("twostep.app"))
@@ -146,7 +143,7 @@ type authenticatorData struct {
 	Passkey *passkeyForm  // nil: the page offers only the app
 }
 
-// authenticatorView returns the page of the enrolment whose id is in the path.
+// authenticatorView shows the enrolment whose id is in the path.
 func (p *accountPages) authenticatorView(r *http.Request, who watchword.Identity) (*view, error) {
 	pending, err := p.factors.Pending(r.Context(), who, r.PathValue("id"))
 	if err != nil {
@@ -155,8 +152,7 @@ func (p *accountPages) authenticatorView(r *http.Request, who watchword.Identity
 	return p.newEnrolmentView(r, pathAuthenticator, pending)
 }
 
-// newEnrolmentView returns the page with the QR code of an enrolment. The target of its form is path plus the id of the
-// enrolment.
+// newEnrolmentView shows the QR code. The target of its form is path plus the id of the enrolment.
 func (p *accountPages) newEnrolmentView(r *http.Request, path string, pending factors.Enrolment) (*view, error) {
 	// The server draws the QR code, so that the page works without scripts.
 	svg, err := qr.SVG(string(pending.URI))
@@ -170,8 +166,7 @@ func (p *accountPages) newEnrolmentView(r *http.Request, path string, pending fa
 	return v, nil
 }
 
-// groupByFour splits a key into groups of four characters, so that the key is easier to type. Authenticator apps ignore
-// the spaces.
+// groupByFour makes a key easier to type. Authenticator apps ignore the spaces.
 func groupByFour(key string) string {
 	var groups []string
 	// The secret is base32, so each byte is one character.
@@ -228,13 +223,14 @@ type codesData struct {
 }
 
 // showCodes responds to a form with recovery codes. It does not redirect, because a redirect would have to store the
-// codes. If the parameter first is true, the page says that two-step sign-in is now on.
+// codes.
 func (p *accountPages) showCodes(w http.ResponseWriter, r *http.Request, data codesData, isFirstFactor bool) error {
 	v := p.newView(r, "codes")
 	// No later response shows these codes. Like every page, this one is not cached. If the user reloads it, the
 	// browser asks before it sends the form again.
 	//
-	// If the parameter first is false, the user only replaced the codes, and two-step sign-in was on before.
+	// After the first factor, the page says that two-step sign-in is now on. A user who only replaced the codes had
+	// it on before.
 	if isFirstFactor {
 		v.Notice = v.T("codes.on")
 	}
@@ -267,7 +263,7 @@ func (p *accountPages) showConfirm(
 	return p.show(w, http.StatusOK, v)
 }
 
-// optionalText returns the text of key, or "" if key is "". It is for a text that only some pages have.
+// optionalText returns "" for an empty key. It is for a text that only some pages have.
 func (v *view) optionalText(key string) string {
 	if key == "" {
 		return ""
@@ -292,8 +288,7 @@ func (p *accountPages) newCodesForm(w http.ResponseWriter, r *http.Request, who 
 	return p.showCodes(w, r, codesData{Codes: recoveryCodeTexts(codes), Email: who.User.Email}, false)
 }
 
-// renameFactorForm handles the forms of the account page that rename a factor. Each factor has such a form, so the name of
-// the form contains the factor's id.
+// renameFactorForm handles one form for each factor, so the name of the form contains the factor's id.
 func (p *accountPages) renameFactorForm(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	rename := func(r *http.Request, who watchword.Identity, form url.Values, _ watchword.Client) error {
@@ -303,8 +298,8 @@ func (p *accountPages) renameFactorForm(w http.ResponseWriter, r *http.Request) 
 	return p.formHandler("rename-"+id, rename, showDone)(w, r)
 }
 
-// removeFactorPage asks for confirmation before a factor is removed. For the last factor, it warns that only the password
-// will protect the account. A user with a new phone can then cancel, and first add an app on that phone.
+// removeFactorPage asks for confirmation before a factor is removed. For the last factor, it warns that only the
+// password will protect the account. A user with a new phone can then cancel, and first add an app on that phone.
 func (p *accountPages) removeFactorPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {
@@ -332,8 +327,8 @@ func (p *accountPages) removeFactorPage(w http.ResponseWriter, r *http.Request, 
 	return p.showConfirm(w, r, who, name, data)
 }
 
-// removeFactorForm removes a factor. The session continues, but its access token becomes outdated. The next page therefore
-// rotates the refresh token and sets a new page cookie.
+// removeFactorForm continues the session, but its access token becomes outdated. The next page therefore rotates the
+// refresh token and sets a new page cookie.
 func (p *accountPages) removeFactorForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {
@@ -353,8 +348,8 @@ func (p *accountPages) removeFactorForm(w http.ResponseWriter, r *http.Request, 
 	return nil
 }
 
-// stepUpView returns the page that asks for a proof. The engine decides which proof it accepts, and the page shows
-// the field for that proof. A ceremony works only one time, so each view of the page begins a new ceremony.
+// stepUpView shows the field for the proof that the engine accepts from this account. A ceremony works only one time,
+// so each view of the page begins a new ceremony.
 func (p *accountPages) stepUpView(r *http.Request, who watchword.Identity, recovery bool) (*view, error) {
 	v := p.newView(r, "step-up")
 	data := v.newProofData(pathStepUp, recovery)
@@ -388,9 +383,8 @@ func (p *accountPages) stepUpView(r *http.Request, who watchword.Identity, recov
 	return v, nil
 }
 
-// cancelTarget returns the target for a user who cancels a step-up: the front-end that required the step-up, or the
-// account page. It never returns the page of this server that required the step-up, because that page would ask
-// again.
+// cancelTarget is the front-end that required the step-up, or the account page. It is never the page of this server
+// that required the step-up, because that page would ask again.
 func (p *accountPages) cancelTarget(returnTo string) template.URL {
 	asked, isOwn := strings.CutPrefix(returnTo, p.origins.publicURL+"/")
 	if returnTo != "" && !isOwn {

@@ -30,12 +30,12 @@ type pages struct {
 	theme         *theme
 	passwordMin   int                                    // minimum length in characters, for the hint of the forms
 	devMail       func() ([]watchword.StoredMail, error) // nil: there is no /dev/mail
-	hasAdminPages bool                                   // the server has the pages below /admin
+	hasAdminPages bool
 
-	// docsData and openapi are created at their first request, because most servers never get such a request and the
-	// start must be fast.
-	docsData        func() docData         // data of the page /docs
-	openAPIDocument func() ([]byte, error) // the OpenAPI document
+	// docsData and openAPIDocument are created at their first request, because most servers never get such a request
+	// and the start must be fast.
+	docsData        func() docData // of the page /docs
+	openAPIDocument func() ([]byte, error)
 }
 
 // newPages reads the texts and all files of an operator, so that a faulty file prevents the start of the server.
@@ -54,7 +54,7 @@ func newPages(shared edge, opts Options, api []route) (*pages, error) {
 // exported names. A view is used for one response only, because its nonce must not be used twice.
 type view struct {
 	*theme
-	lang int // index of the language in the catalog
+	langIndex int // in the catalog
 
 	Page    string // name of the template, and prefix of its texts
 	Title   string // default: the text Page.title
@@ -63,27 +63,28 @@ type view struct {
 	Notice  string // success message
 	Data    any
 
+	// These fields are for links back to the front-end.
 	ReturnTo         string       // checked return_to: the front-end's page that the browser came from, or ""
 	Back             template.URL // target after the last step: ReturnTo, else the front-end; "": none
 	Signup           bool         // anyone can create an account
 	offeredProviders []federation.Info
 
-	Form          string            // name of the form that had an error
-	enteredValues url.Values        // values that the user entered
-	fieldErrors   map[string]string // error messages by field
-	suspectFields []string          // fields of which one is wrong; the page does not tell which one
-	minPassword   int               // minimum length of a password in characters
+	// These fields are about the form that was refused.
+	Form          string // name of the form that had an error
+	enteredValues url.Values
+	fieldErrors   map[string]string // messages by field
+	suspectFields []string          // one of them is wrong; the page does not tell which one
+	minPassword   int               // in characters
 
-	role           listenerRole // side of the listener that serves the page
-	isPasskeyError bool         // errors are about a passkey and not about a field
-	sendsRequests  bool         // the script of the page sends requests to this server
+	role           listenerRole // of the listener that serves the page
+	isPasskeyError bool         // the form has no field to mark
+	sendsRequests  bool         // the script of the page calls this server
 }
 
-// newView returns a view in the best language for Accept-Language. An unsupported or missing
-// header gives the default language.
+// newView selects the best language for Accept-Language. An unsupported or missing header gives the default language.
 func (p *pages) newView(r *http.Request, page string) *view {
 	lang := p.theme.catalog.Match(r.Header.Get("Accept-Language"))
-	v := &view{theme: p.theme, lang: lang, Page: page, Nonce: rand.Text(), minPassword: p.passwordMin, role: p.role}
+	v := &view{theme: p.theme, langIndex: lang, Page: page, Nonce: rand.Text(), minPassword: p.passwordMin, role: p.role}
 	v.ReturnTo = p.returnTo(r)
 	v.Back = template.URL(cmp.Or(v.ReturnTo, p.origins.appURL)) // both URLs were checked, so they contain no script
 	mode, _ := p.engine.Inside().Signup()
@@ -94,11 +95,10 @@ func (p *pages) newView(r *http.Request, page string) *view {
 	return v
 }
 
-// The method To returns a path of this server with the current return_to. Forms use it for their action, so that
-// return_to survives an error without a script. A template that links to a page without the method loses return_to.
+// To returns a path of this server with the current return_to. Forms use it for their action, so that return_to
+// survives an error without a script. A template that links to a page without To loses return_to.
 //
-// On the admin listener, the method returns a URL of the public listener for a path that only the public listener
-// has.
+// On the admin listener, To returns a URL of the public listener for a path that only the public listener has.
 func (v *view) To(path string) string {
 	if !v.role.servesPath(path) {
 		return v.role.publicURL + path
@@ -122,7 +122,7 @@ func (v *view) BackHost() string {
 	return host
 }
 
-// newEnglishView returns a view in the default language. Pages for developers are not translated.
+// newEnglishView is for pages for developers, which are not translated.
 func (p *pages) newEnglishView(page, title string, data any) *view {
 	return &view{theme: p.theme, Page: page, Title: title, Nonce: rand.Text(), Data: data}
 }
@@ -168,7 +168,7 @@ func (p *pages) show(w http.ResponseWriter, status int, v *view) error {
 // T returns a text in the reader's language. If there is no such text, it returns the key. A wrong key in an
 // operator's template is thus visible on the page, but causes no error for users.
 func (v *view) T(key string, args ...any) string {
-	text, known := v.catalog.Texts[v.lang][key]
+	text, known := v.catalog.Texts[v.langIndex][key]
 	if !known {
 		return key
 	}
@@ -180,7 +180,7 @@ func (v *view) T(key string, args ...any) string {
 
 // Lang returns the language tag of the page (RFC 5646). It is the language of the texts, which
 // may differ from the reader's first choice.
-func (v *view) Lang() string { return v.catalog.Languages[v.lang].String() }
+func (v *view) Lang() string { return v.catalog.Languages[v.langIndex].String() }
 
 // Script and Icon return trusted content of the theme, which the template does not escape.
 func (v *view) Script() template.JS { return v.script }
@@ -212,7 +212,7 @@ func (v *view) Field(form, name, kind, autocomplete string) formField {
 		if link, isLink := v.Data.(linkData); form == "signup" || isLink && link.Welcome {
 			f.Label = v.T("field.password")
 		}
-	} else if _, hinted := v.catalog.Texts[v.lang][hint]; hinted {
+	} else if _, hinted := v.catalog.Texts[v.langIndex][hint]; hinted {
 		f.Hint = v.T(hint)
 	}
 	// Codes are not repeated, because a wrong code is useless and a right code works only one time.
@@ -236,25 +236,25 @@ func (v *view) Field(form, name, kind, autocomplete string) formField {
 // checkboxes.
 func (v *view) Fault(name string) string { return v.fieldErrors[name] }
 
-// The method With returns the field with a default value. A value that the user has entered takes precedence.
+// With returns the field with a default value. A value that the user has entered takes precedence.
 func (f formField) With(value string) formField {
 	f.Value = cmp.Or(f.Value, value)
 	return f
 }
 
-// withValues returns the view with the values that the user entered in a form. Field does not repeat
-// passwords.
+// withValues repeats the values that the user entered in a form. Field does not repeat passwords.
 func (v *view) withValues(form string, typed url.Values) *view {
 	v.Form, v.enteredValues = form, typed
 	return v
 }
 
-// setErrors sets the error messages of the page and of its fields.
+// setErrors marks the fields of the form that have an error. If no field is the cause, the message is for the whole
+// page.
 func (v *view) setErrors(refusal *watchword.Error) {
 	v.fieldErrors = map[string]string{}
 	v.Problem = v.errorText(refusal)
 	for _, fault := range refusal.Fields {
-		text, special := v.catalog.Texts[v.lang]["fault."+fault.Field+"."+fault.Code]
+		text, special := v.catalog.Texts[v.langIndex]["fault."+fault.Field+"."+fault.Code]
 		if !special {
 			text = v.T("fault." + fault.Code)
 		}
@@ -264,7 +264,7 @@ func (v *view) setErrors(refusal *watchword.Error) {
 		}
 	}
 	// The form of a passkey has no field to mark, so the text becomes the problem of the whole page.
-	if text, known := v.catalog.Texts[v.lang]["passkey."+string(refusal.Code)]; v.isPasskeyError && known {
+	if text, known := v.catalog.Texts[v.langIndex]["passkey."+string(refusal.Code)]; v.isPasskeyError && known {
 		v.Problem = text
 		return
 	}
@@ -299,20 +299,20 @@ func (v *view) setErrors(refusal *watchword.Error) {
 	}
 }
 
-// errorText returns the message of an error. After a rate limit, it tells when to try again.
+// errorText tells after a rate limit when to try again.
 func (v *view) errorText(refusal *watchword.Error) string {
 	text := v.T("error." + string(refusal.Code))
 	// The reader is an administrator, but some messages address the owner of an account. They have another text for
 	// administrators.
-	if own, known := v.catalog.Texts[v.lang]["admin.error."+string(refusal.Code)]; known &&
+	if own, known := v.catalog.Texts[v.langIndex]["admin.error."+string(refusal.Code)]; known &&
 		strings.HasPrefix(v.Page, "admin-") {
 		text = own
 	}
 	return strings.Replace(text, "{wait}", v.formatWait(refusal.RetryAfter), 1)
 }
 
-// formatWait formats a waiting time in words: in seconds below a minute, and in minutes above. It rounds up, because an
-// early retry would be refused again.
+// formatWait uses seconds below a minute, and minutes above. It rounds up, because an early retry would be refused
+// again.
 func (v *view) formatWait(d time.Duration) string {
 	n, unit := max(int((d+time.Second-1)/time.Second), 1), "second"
 	if n >= 60 {
@@ -324,8 +324,8 @@ func (v *view) formatWait(d time.Duration) string {
 	return v.T("duration."+unit+"s", n)
 }
 
-// showAgain shows a page again after an error in its form, with the status of the API. Browsers show the page with any
-// status, and monitoring counts the refusal. refill returns an error that is not a *watchword.Error, because users
+// showAgain shows a page after an error in its form, with the status of the API. Browsers show the page with any
+// status, and monitoring counts the refusal. showAgain returns an error that is not a *watchword.Error, because users
 // must not see it.
 func (p *pages) showAgain(w http.ResponseWriter, r *http.Request, v *view, err error) error {
 	var refusal *watchword.Error

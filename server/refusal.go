@@ -37,7 +37,7 @@ func newRefusalLog() refusalLog {
 	}
 }
 
-// shouldLog reports whether a refusal can be a sign of an attack, of a faulty client, or of a wrong setting. A wrong
+// shouldLog selects refusals that can be a sign of an attack, of a faulty client, or of a wrong setting. A wrong
 // password is not logged, because it is a security event. An expired token is not logged, because every client has
 // one every few minutes.
 func shouldLog(code watchword.Code, route string) bool {
@@ -106,8 +106,8 @@ func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refu
 	e.log.LogAttrs(r.Context(), slog.LevelInfo, "request refused", attrs...)
 }
 
-// logIfRefusal does the same as logRefusal for an error of any type. Handlers that redirect instead of calling fail use
-// it.
+// logIfRefusal does the same as logRefusal for an error of any type. Handlers that redirect instead of calling
+// respondError use it.
 func (e *errorResponder) logIfRefusal(w http.ResponseWriter, r *http.Request, err error) {
 	var refusal *watchword.Error
 	if errors.As(err, &refusal) {
@@ -115,8 +115,8 @@ func (e *errorResponder) logIfRefusal(w http.ResponseWriter, r *http.Request, er
 	}
 }
 
-// logUnavailable logs that a request failed because of the store. It has a separate limit, so that an attack that
-// uses up the limit of logRefusal does not suppress these lines.
+// logUnavailable has a separate rate limit, so that an attack that uses up the limit of logRefusal does not suppress
+// the lines about the store.
 func (e *errorResponder) logUnavailable(w http.ResponseWriter, r *http.Request, err error) {
 	skipped, ok := e.logLimits.unavailable.Allow("", time.Now())
 	if !ok {
@@ -129,7 +129,7 @@ func (e *errorResponder) logUnavailable(w http.ResponseWriter, r *http.Request, 
 	e.log.LogAttrs(r.Context(), slog.LevelError, "the store is unavailable", attrs...)
 }
 
-// addressText returns the IP address of a client, or "" if it is unknown.
+// addressText returns "" if the address of the client is unknown.
 func addressText(c watchword.Client) string {
 	if !c.Address.IsValid() {
 		return ""
@@ -140,8 +140,8 @@ func addressText(c watchword.Client) string {
 // truncate cuts text that a client controls to 200 bytes, to bound the length of a log line.
 func truncate(text string) string { return text[:min(len(text), 200)] }
 
-// routePattern returns the route of a request, or "none". It also works for requests that a
-// middleware rejects before the router runs.
+// routePattern returns "none" for an unknown route. It also works for requests that a middleware rejects before the
+// router runs.
 func (e *errorResponder) routePattern(r *http.Request) string {
 	if r.Pattern != "" {
 		return r.Pattern

@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/device"
 )
 
-// clientReader describes the client of a request for the engine: address, device, language and cookies.
+// A clientReader describes the client of a request for the engine: address, device, language and cookies.
 //
 // The engine gets only these values (watchword.Client) and never sees the request or its headers.
 type clientReader struct {
@@ -18,8 +18,8 @@ type clientReader struct {
 	cookies *cookieSet
 }
 
-// readClient returns the client of a request. X-Forwarded-For is used only if it comes from a trusted proxy. The
-// request id comes from the response header that the middleware assignRequestID set.
+// readClient uses X-Forwarded-For only if it comes from a trusted proxy. The request id comes from the response
+// header that the middleware assignRequestID set.
 func (c *clientReader) readClient(w http.ResponseWriter, r *http.Request) watchword.Client {
 	return watchword.Client{
 		Address:   c.proxies.Client(r.RemoteAddr, r.Header.Values("X-Forwarded-For")),
@@ -33,14 +33,13 @@ func (c *clientReader) readClient(w http.ResponseWriter, r *http.Request) watchw
 	}
 }
 
-// invalidBody returns the error for a body that can't be read. A body with a wrong value gets another error
-// (unacceptable).
+// invalidBody is for a body that can't be read. A body with a wrong value gets another error (invalidField).
 func invalidBody(detail string) *watchword.Error {
 	return &watchword.Error{Code: apirequest.CodeBodyInvalid, Detail: detail}
 }
 
-// invalidField returns the error for an invalid member of a request body. Its code is a Field constant
-// of the root package. Handlers use it for errors that the engine can't detect, such as a missing member.
+// invalidField is for errors that the engine can't detect, such as a missing member of a request body. The code is a
+// Field constant of the root package.
 func invalidField(field, code, message string) *watchword.Error {
 	return &watchword.Error{Code: watchword.CodeValidationFailed, Detail: message,
 		Fields: []watchword.FieldError{{Field: field, Code: code, Message: message}}}
@@ -65,7 +64,7 @@ func authenticate(engine *watchword.Engine, r *http.Request, roles []string) (wa
 // caller, because its type differs from handler.
 type identityHandler func(http.ResponseWriter, *http.Request, watchword.Identity) error
 
-// requireToken calls next if the request has a valid access token (authenticate). Routes without requireToken are public.
+// requireToken accepts only a valid access token (authenticate). Routes without requireToken are public.
 func (a *api) requireToken(next identityHandler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		who, err := authenticate(a.engine, r, nil)

@@ -16,8 +16,8 @@ import (
 	"github.com/watchword-auth/watchword/metadata"
 )
 
-// statusOf returns the HTTP status of an error code. The status of unlisted codes is 500. The OpenAPI document, the
-// pages and the dialects also call statusOf, because no other code maps error codes to statuses.
+// statusOf is the only code that maps error codes to statuses. The OpenAPI document, the pages and the dialects also
+// call it. The status of unlisted codes is 500.
 func statusOf(code watchword.Code) int {
 	switch code {
 	case apirequest.CodeBodyInvalid, apirequest.CodeAmbiguousCredentials, watchword.CodeParameterInvalid,
@@ -84,14 +84,13 @@ type errorResponder struct {
 	clients   *clientReader
 	dialects  dialectList
 
-	// showPage writes an error as an HTML page. If it fails, the response is JSON.
+	// showPage writes an error as an HTML page. If showPage fails, the response is JSON.
 	showPage func(http.ResponseWriter, *http.Request, *watchword.Error) error
 	// routeFor returns the route that a request would reach.
 	routeFor func(*http.Request) string
 }
 
-// httpHandler converts a handler that returns its error into an http.Handler. A handler that returns an error
-// has not written anything, so serve can write the error response.
+// httpHandler writes the error response for a handler that returns an error. Such a handler has not written anything.
 func (e *errorResponder) httpHandler(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
@@ -100,8 +99,8 @@ func (e *errorResponder) httpHandler(h handler) http.Handler {
 	})
 }
 
-// asRefusal returns err as a refusal, or nil. A refused request has made no change. After any other error, the server
-// does not know whether a change was made.
+// asRefusal returns nil if err is not a refusal. A refused request has made no change. After any other error, the
+// server does not know whether a change was made.
 func asRefusal(err error) *watchword.Error {
 	var refusal *watchword.Error
 	var unread *apirequest.Error
@@ -111,8 +110,8 @@ func asRefusal(err error) *watchword.Error {
 	return refusal
 }
 
-// respondError responds with an error, in the format of the API, a page or a dialect. It shows the text of a
-// refusal. Any other error is logged with the request id and not shown.
+// respondError uses the format of the API, a page or a dialect. It shows the text of a refusal. Any other error is
+// logged with the request id and not shown.
 func (e *errorResponder) respondError(w http.ResponseWriter, r *http.Request, err error) {
 	refusal := asRefusal(err)
 	switch {

@@ -60,8 +60,8 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// muxFor returns the mux of the dialect that takes a request, or otherwise the server's own mux. Dialects take
-// precedence, because they may serve a path below /api/ that this server does not have.
+// muxFor prefers the mux of a dialect that takes the request to the server's own mux, because a dialect may serve a
+// path below /api/ that this server does not have.
 func (rt *router) muxFor(r *http.Request) *http.ServeMux {
 	if i := rt.dialects.indexFor(r); i >= 0 {
 		return rt.muxes[i]
@@ -69,8 +69,8 @@ func (rt *router) muxFor(r *http.Request) *http.ServeMux {
 	return rt.ownMux
 }
 
-// routeFor returns the route of a request without serving it. The log needs it for requests that a middleware
-// rejects, because the mux has not set Request.Pattern yet.
+// routeFor does not serve the request. The log needs the route of requests that a middleware rejects, because the mux
+// has not set Request.Pattern yet.
 func (rt *router) routeFor(r *http.Request) string {
 	for _, prefix := range []string{pathForwardPrefix, pathForward + "/"} {
 		if strings.HasPrefix(r.URL.Path, prefix) {
@@ -84,8 +84,8 @@ func (rt *router) routeFor(r *http.Request) string {
 	return pattern
 }
 
-// newMux returns a mux for one table. For unknown paths and methods, http.ServeMux would respond in plain text. A
-// catch-all route responds to them with errors in the format of the API instead.
+// newMux adds a catch-all route for unknown paths and methods. Without it, http.ServeMux would respond to them in
+// plain text, and not with errors in the format of the API.
 func newMux(routes []route, serve func(handler) http.Handler) *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, r := range routes {
@@ -120,6 +120,6 @@ func notFound(http.ResponseWriter, *http.Request) error {
 	return &watchword.Error{Code: watchword.CodeNotFound, Detail: "Not found. The API is described at /docs."}
 }
 
-// servedRoute returns the route that served a request, or "none". A route contains no ids and tokens,
-// so logs and metrics may show it.
+// servedRoute returns "none" if no route served the request. A route contains no ids and tokens, so logs and metrics
+// may show it.
 func servedRoute(r *http.Request) string { return cmp.Or(r.Pattern, "none") }

@@ -43,8 +43,8 @@ const (
 // isAPI reports whether a path belongs to an API for programs. Other paths are pages or public documents.
 func isAPI(path string) bool { return strings.HasPrefix(path, "/api/") }
 
-// isPublicDocument reports whether a path is a public document, which scripts of every origin may read. The
-// list is short on purpose: the server does not check the host and the origin of these requests.
+// isPublicDocument is true for documents that scripts of every origin may read. The list is short on purpose: the
+// server does not check the host and the origin of these requests.
 func isPublicDocument(path string) bool {
 	switch path {
 	case pathJWKS, pathOpenIDConfiguration, pathServerMetadata, pathRevocations, pathStream, pathRelatedOrigins:
@@ -53,8 +53,8 @@ func isPublicDocument(path string) bool {
 	return false
 }
 
-// A handler writes a response, or returns an error without writing, so that errorResponder.fail can write every
-// error. A handler that has begun a response, such as a stream, returns nil even if the client is gone.
+// A handler writes a response, or returns an error without writing, so that errorResponder.respondError can write
+// every error. A handler that has begun a response, such as a stream, returns nil even if the client is gone.
 type handler func(http.ResponseWriter, *http.Request) error
 
 // A guard is the credential that a route requires. The guards of the API are only documentation: the handlers check
@@ -62,6 +62,7 @@ type handler func(http.ResponseWriter, *http.Request) error
 type guard string
 
 const (
+	// The guards of the API, which the OpenAPI document lists as security requirements.
 	public      guard = ""              // nothing
 	bearer      guard = "access token"  // Authorization: Bearer
 	refresh     guard = "refresh token" // in a cookie or in the body
@@ -73,7 +74,7 @@ const (
 // The guards of administration name the scope of a service key. The page /docs and the table of access in
 // docs/data.md show them.
 //
-// The server enforces these guards (administered), unlike the guards of the API. An administrator has the role admin
+// The server enforces these guards (requireGuard), unlike the guards of the API. An administrator has the role admin
 // and a session of the level admin-acr. The session's last proof is at most 12 hours old for reading, and at most as
 // old as step-up-age for writing.
 const (
@@ -195,8 +196,8 @@ func (a *api) routes() []route {
 		a.identityRoutes(), (&adminAPI{a.edge}).routes()))
 }
 
-// An adminRoute is a route whose guard is checked before its handler runs. Its handler has a
-// different type, so that a row can't be put into the wrong table.
+// An adminRoute is a route whose guard is checked before its handler runs. Its handler has a different type, so that
+// a row can't be put into the wrong table.
 type adminRoute struct {
 	method, path string
 	handle       adminHandler
@@ -302,7 +303,7 @@ func (p *pages) routes() []route {
 	return p.role.filterRoutes(all)
 }
 
-// join concatenates lists of error codes.
+// join always copies, because append could write into a list that other rows share.
 func join(a, b []watchword.Code, more ...watchword.Code) []watchword.Code {
 	return slices.Concat(a, b, more)
 }

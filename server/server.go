@@ -124,9 +124,11 @@ type Server struct {
 // edge holds the values that the handlers of the API and of the pages share. It is never
 // changed after its creation, so handlers use it from all goroutines without a lock.
 type edge struct {
-	engine  *watchword.Engine
-	factors *factors.Manager // nil: no routes of second factors
-	admin   *admin.Manager   // nil: no routes of administration
+	engine *watchword.Engine
+	// factors is nil without Options.Factors. There are then no routes of second factors.
+	factors *factors.Manager
+	// admin is nil without Options.Admin. There are then no routes of administration.
+	admin *admin.Manager
 	// metadata is nil if administrators can't read and write metadata.
 	metadata *metadata.Manager
 	// federation is nil if no provider is configured. The server then has no endpoints and no buttons for providers.
@@ -189,8 +191,8 @@ func newServer(
 	fail := shared.errors.respondError
 	// The order matters:
 	//
-	//   - assignRequestID comes before all middlewares that reject requests, because the log lines and responses need the id.
-	//   - observe comes before them, too, so that it counts each rejection.
+	//   - assignRequestID comes before all middlewares that reject requests, because log lines and responses need the id.
+	//   - countAndLog comes before them, too, so that it counts each rejection.
 	//   - The host is checked before the origin, because an origin is compared with the host.
 	s.handler = wrapIn(router,
 		attachRequestHead,

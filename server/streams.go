@@ -13,13 +13,13 @@ import (
 // Services that get no stream can poll.
 const maxStreams = 1000
 
-// streamRegistry are the open streams of the revocation feed. Below maxStreams, a network may have any number of streams. At
-// maxStreams, a new stream of a network with few streams replaces a stream of the network with the most streams. An
-// attacker with many connections thus can't shut out others.
+// A streamRegistry has the open streams of the revocation feed. Below maxStreams, a network may have any number of
+// streams. At maxStreams, a new stream of a network with few streams replaces a stream of the network with the most
+// streams. An attacker with many connections thus can't shut out others.
 type streamRegistry struct {
 	mu        sync.Mutex
 	total     int
-	byNetwork map[string][]*openStream // by client network, the oldest stream first
+	byNetwork map[string][]*openStream // the oldest stream first
 	ended     chan struct{}            // closed when the server stops
 }
 
@@ -44,8 +44,8 @@ func newStreams() *streamRegistry {
 	return &streamRegistry{byNetwork: map[string][]*openStream{}, ended: make(chan struct{})}
 }
 
-// streamNetwork returns the network by which the streams of a client are counted. It is an IPv4 address or an IPv6 /48,
-// which is the size that providers assign to one site.
+// streamNetwork returns the network by which the streams of a client are counted. It is an IPv4 address or an IPv6
+// /48, which is the size that providers assign to one site.
 func streamNetwork(addr netip.Addr) string {
 	if addr.Is6() && !addr.Is4In6() {
 		if prefix, err := addr.WithZone("").Prefix(48); err == nil {
@@ -55,9 +55,8 @@ func streamNetwork(addr netip.Addr) string {
 	return clientip.Key(addr)
 }
 
-// register registers a stream of a network. It returns nil if the server is stopping. It also returns nil if
-// maxStreams are open and the network may not replace another network's stream. The caller must call the method close
-// for the stream.
+// register returns nil if the server is stopping. It also returns nil if maxStreams are open and the network may not
+// replace another network's stream. The caller must call unregister for the returned stream.
 func (s *streamRegistry) register(network string) *openStream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,8 +82,8 @@ func (s *streamRegistry) register(network string) *openStream {
 	return stream
 }
 
-// largestNetwork returns the network with the most streams. The caller holds s.mu. It checks all
-// networks, at most maxStreams, and runs only when the maximum is reached.
+// largestNetwork checks all networks, at most maxStreams, and runs only when the maximum is reached. The caller holds
+// s.mu.
 func (s *streamRegistry) largestNetwork() (most string) {
 	for network, open := range s.byNetwork {
 		if len(open) > len(s.byNetwork[most]) {
@@ -94,8 +93,7 @@ func (s *streamRegistry) largestNetwork() (most string) {
 	return most
 }
 
-// unregister removes a stream. Each opened stream must be closed exactly once, even if another network's stream
-// replaced it.
+// unregister must be called exactly once for each registered stream, even if another network's stream replaced it.
 func (s *streamRegistry) unregister(o *openStream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,15 +115,15 @@ func (s *streamRegistry) remove(o *openStream) {
 	}
 }
 
-// count returns the number of open streams. It is for the metrics.
+// count is for the metric watchword_feed_streams and for tests.
 func (s *streamRegistry) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.total
 }
 
-// waitForChange returns true when the feed has changed, and false when the stream has ended. A heartbeat is also a
-// change. The server therefore writes to each stream regularly and detects disconnected clients.
+// waitForChange returns false when the stream has ended. A heartbeat also counts as a change. The server therefore
+// writes to each stream regularly and detects disconnected clients.
 func (s *streamRegistry) waitForChange(r *http.Request, stream *openStream, changed <-chan struct{}) bool {
 	select {
 	case <-changed:
@@ -137,8 +135,8 @@ func (s *streamRegistry) waitForChange(r *http.Request, stream *openStream, chan
 	return false
 }
 
-// endAll ends all streams. Later calls of open return nil, and a second call of end has no effect. If the
-// streams were not ended, a shutdown would wait for them until its timeout.
+// endAll lets later calls of register return nil, and a second call has no effect. If the streams were not ended, a
+// shutdown would wait for them until its timeout.
 func (s *streamRegistry) endAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -61,8 +61,8 @@ func newTheme(overrides fs.FS, product string) (*theme, error) {
 	return t, nil
 }
 
-// readFile returns the operator's file, or otherwise the file of package web. If the operator's file can't be read, it
-// returns an error and no fallback, so that the operator notices the mistake.
+// readFile falls back to the file of package web if the operator has no file of this name. If the operator's file
+// can't be read, it returns an error, so that the operator notices the mistake.
 func (t *theme) readFile(name string) ([]byte, error) {
 	if t.overrides != nil {
 		content, err := fs.ReadFile(t.overrides, name)
@@ -115,8 +115,7 @@ func (t *theme) readTemplates() error {
 	return nil
 }
 
-// parseTemplates returns a set of templates. Its errors name the file, because the operator reads them in the
-// log of a failed start.
+// parseTemplates names the file in its errors, because the operator reads them in the log of a failed start.
 func (t *theme) parseTemplates(names []string) (*template.Template, error) {
 	set := template.New("")
 	for _, name := range names {
