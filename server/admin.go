@@ -121,8 +121,8 @@ func (o AdminOptions) reasonToRefuse(r *http.Request, isAdminHost bool) (status 
 func (s *Server) logAdminRefusal(r *http.Request, status int) {
 	if skipped, ok := s.errors.logLimits.misdirected.Allow("admin", time.Now()); ok {
 		s.log.Info("admin request refused", slog.Int("status", status), slog.String("client", r.RemoteAddr),
-			slog.String("host", truncate(r.Host)), slog.String("origin", truncate(r.Header.Get("Origin"))),
-			slog.String("sec_fetch_site", truncate(r.Header.Get("Sec-Fetch-Site"))), slog.Int("skipped", skipped))
+			slog.String("host", truncateForLog(r.Host)), slog.String("origin", truncateForLog(r.Header.Get("Origin"))),
+			slog.String("sec_fetch_site", truncateForLog(r.Header.Get("Sec-Fetch-Site"))), slog.Int("skipped", skipped))
 	}
 }
 

@@ -111,8 +111,9 @@ func writeIdentityHeaders(w http.ResponseWriter, who watchword.Identity) error {
 
 // gatewayRequirements are parsed for each request, so a change of the gateway's configuration takes effect at once.
 type gatewayRequirements struct {
-	roles    []string // the user must have all of them
-	loginURL string   // redirect target for browsers instead of 401; empty: no redirect
+	roles []string // the user must have all of them
+	// loginURL is the redirect target for browsers, instead of a 401. If it is empty, there is no redirect.
+	loginURL string
 
 	minACR string        // the session must have this level or a higher one; empty: any
 	maxAge time.Duration // maximum time since the last proof of the session; 0: any

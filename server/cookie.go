@@ -48,7 +48,7 @@ type cookieSet struct {
 	// dialects can't read it, so they never sign in to an account that has a factor.
 	rememberedDevice tokencookie.Cookie
 
-	dialectCookies []string // names of the session cookies
+	dialectCookies []string
 }
 
 // newCookies returns the cookies of a listener. The prefix __Host- makes the browser check Secure, Path and Domain

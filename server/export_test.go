@@ -65,7 +65,7 @@ func (s Streams) Enter(addr netip.Addr) (leave func(), replaced func() bool, ok 
 }
 
 // Count returns how many streams are open.
-func (s Streams) Count() int { return s.s.count() }
+func (s Streams) Count() int { return s.s.countOpen() }
 
 // OpenStreams returns the open streams of a server.
 func (s *Server) OpenStreams() Streams { return Streams{s.api.streams} }
@@ -89,7 +89,7 @@ func Ago(lang string, t, now time.Time) (string, error) {
 		return "", err
 	}
 	v := &view{theme: theme, langIndex: theme.catalog.Match(lang)}
-	return string(v.ago(t, now)), nil
+	return string(v.formatAge(t, now)), nil
 }
 
 // An AdminRoute is a row of the table of administrative routes.

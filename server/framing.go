@@ -17,19 +17,21 @@ type requestParser struct {
 	untakenHeads []requestHead
 
 	state       parserState
-	currentLine []byte              // cut at maxKeptLine
-	bodyLeft    int64               // of the body or of the chunk
-	position    requestLinePosition // in the request line
+	currentLine []byte // cut at maxKeptLine
+	bodyLeft    int64  // of the body or of the chunk
+	position    requestLinePosition
 	currentHead requestHead
 }
 
 // A requestHead has the parts of a request's head that determine the length of its body.
 type requestHead struct {
-	requestLine      string // "POST /path HTTP/1.1", cut at maxKeptLine
-	contentLength    int64  // -1 without the header
-	isChunked        bool
-	isAmbiguous      bool // it has two lengths, or a length that parsers read differently
-	hasMalformedPath bool // it had a percent sign without two hexadecimal digits
+	requestLine   string // "POST /path HTTP/1.1", cut at maxKeptLine
+	contentLength int64  // -1 without the header
+	isChunked     bool
+	// isAmbiguous is true if the request has two lengths, or a length that parsers read differently.
+	isAmbiguous bool
+	// hasMalformedPath is true if the path had a percent sign without two hexadecimal digits.
+	hasMalformedPath bool
 }
 
 // A parserState is the part of a request to which the next byte belongs.

@@ -32,7 +32,7 @@ type listenerRole struct {
 	publicURL string
 }
 
-// isAdministration reports whether a path belongs to the API or the pages of administration.
+// isAdministration accepts the path of a request or the pattern of a route.
 func isAdministration(path string) bool {
 	return strings.HasPrefix(path, pathAdmin+"/") || path == pathAdminPages || strings.HasPrefix(path, pathAdminPages+"/")
 }

@@ -93,7 +93,7 @@ func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	s.metrics.counters.WritePrometheus(&page)
 	writeMetricHeader(&page, "histogram", "watchword_http_request_seconds", "Response time by route.")
 	s.metrics.histograms.WritePrometheus(&page)
-	writeGauge(&page, "watchword_feed_streams", "Open streams of the revocation feed.", float64(s.api.streams.count()))
+	writeGauge(&page, "watchword_feed_streams", "Open streams of the revocation feed.", float64(s.api.streams.countOpen()))
 	writeEngineMetrics(r.Context(), &page, s.engine)
 	metrics.WriteProcessMetrics(&page) // metrics with the prefixes go_ and process_
 	metrics.WriteFDMetrics(&page)

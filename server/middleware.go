@@ -27,8 +27,8 @@ const requestIDHeader = "X-Request-Id"
 // explains why the order matters for security.
 type middleware func(http.Handler) http.Handler
 
-// A failFunc responds to a request that a middleware rejects (errorResponder.respondError).
-type failFunc func(http.ResponseWriter, *http.Request, error)
+// A refuseFunc responds to a request that a middleware rejects (errorResponder.respondError).
+type refuseFunc func(http.ResponseWriter, *http.Request, error)
 
 // wrapIn passes a request through the middlewares in the order of the list.
 func wrapIn(h http.Handler, all ...middleware) http.Handler {
@@ -38,7 +38,7 @@ func wrapIn(h http.Handler, all ...middleware) http.Handler {
 	return h
 }
 
-// requestHeadKey is the context key of the head as the client sent it.
+// requestHeadKey is a private type, so that only attachRequestHead can set this key of a context.
 type requestHeadKey struct{}
 
 // attachRequestHead stores in the context how the client wrote the head of the request. For this, the connection must
@@ -157,7 +157,7 @@ func countAndLog(m *httpMetrics, log *slog.Logger) middleware {
 
 // recoverPanics logs a panic and responds with 500, so that one request can't stop the process. The statusRecorder of
 // countAndLog tells whether a response has begun. http.ErrAbortHandler passes through, because net/http handles it.
-func recoverPanics(log *slog.Logger, fail failFunc) middleware {
+func recoverPanics(log *slog.Logger, fail refuseFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			defer func() {
@@ -184,7 +184,7 @@ func recoverPanics(log *slog.Logger, fail failFunc) middleware {
 // rejectAmbiguousLength rejects a request whose length two parsers could read differently,
 // such as one with both Content-Length and Transfer-Encoding (RFC 9112, section 6.3). It
 // closes the connection, because the next bytes may be a smuggled request.
-func rejectAmbiguousLength(fail failFunc) middleware {
+func rejectAmbiguousLength(fail refuseFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if requestHeadOf(r).isAmbiguous {
@@ -233,7 +233,7 @@ func (b *closingBody) Read(p []byte) (int, error) {
 //
 // Some paths accept every host. Load balancers use the server's address as the host. Gateways pass on the host of the
 // service that they protect. Services fetch public documents under an internal name.
-func checkHost(o *originPolicy, fail failFunc) middleware {
+func checkHost(o *originPolicy, fail refuseFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			path := r.URL.Path
@@ -334,7 +334,7 @@ func varyByOrigin(next http.Handler) http.Handler {
 
 // csrf rejects unsafe requests that a page of another site made. Safe methods make no change, so
 // they pass.
-func csrf(o *originPolicy, d dialectList, c *cookieSet, fail failFunc) middleware {
+func csrf(o *originPolicy, d dialectList, c *cookieSet, fail refuseFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			fromProvider := r.Method == http.MethodPost && slices.Contains(o.formCallbackPaths, r.URL.Path)
@@ -402,7 +402,7 @@ func exceedsMaxCookies(r *http.Request) bool {
 }
 
 // rejectManyCookies bounds the work of the next middlewares, which read all cookies.
-func rejectManyCookies(fail failFunc) middleware {
+func rejectManyCookies(fail refuseFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if exceedsMaxCookies(r) {
@@ -418,7 +418,7 @@ func rejectManyCookies(fail failFunc) middleware {
 // rejectMalformedPath rejects a path with a malformed percent escape. escape.go explains why
 // net/http does not reject it. It is the last middleware, so that the response has the CORS
 // headers that a front-end needs to read the error.
-func rejectMalformedPath(fail failFunc) middleware {
+func rejectMalformedPath(fail refuseFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if requestHeadOf(r).hasMalformedPath {

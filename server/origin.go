@@ -17,7 +17,7 @@ import (
 // set.
 type originPolicy struct {
 	parsedURL        *url.URL
-	publicURL        string   // as configured
+	publicURL        string
 	allowedOrigins   []string // front-ends on other origins
 	appURL           string   // the front-end that pages lead back to, or ""
 	isAdminListener  bool     // the public URL is the admin URL

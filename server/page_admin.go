@@ -105,7 +105,7 @@ func (p *adminPages) respondNoAccess(w http.ResponseWriter, r *http.Request, who
 type adminData struct {
 	Email   watchword.Address
 	Section string // marked in the navigation: "overview", or the segment of the path after /admin
-	Item    any    // of the specific page
+	Item    any
 }
 
 // fillAdminView uses the text PAGE.title of the catalog if title is empty.

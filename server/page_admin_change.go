@@ -23,7 +23,7 @@ import (
 // Their keys begin with "admin." and the name of the change. The key of the success message begins with
 // "done.admin-".
 type adminChange struct {
-	path        string // of the route
+	path        string
 	name        string
 	fields      []string // names of the inputs; empty: the first page is the question
 	isDangerous bool     // the button is styled as a warning
@@ -44,10 +44,10 @@ type adminChange struct {
 
 // An adminSubject is the object of a change, such as an account or a session.
 type adminSubject struct {
-	Name   string            // name of the object in the question, such as an email address; may be empty
-	Device string            // device of a session; empty for other objects
-	Values map[string]string // current values of the fields
-	Back   string            // path of the page that shows the object
+	Name   string // name of the object in the question, such as an email address; may be empty
+	Device string // device of a session; empty for other objects
+	Values map[string]string
+	Back   string // path of the page that shows the object
 }
 
 // adminFormData is the data of the form and of the question. The question repeats the values of the

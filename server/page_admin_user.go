@@ -24,7 +24,7 @@ import (
 type adminUserData struct {
 	User        *adminUserRow // nil: the account does not exist any more
 	ID          watchword.UserID
-	Path        string // of this page
+	Path        string
 	DisabledAt  time.Time
 	HasPassword bool
 	Own         bool // this is the administrator's own account
@@ -41,9 +41,9 @@ type adminUserData struct {
 	Factors      []factors.Factor
 	CodesLeft    int
 	Devices      []factors.Device
-	HasFactors   bool // the server has second factors
+	HasFactors   bool
 	Identities   []connectedAccount
-	HasProviders bool   // the server has external providers
+	HasProviders bool
 	Public       string // metadata; "" if the object is empty
 	Private      string
 }

@@ -18,8 +18,8 @@ import (
 // adminUsersData is the data of the list. It repeats the search, so that the form shows it and the next
 // page keeps it.
 type adminUsersData struct {
-	Typed, Role, State, Factor string // the current search
-	Filtered                   bool   // at least one of Typed, Role, State and Factor is set
+	Typed, Role, State, Factor string
+	Filtered                   bool // at least one of Typed, Role, State and Factor is set
 	Users                      []adminUserRow
 	Next, First                string // paths of the next and the first page; "" on the last or the first page
 	Gone                       string // path of an account that may have been deleted, so it has no row

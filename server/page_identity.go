@@ -185,7 +185,7 @@ func (p *pages) stepUpUser(r *http.Request) (watchword.UserID, error) {
 	return live[len(live)-1].User.ID, nil // the last token is that of the page cookie, which pages prefer
 }
 
-// wantsProviderVerification reports whether the form of a link page asks to continue with a provider.
+// wantsProviderVerification is false on a server without providers, even for a forged action.
 func (p *pages) wantsProviderVerification(link mailLinkPage, form url.Values) bool {
 	return p.federation != nil && link.kind == watchword.MailVerify &&
 		strings.HasPrefix(form.Get("action"), actionProvider)

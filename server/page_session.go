@@ -34,7 +34,8 @@ func (p *pages) redirectSignedOut(w http.ResponseWriter, r *http.Request, why st
 type visitor struct {
 	watchword.Identity
 	signedIn bool
-	reason   string // why the user is signed out: "", "ended" or "reused"
+	// reason tells why the user is signed out: "", "ended" or "reused".
+	reason string
 }
 
 // identifyVisitor reads the page cookie, falling back to the refresh cookie, which it rotates. Two tabs that rotate

@@ -23,10 +23,10 @@ const relativeUntil = 30 * 24 * time.Hour
 // Ago formats a past time relative to now, such as "5 minutes ago", with the exact time as its
 // tooltip. A time in the future counts as now, because the clock of the store may be ahead of
 // this process's clock.
-func (v *view) Ago(t time.Time) template.HTML { return v.ago(t, time.Now()) }
+func (v *view) Ago(t time.Time) template.HTML { return v.formatAge(t, time.Now()) }
 
-// ago takes the current time, so that tests can choose it.
-func (v *view) ago(t, now time.Time) template.HTML {
+// formatAge takes the current time, so that tests can choose it.
+func (v *view) formatAge(t, now time.Time) template.HTML {
 	age := max(now.Sub(t), 0)
 	if age >= relativeUntil {
 		return v.When(t)

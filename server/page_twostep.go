@@ -45,7 +45,7 @@ type twoStepSection struct {
 	CodesLeft    int
 	CodesLow     bool
 	CodesCreated time.Time // zero if no unused code remains
-	Required     bool      // the operator requires a factor
+	Required     bool
 	Devices      []factors.Device
 }
 

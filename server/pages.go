@@ -27,14 +27,15 @@ import (
 // API. A new page needs a template in package web, a handler, and a row in a table of routes.
 type pages struct {
 	edge
-	theme         *theme
-	passwordMin   int                                    // minimum length in characters, for the hint of the forms
-	devMail       func() ([]watchword.StoredMail, error) // nil: there is no /dev/mail
+	theme       *theme
+	passwordMin int // minimum length in characters, for the hint of the forms
+	// devMail is nil without a development mailbox. There is then no /dev/mail.
+	devMail       func() ([]watchword.StoredMail, error)
 	hasAdminPages bool
 
 	// docsData and openAPIDocument are created at their first request, because most servers never get such a request
 	// and the start must be fast.
-	docsData        func() docData // of the page /docs
+	docsData        func() docData
 	openAPIDocument func() ([]byte, error)
 }
 
@@ -54,13 +55,13 @@ func newPages(shared edge, opts Options, api []route) (*pages, error) {
 // exported names. A view is used for one response only, because its nonce must not be used twice.
 type view struct {
 	*theme
-	langIndex int // in the catalog
+	langIndex int
 
 	Page    string // name of the template, and prefix of its texts
 	Title   string // default: the text Page.title
 	Nonce   string // allows the script and the style in the Content-Security-Policy
 	Problem string // error message for the whole page
-	Notice  string // success message
+	Notice  string
 	Data    any
 
 	// These fields are for links back to the front-end.
@@ -72,13 +73,15 @@ type view struct {
 	// These fields are about the form that was refused.
 	Form          string // name of the form that had an error
 	enteredValues url.Values
-	fieldErrors   map[string]string // messages by field
-	suspectFields []string          // one of them is wrong; the page does not tell which one
-	minPassword   int               // in characters
+	fieldErrors   map[string]string
+	// One of the suspectFields is wrong. The page does not tell which one.
+	suspectFields []string
+	minPassword   int // in characters
 
-	role           listenerRole // of the listener that serves the page
-	isPasskeyError bool         // the form has no field to mark
-	sendsRequests  bool         // the script of the page calls this server
+	role listenerRole
+	// isPasskeyError is set if the refused form has no field to mark, because it belongs to a passkey.
+	isPasskeyError bool
+	sendsRequests  bool // the script of the page calls this server
 }
 
 // newView selects the best language for Accept-Language. An unsupported or missing header gives the default language.
@@ -411,9 +414,9 @@ func (p *pages) homePage(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, v)
 }
 
-// asset serves a file of the folder assets. The media type depends only on the extension. Browsers never run an
+// serveAsset serves a file of the folder assets. The media type depends only on the extension. Browsers never run an
 // operator's file as a script, except a file that replaces the script of passkeys.
-func (p *pages) asset(w http.ResponseWriter, r *http.Request) error {
+func (p *pages) serveAsset(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	kinds := map[string]string{".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2"}
 	content, err := p.theme.readFile("assets/" + name)

@@ -86,15 +86,15 @@ func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refu
 		if e.origins.isAdminListener {
 			url, setting = "the admin URL", "admin-url"
 		}
-		attrs = append(attrs, slog.String("host", truncate(r.Host)), slog.String("public_url", e.origins.publicURL),
+		attrs = append(attrs, slog.String("host", truncateForLog(r.Host)), slog.String("public_url", e.origins.publicURL),
 			slog.String("hint", "configure the proxy to pass on the Host of "+url+", or set "+setting))
 	case watchword.CodeSessionEnded:
 		// This response tells the client that its session has ended. The log line has the reason, because an expiry
 		// has no security event.
 		attrs = append(attrs, slog.String("session", string(refusal.Session)), slog.String("ended", string(refusal.Ended)))
 	case apirequest.CodeCrossOrigin:
-		attrs = append(attrs, slog.String("origin", truncate(r.Header.Get("Origin"))),
-			slog.String("sec_fetch_site", truncate(r.Header.Get("Sec-Fetch-Site"))))
+		attrs = append(attrs, slog.String("origin", truncateForLog(r.Header.Get("Origin"))),
+			slog.String("sec_fetch_site", truncateForLog(r.Header.Get("Sec-Fetch-Site"))))
 	}
 	skipped, ok := gate.Allow(key, time.Now())
 	if !ok {
@@ -137,8 +137,8 @@ func addressText(c watchword.Client) string {
 	return c.Address.String()
 }
 
-// truncate cuts text that a client controls to 200 bytes, to bound the length of a log line.
-func truncate(text string) string { return text[:min(len(text), 200)] }
+// truncateForLog cuts text that a client controls to 200 bytes, to bound the length of a log line.
+func truncateForLog(text string) string { return text[:min(len(text), 200)] }
 
 // routePattern returns "none" for an unknown route. It also works for requests that a middleware rejects before the
 // router runs.

@@ -86,7 +86,8 @@ type errorResponder struct {
 
 	// showPage writes an error as an HTML page. If showPage fails, the response is JSON.
 	showPage func(http.ResponseWriter, *http.Request, *watchword.Error) error
-	// routeFor returns the route that a request would reach.
+	// routeFor returns the route that a request would reach. It comes from the router, which is created later
+	// (newServer).
 	routeFor func(*http.Request) string
 }
 

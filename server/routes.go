@@ -90,7 +90,7 @@ const (
 	writeNoKey  guard = "admin with a fresh proof, and no service key"
 )
 
-// anyMethod is the method of a route that accepts every method.
+// anyMethod is empty, because http.ServeMux takes a pattern without a method for every method.
 const anyMethod = ""
 
 // A route is one row of the table. Routes of HTML pages and dialects have only a method, a path and a handler. The
@@ -117,22 +117,22 @@ type api struct {
 // of error codes that occur in many rows.
 func (a *api) routes() []route {
 	var (
-		again   = []watchword.Code{watchword.CodeRateLimited, watchword.CodeTryLater} // rate limits
-		invalid = []watchword.Code{watchword.CodeValidationFailed}                    // a wrong member of the body
-		used    = []watchword.Code{watchword.CodeMailTokenInvalid}                    // an invalid mailed token
+		limited = []watchword.Code{watchword.CodeRateLimited, watchword.CodeTryLater}
+		invalid = []watchword.Code{watchword.CodeValidationFailed} // a wrong member of the body
+		badLink = []watchword.Code{watchword.CodeMailTokenInvalid}
 		wrong   = []watchword.Code{watchword.CodePasswordWrong, watchword.CodeRateLimited, watchword.CodeTryLater}
 		owner   = append(wrong, watchword.CodeStepUpRequired) // a wrong password, or a proof that is too old
 		proof   = append(wrong, watchword.CodePasswordRequired, watchword.CodeMailTokenInvalid)
 	)
 	all := []route{
 		{"POST", pathAPI + "/register", a.register, public, "Create an account and sign in",
-			registerBody{}, 201, signedInBody{}, join(invalid, again, watchword.CodeEmailTaken, watchword.CodeSignupClosed)},
+			registerBody{}, 201, signedInBody{}, join(invalid, limited, watchword.CodeEmailTaken, watchword.CodeSignupClosed)},
 		{"POST", pathAPI + "/login", a.login, public, "Sign in", loginBody{}, 200, signedInBody{},
-			join(invalid, again, watchword.CodeInvalidCredentials, watchword.CodeEmailNotVerified,
+			join(invalid, limited, watchword.CodeInvalidCredentials, watchword.CodeEmailNotVerified,
 				watchword.CodeAccountDisabled, watchword.CodeSecondFactorRequired, watchword.CodeEnrolmentRequired)},
 		{"POST", pathRefresh, a.refresh, refresh, "Exchange the refresh token for a new one and an access token",
 			refreshBody{}, 200, signedInBody{},
-			join(again, nil, watchword.CodeRefreshMissing, watchword.CodeRefreshInvalid, watchword.CodeSessionEnded,
+			join(limited, nil, watchword.CodeRefreshMissing, watchword.CodeRefreshInvalid, watchword.CodeSessionEnded,
 				watchword.CodeRefreshReused, apirequest.CodeAmbiguousCredentials)},
 		{"POST", pathAPI + "/logout", a.logout, anyToken, "End this session", refreshBody{}, 200, messageBody{},
 			join(nil, nil, apirequest.CodeAmbiguousCredentials, watchword.CodeTryLater)},
@@ -149,30 +149,30 @@ func (a *api) routes() []route {
 			join(nil, nil, watchword.CodeNotFound)},
 
 		{"POST", pathAPI + "/password/forgot", a.forgotPassword, public, "Request a mail to choose a new password",
-			emailBody{}, 202, messageBody{}, join(invalid, again)},
+			emailBody{}, 202, messageBody{}, join(invalid, limited)},
 		{"POST", pathAPI + "/password/reset", a.resetPassword, mailedToken, "Choose a new password",
 			resetBody{}, 200, resetAnswer{},
-			join(invalid, used, watchword.CodeTryLater, watchword.CodeSignupClosed, watchword.CodeEmailTaken)},
+			join(invalid, badLink, watchword.CodeTryLater, watchword.CodeSignupClosed, watchword.CodeEmailTaken)},
 		{"POST", pathAPI + "/password/change", a.requireToken(a.changePassword), bearer,
 			"Change the password and end all other sessions", changePasswordBody{}, 200, messageBody{}, join(invalid, owner)},
 
 		{"POST", pathAPI + "/invite/accept", a.acceptInvite, mailedToken, "Accept an invitation, which signs in",
 			inviteBody{}, 200, signedInBody{},
-			join(invalid, used, watchword.CodeTryLater, watchword.CodeEmailTaken, watchword.CodeAccountDisabled,
+			join(invalid, badLink, watchword.CodeTryLater, watchword.CodeEmailTaken, watchword.CodeAccountDisabled,
 				watchword.CodeEnrolmentRequired)},
 		{"POST", pathAPI + "/email/verify", a.verifyEmail, mailedToken,
 			"Verify the address: with a live session, or with a password, which signs in", verifyBody{}, 200, verifiedAnswer{},
 			join(invalid, proof, watchword.CodeAccountDisabled, watchword.CodeSignupClosed, watchword.CodeEmailTaken,
 				watchword.CodeSecondFactorRequired, watchword.CodeEnrolmentRequired)},
 		{"POST", pathAPI + "/email/verify/resend", a.resendVerification, public, "Request another verification mail",
-			emailBody{}, 202, messageBody{}, join(invalid, again)},
+			emailBody{}, 202, messageBody{}, join(invalid, limited)},
 		{"POST", pathAPI + "/email/change", a.requireToken(a.changeEmail), bearer, "Request a change of the address",
 			changeEmailBody{}, 202, messageBody{}, join(invalid, owner)},
 		{"POST", pathAPI + "/email/change/confirm", a.confirmEmail, mailedToken,
 			"Confirm the new address: with a live session, or with the password", confirmBody{}, 200, messageBody{},
 			join(proof, nil, watchword.CodeAccountDisabled, watchword.CodeEmailTaken)},
 		{"POST", pathAPI + "/email/change/undo", a.undoEmail, mailedToken, "Restore the previous address",
-			tokenBody{}, 200, messageBody{}, join(used, nil, watchword.CodeEmailTaken)},
+			tokenBody{}, 200, messageBody{}, join(badLink, nil, watchword.CodeEmailTaken)},
 
 		{"GET", pathAPI + "/sessions", a.requireToken(a.listSessions), bearer, "List your sessions",
 			nil, 200, sessionsAnswer{}, nil},
@@ -283,11 +283,11 @@ func (p *pages) routes() []route {
 		{method: "POST", path: "/logout", handle: p.logoutForm},
 		{method: "GET", path: "/openapi.json", handle: p.serveOpenAPI},
 		{method: "GET", path: "/docs", handle: p.docsPage},
-		{method: "GET", path: "/assets/{name}", handle: p.asset},
-		{method: "GET", path: "/favicon.ico", handle: p.favicon},
-		{method: "GET", path: "/robots.txt", handle: p.robots},
-		{method: "GET", path: "/.well-known/change-password", handle: p.changePassword},
-		{method: "GET", path: "/.well-known/security.txt", handle: p.securityContact},
+		{method: "GET", path: "/assets/{name}", handle: p.serveAsset},
+		{method: "GET", path: "/favicon.ico", handle: p.serveFavicon},
+		{method: "GET", path: "/robots.txt", handle: p.serveRobots},
+		{method: "GET", path: "/.well-known/change-password", handle: p.redirectToChangePassword},
+		{method: "GET", path: "/.well-known/security.txt", handle: p.serveSecurityContact},
 	}
 	for _, page := range linkPages {
 		all = append(all, route{method: "GET", path: page.path, handle: p.linkPageHandler(page)},

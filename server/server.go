@@ -113,7 +113,8 @@ type Options struct {
 // accountPages and adminPages have the handlers, and newServer lists the middlewares.
 type Server struct {
 	edge
-	adminServer *Server // for the admin listener; nil without Options.AdminURL
+	// adminServer serves administration on the admin listener. It is nil without Options.AdminURL.
+	adminServer *Server
 	api         *api
 	draining    func() bool
 	metrics     *httpMetrics

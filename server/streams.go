@@ -29,7 +29,7 @@ type openStream struct {
 	ended   chan struct{} // closed when another network's stream replaces this one
 }
 
-// isReplaced reports whether a stream of another network has replaced this stream.
+// isReplaced is true after a stream of another network has replaced this one. It never blocks.
 func (o *openStream) isReplaced() bool {
 	select {
 	case <-o.ended:
@@ -115,8 +115,8 @@ func (s *streamRegistry) remove(o *openStream) {
 	}
 }
 
-// count is for the metric watchword_feed_streams and for tests.
-func (s *streamRegistry) count() int {
+// countOpen is for the metric watchword_feed_streams and for tests.
+func (s *streamRegistry) countOpen() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.total
