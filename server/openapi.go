@@ -138,8 +138,7 @@ func describeDialectOperation(registry huma.Registry, o dialect.Operation) *huma
 	return operation
 }
 
-// describeRoute takes most of the description from the route's row in the table. The conditions at the end of the
-// function add details that a row can't express, such as parameters or a second success response.
+// describeRoute takes most of the description from the route's row in the table.
 func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	operation := &huma.Operation{
 		Summary:     r.summary,
@@ -175,6 +174,17 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	case r.guard == anyToken:
 		operation.Security = []map[string][]string{{"refreshToken": {}}, {"accessToken": {}}, {}}
 	}
+	describeExceptions(operation, registry, r)
+	for status, codes := range errorCodesByStatus(r) {
+		slices.Sort(codes)
+		operation.Responses[strconv.Itoa(status)] = describeContent(registry,
+			"application/problem+json", strings.Join(codes, ", "), problem{})
+	}
+	return operation
+}
+
+// describeExceptions adds what a row of the route table can't express, such as parameters or a second success response.
+func describeExceptions(operation *huma.Operation, registry huma.Registry, r route) {
 	if strings.Contains(r.path, "{id}") {
 		operation.Parameters = []*huma.Param{{Name: "id", In: "path", Required: true, Schema: &huma.Schema{Type: "string"},
 			Description: "Id of the " + path.Base(strings.TrimSuffix(r.path, "s/{id}"))}}
@@ -211,12 +221,6 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	if r.path == pathAdmin+"/users/{id}" && r.method != http.MethodDelete {
 		operation.Responses["200"].Headers = describeETag("The version of the metadata, for If-Match")
 	}
-	for status, codes := range errorCodesByStatus(r) {
-		slices.Sort(codes)
-		operation.Responses[strconv.Itoa(status)] = describeContent(registry,
-			"application/problem+json", strings.Join(codes, ", "), problem{})
-	}
-	return operation
 }
 
 // describeRequestHeader describes an optional header. The format may be empty.

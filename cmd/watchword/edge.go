@@ -18,45 +18,50 @@ import (
 // It translates settings into options, so that package server does not depend on settings.
 // Users of the library can set the same options.
 
+// serverOptions returns an error for a dialect or provider that can't be used. serve then ends
+// with exit code 1 before it accepts requests.
+func (s *Settings) serverOptions(stack *stack) (options server.Options, err error) {
+	options = server.Options{
+		PublicURL:      s.PublicURL,
+		AllowedOrigins: s.AllowedOrigins,
+		AppURL:         s.AppURL,
+		TrustedProxies: s.TrustedProxies,
+		CookieName:     s.CookieName,
+		CookieSameSite: sameSiteModes[s.CookieSameSite],
+		CookieDomain:   s.CookieDomain,
+		Factors:        s.newFactorManager(stack), // also set with second-factor=off, for accounts that have a factor
+		Admin:          s.newAdminManager(stack),
+		AdminPages:     s.AdminPages == "on",
+		AdminURL:       s.adminURL(),
+		Metadata:       metadata.New(stack.engine, stack.store.Metadata()),
+	}
+	// Without product-name, pages, mails and authenticator apps show the host, so a new
+	// installation needs no setting.
+	options.Product, options.Pages = s.ProductName, s.operatorFiles()
+	// A nil *devbox.Box in the interface would not equal nil, and the server would register the
+	// mailbox's route.
+	if stack.devMailbox != nil {
+		options.DevMail = stack.devMailbox.Mails
+	}
+	// Without entries in sign-in-with, the manager has no providers, and the server has no
+	// routes for them. The manager sends no request to a provider at the start, because a
+	// provider that is down must not stop the server.
+	if options.Federation, err = s.newFederationManager(stack); err != nil {
+		return options, err
+	}
+	options.Dialects, err = s.newDialects(stack.engine)
+	return options, err
+}
+
 // installHTTPEdge does not serve yet. It wraps the listener so that the server sees every
 // Content-Length and Transfer-Encoding of a request, because net/http drops one of two such
 // headers.
 func (d *listeners) installHTTPEdge(settings *Settings, s *stack, log *slog.Logger) error {
-	options := server.Options{
-		PublicURL:      settings.PublicURL,
-		AllowedOrigins: settings.AllowedOrigins,
-		AppURL:         settings.AppURL,
-		TrustedProxies: settings.TrustedProxies,
-		CookieName:     settings.CookieName,
-		CookieSameSite: sameSiteModes[settings.CookieSameSite],
-		CookieDomain:   settings.CookieDomain,
-		Factors:        settings.newFactorManager(s), // also set with second-factor=off, for accounts that have a factor
-		Admin:          settings.newAdminManager(s),
-		AdminPages:     settings.AdminPages == "on",
-		AdminURL:       settings.adminURL(),
-		Metadata:       metadata.New(s.engine, s.store.Metadata()),
-		Draining:       d.draining.Load,
-		Log:            log,
-	}
-	// Without product-name, pages, mails and authenticator apps show the host, so a new
-	// installation needs no setting.
-	options.Product, options.Pages = settings.ProductName, settings.operatorFiles()
-	// A nil *devbox.Box in the interface would not equal nil, and the server would register the
-	// mailbox's route.
-	if s.devMailbox != nil {
-		options.DevMail = s.devMailbox.Mails
-	}
-	var err error
-	// Without entries in sign-in-with, the manager has no providers, and the server has no
-	// routes for them. The manager sends no request to a provider at the start, because a
-	// provider that is down must not stop the server.
-	if options.Federation, err = settings.newFederationManager(s); err != nil {
+	options, err := settings.serverOptions(s)
+	if err != nil {
 		return err
 	}
-	// A failure here ends serve with exit code 1 before it accepts requests.
-	if options.Dialects, err = settings.newDialects(s.engine); err != nil {
-		return err
-	}
+	options.Draining, options.Log = d.draining.Load, log
 	edge, err := server.New(s.engine, options)
 	if err != nil {
 		return err
