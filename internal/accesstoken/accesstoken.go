@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	maxLife   = 24 * time.Hour // from iat to exp; this server signs for an hour at most
-	tokenType = "at+jwt"
+	maxLifetime = 24 * time.Hour // from iat to exp; this server signs for an hour at most
+	tokenType   = "at+jwt"
 )
 
 // MaxSize is the largest size in bytes that an access token should have. Browsers drop cookies whose name and value
@@ -71,11 +71,11 @@ func (a Audience) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]string(a))
 }
 
-// standard lists the claims that Sign sets. reserved lists other claims that have a meaning in JWTs (RFC 7519,
-// section 10.1). The settings must not add a claim whose name is in one of the lists.
+// standardClaims lists the claims that Sign sets. reservedClaims lists other claims that have a meaning in JWTs (RFC
+// 7519, section 10.1). The settings must not add a claim of either list.
 var (
-	standard = []string{"iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "auth_time", "roles", "amr", "acr"}
-	reserved = []string{
+	standardClaims = []string{"iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "auth_time", "roles", "amr", "acr"}
+	reservedClaims = []string{
 		"email", "email_verified", "name", "preferred_username", "phone_number", "phone_number_verified",
 		"azp", "client_id", "scope", "cnf", "act", "may_act", "nonce", "at_hash", "c_hash", "s_hash",
 		"groups", "entitlements", "permissions", "events", "toe", "txn", "typ", "alg", "kid",
@@ -89,10 +89,10 @@ func CheckExtra(names []string) error {
 		if slices.Contains(names[:i], name) {
 			return fmt.Errorf("claim %q appears twice: write each claim once", name)
 		}
-		if isOneOf(names[:i], name) {
+		if containsFold(names[:i], name) {
 			return fmt.Errorf("claim %q appears twice with different case: write each claim once", name)
 		}
-		if isOneOf(standard, name) || isOneOf(reserved, name) {
+		if containsFold(standardClaims, name) || containsFold(reservedClaims, name) {
 			return fmt.Errorf(
 				"claim %q is reserved: choose another name, such as https://example.com/%s",
 				name,
@@ -106,9 +106,9 @@ func CheckExtra(names []string) error {
 	return nil
 }
 
-// isOneOf reports whether a verifier that ignores letter case could read name as one of names. encoding/json folds
-// letter case as strings.EqualFold does: it reads "ſub" as sub.
-func isOneOf(names []string, name string) bool {
+// containsFold folds letter case as encoding/json does, which reads "ſub" as sub. Other verifiers may also ignore
+// letter case.
+func containsFold(names []string, name string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 }
 
@@ -137,8 +137,7 @@ func CheckIssuer(name, publicURL, alg string) error {
 	return nil
 }
 
-// payload returns the claims as JSON.
-func (c Claims) payload() ([]byte, error) {
+func (c Claims) marshalPayload() ([]byte, error) {
 	if c.Roles == nil { // verifiers expect an array, never null
 		c.Roles = []string{}
 	}
@@ -155,11 +154,11 @@ func (c Claims) payload() ([]byte, error) {
 // Size returns the length in bytes of the token that Sign creates from the claims with a key of algorithm alg. The
 // result is up to 60 bytes too large with HS256, and up to 2 bytes too large with Ed25519. It is never too small.
 func Size(alg string, c Claims) (int, error) {
-	payload, err := c.payload()
+	payload, err := c.marshalPayload()
 	if err != nil {
 		return 0, err
 	}
-	header, signature := headerOf(Key{alg: alg, id: strings.Repeat("x", thumbprint)}, tokenType), 64
+	header, signature := headerOf(Key{alg: alg, id: strings.Repeat("x", thumbprintLength)}, tokenType), 64
 	switch alg {
 	case RS256:
 		signature = rsaBits / 8
@@ -175,13 +174,13 @@ func Size(alg string, c Claims) (int, error) {
 	), nil
 }
 
-// thumbprint is the length of a `kid` (RFC 7638, with SHA-256).
-const thumbprint = 43
+// thumbprintLength is that of a `kid` in base64url (RFC 7638, with SHA-256).
+const thumbprintLength = 43
 
 // Sign returns the token. It returns an error if Claims.Extra contains a standard claim, and
 // ErrTooLong if the token has more than Limit bytes.
 func Sign(k Key, c Claims) (string, error) {
-	payload, err := c.payload()
+	payload, err := c.marshalPayload()
 	if err != nil {
 		return "", err
 	}
@@ -206,7 +205,7 @@ func Sign(k Key, c Claims) (string, error) {
 
 func withExtra(payload []byte, extra map[string]any) ([]byte, error) {
 	for name := range extra {
-		if isOneOf(standard, name) {
+		if containsFold(standardClaims, name) {
 			return nil, fmt.Errorf("claim %q is set by Watchword: choose another name", name)
 		}
 	}
@@ -236,12 +235,12 @@ type Expect struct {
 // Verify checks the form, the key, the signature and then the claims (RFC 8725). Before it has verified the
 // signature, it uses only the header of the token.
 func Verify(token string, find func(kid string) (Key, bool), want Expect) (Claims, error) {
-	jws, ok := split(token)
+	jws, ok := splitJWS(token)
 	if !ok {
 		return Claims{}, ErrInvalid
 	}
-	key, ok := jws.key(tokenType, find)
-	if !ok || !key.verifies(jws.signed, jws.signature) {
+	key, ok := jws.selectKey(tokenType, find)
+	if !ok || !key.verifiesSignature(jws.signingInput, jws.signature) {
 		return Claims{}, ErrInvalid
 	}
 	claims, ok := parseClaims(jws.payload)
@@ -254,57 +253,56 @@ func Verify(token string, find func(kid string) (Key, bool), want Expect) (Claim
 	return claims, nil
 }
 
-// canonical decodes unpadded base64url and rejects non-zero trailing bits.
-var canonical = base64.RawURLEncoding.Strict()
+// canonicalBase64URL rejects non-zero trailing bits.
+var canonicalBase64URL = base64.RawURLEncoding.Strict()
 
-// A compact is a parsed compact JWS (RFC 7515, section 7.1).
-type compact struct {
-	segment                    string // the encoded header
+// A compactJWS is parsed (RFC 7515, section 7.1).
+type compactJWS struct {
+	encodedHeader              string
 	header, payload, signature []byte // decoded
-	signed                     []byte // the input of the signature
+	signingInput               []byte
 }
 
-// split parses a token. Each part has exactly one accepted encoding. Line breaks are
-// rejected here because the decoder skips them.
-func split(token string) (jws compact, ok bool) {
+// splitJWS accepts exactly one encoding of each part. It rejects line breaks, because the decoder skips them.
+func splitJWS(token string) (jws compactJWS, ok bool) {
 	first, last := strings.IndexByte(token, '.'), strings.LastIndexByte(token, '.')
 	if len(token) > Limit || strings.Count(token, ".") != 2 || strings.ContainsAny(token, "\r\n") {
-		return compact{}, false
+		return compactJWS{}, false
 	}
 	text := []byte(token)
 	room := make([]byte, 0, len(token))
 	decode := func(segment []byte) []byte {
-		part, err := canonical.AppendDecode(room, segment)
+		part, err := canonicalBase64URL.AppendDecode(room, segment)
 		if err != nil {
 			return nil
 		}
 		room = part[len(part):]
 		return part
 	}
-	jws = compact{segment: token[:first], signed: text[:last]}
+	jws = compactJWS{encodedHeader: token[:first], signingInput: text[:last]}
 	jws.header, jws.payload, jws.signature = decode(text[:first]), decode(text[first+1:last]), decode(text[last+1:])
 	return jws, len(jws.header) > 0 && len(jws.payload) > 0 && len(jws.signature) > 0
 }
 
-// key returns the key that the header names. It reports false if the type is not want, if the algorithm is not that
-// of the key, or if the header has any other member. A header that is exactly as Sign writes it is accepted without
-// parsing JSON, because this is faster.
-func (jws compact) key(want string, find func(kid string) (Key, bool)) (Key, bool) {
+// selectKey returns the key that the header names. It reports false if the type is not want, if the algorithm is not
+// that of the key, or if the header has any other member. A header that is exactly as Sign writes it is accepted
+// without parsing JSON, because this is faster.
+func (jws compactJWS) selectKey(want string, find func(kid string) (Key, bool)) (Key, bool) {
 	_, rest, _ := bytes.Cut(jws.header, []byte(`","kid":"`))
 	if kid, ok := bytes.CutSuffix(rest, []byte(`","typ":"`+tokenType+`"}`)); ok && want == tokenType {
-		if key, ok := find(string(kid)); ok && key.header == jws.segment {
+		if key, ok := find(string(kid)); ok && key.header == jws.encodedHeader {
 			return key, true
 		}
 	}
 	var alg, kid, typ string
-	ok := members(jws.header, func(name, value string) (ok bool) {
+	ok := visitMembers(jws.header, func(name, value string) (ok bool) {
 		switch name {
 		case "alg":
-			alg, ok = text(value)
+			alg, ok = parseString(value)
 		case "kid":
-			kid, ok = text(value)
+			kid, ok = parseString(value)
 		case "typ":
-			typ, ok = text(value)
+			typ, ok = parseString(value)
 		}
 		return ok // any other member, such as crit, jku, jwk, x5u, x5c or zip, is rejected
 	})
@@ -329,5 +327,5 @@ func (want Expect) accepts(c Claims) bool {
 		slices.Contains(c.Audience, want.Audience) &&
 		c.Subject != "" && c.SessionID != "" && c.ID != "" &&
 		c.IssuedAt <= latest && c.NotBefore <= latest &&
-		c.Expires > c.IssuedAt && c.Expires-c.IssuedAt <= int64(maxLife/time.Second)
+		c.Expires > c.IssuedAt && c.Expires-c.IssuedAt <= int64(maxLifetime/time.Second)
 }

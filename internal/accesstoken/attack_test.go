@@ -66,9 +66,8 @@ func sign(t testing.TB, k accesstoken.Key, c accesstoken.Claims) string {
 	return token
 }
 
-// The function signed returns a token with any header and payload and a valid signature by k. Verify can reject such
-// a token only because of its content.
-func signed(t testing.TB, k accesstoken.Key, header, payload string) string {
+// signAnyToken returns a validly signed token, so Verify can reject it only because of its content.
+func signAnyToken(t testing.TB, k accesstoken.Key, header, payload string) string {
 	t.Helper()
 	der, err := accesstoken.MarshalKey(k)
 	if err != nil {
@@ -164,19 +163,19 @@ func TestVerifyRejectsOtherHeaders(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = accesstoken.Verify(signed(t, k, string(text), string(payload)), finder(k), want)
+		_, err = accesstoken.Verify(signAnyToken(t, k, string(text), string(payload)), finder(k), want)
 		if !errors.Is(err, accesstoken.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for _, typ := range []string{"at+jwt", "AT+JWT", "application/at+jwt"} {
 		header := `{"alg":"ES256","kid":"` + k.ID() + `","typ":"` + typ + `"}`
-		if _, err := accesstoken.Verify(signed(t, k, header, string(payload)), finder(k), want); err != nil {
+		if _, err := accesstoken.Verify(signAnyToken(t, k, header, string(payload)), finder(k), want); err != nil {
 			t.Errorf("typ %s: %v", typ, err)
 		}
 	}
 	twice := `{"alg":"none","alg":"ES256","kid":"` + k.ID() + `","typ":"at+jwt"}`
-	if _, err := accesstoken.Verify(signed(t, k, twice, string(payload)), finder(k), want); err == nil {
+	if _, err := accesstoken.Verify(signAnyToken(t, k, twice, string(payload)), finder(k), want); err == nil {
 		t.Error("two algs were accepted")
 	}
 }
@@ -238,7 +237,7 @@ func TestVerifyRejectsMissingAndMalformedClaims(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := accesstoken.Verify(signed(t, k, header, string(payload)), finder(k), want)
+			got, err := accesstoken.Verify(signAnyToken(t, k, header, string(payload)), finder(k), want)
 			if expired := name == "exp" && value == now.Unix()-1; err == nil || !expired && got.Subject != "" {
 				t.Errorf("%s = %v: %+v, %v", name, value, got, err)
 			}
@@ -252,7 +251,7 @@ func TestVerifyRejectsMissingAndMalformedClaims(t *testing.T) {
 		"no object":            `"sub"`,
 		"nothing":              "",
 	} {
-		_, err := accesstoken.Verify(signed(t, k, header, payload), finder(k), want)
+		_, err := accesstoken.Verify(signAnyToken(t, k, header, payload), finder(k), want)
 		if !errors.Is(err, accesstoken.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}

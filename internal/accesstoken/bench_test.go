@@ -24,7 +24,7 @@ func BenchmarkSign(b *testing.B) {
 	for _, alg := range algorithms {
 		k, claims := key(b, alg), goodClaims()
 		text := sign(b, k, claims)
-		signBare, _ := bare(b, alg, text[:strings.LastIndexByte(text, '.')])
+		signBare, _ := newStandardSigner(b, alg, text[:strings.LastIndexByte(text, '.')])
 		b.Run(alg, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -44,7 +44,7 @@ func BenchmarkVerify(b *testing.B) {
 	for _, alg := range algorithms {
 		k := key(b, alg)
 		token, find := sign(b, k, goodClaims()), finder(k)
-		_, verifyBare := bare(b, alg, token[:strings.LastIndexByte(token, '.')])
+		_, verifyBare := newStandardSigner(b, alg, token[:strings.LastIndexByte(token, '.')])
 		b.Run(alg, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -64,9 +64,8 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// The function bare returns functions that sign and verify a text with a new key. They call only the standard
-// library.
-func bare(b *testing.B, alg, text string) (sign func(), verify func() bool) {
+// newStandardSigner uses a new key and only the standard library.
+func newStandardSigner(b *testing.B, alg, text string) (sign func(), verify func() bool) {
 	b.Helper()
 	message := []byte(text)
 	must := func(err error) {

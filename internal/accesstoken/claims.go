@@ -10,33 +10,33 @@ import (
 func parseClaims(payload []byte) (Claims, bool) {
 	var c Claims
 	found := 0
-	ok := members(payload, func(name, value string) (ok bool) {
+	ok := visitMembers(payload, func(name, value string) (ok bool) {
 		found++
 		switch name {
 		case "iss":
-			c.Issuer, ok = text(value)
+			c.Issuer, ok = parseString(value)
 		case "aud":
-			c.Audience, ok = audience(value)
+			c.Audience, ok = parseAudience(value)
 		case "sub":
-			c.Subject, ok = text(value)
+			c.Subject, ok = parseString(value)
 		case "sid":
-			c.SessionID, ok = text(value)
+			c.SessionID, ok = parseString(value)
 		case "jti":
-			c.ID, ok = text(value)
+			c.ID, ok = parseString(value)
 		case "iat":
-			c.IssuedAt, ok = seconds(value)
+			c.IssuedAt, ok = parseSeconds(value)
 		case "nbf":
-			c.NotBefore, ok = seconds(value)
+			c.NotBefore, ok = parseSeconds(value)
 		case "exp":
-			c.Expires, ok = seconds(value)
+			c.Expires, ok = parseSeconds(value)
 		case "auth_time":
-			c.AuthTime, ok = seconds(value)
+			c.AuthTime, ok = parseSeconds(value)
 		case "roles":
-			c.Roles, ok = texts(value)
+			c.Roles, ok = parseStrings(value)
 		case "amr":
-			c.AMR, ok = texts(value)
+			c.AMR, ok = parseStrings(value)
 		case "acr":
-			c.ACR, ok = text(value)
+			c.ACR, ok = parseString(value)
 		default:
 			found--
 			ok = true
@@ -47,25 +47,25 @@ func parseClaims(payload []byte) (Claims, bool) {
 		}
 		return ok
 	})
-	if c.NotBefore == 0 { // 0 means that nbf, which is optional, is absent: the function seconds rejects 0
+	if c.NotBefore == 0 { // 0 means that nbf, which is optional, is absent: parseSeconds rejects 0
 		found++
 	}
-	if !ok || found != len(standard) {
+	if !ok || found != len(standardClaims) {
 		return Claims{}, false
 	}
 	return c, true
 }
 
-// audience parses a string or an array of strings (RFC 7519, section 4.1.3).
-func audience(value string) (Audience, bool) {
-	if one, ok := text(value); ok {
+// parseAudience accepts a string or an array of strings (RFC 7519, section 4.1.3).
+func parseAudience(value string) (Audience, bool) {
+	if one, ok := parseString(value); ok {
 		return Audience{one}, true
 	}
-	return texts(value)
+	return parseStrings(value)
 }
 
-// seconds parses a whole number of seconds above zero, with at most 12 digits.
-func seconds(value string) (int64, bool) {
+// parseSeconds accepts only a whole number above zero, with at most 12 digits.
+func parseSeconds(value string) (int64, bool) {
 	if len(value) > 12 || value[0] < '0' || value[0] > '9' {
 		return 0, false
 	}

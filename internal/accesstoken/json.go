@@ -12,27 +12,27 @@ import (
 // only checks the syntax, and the functions in this file scan the text. They rely on this check, so they do not
 // handle an unclosed string or bracket.
 
-// members calls visit with each member of an object, in order. It reports whether
-// data is one object in UTF-8 without duplicate names, and every visit returned true.
-func members(data []byte, visit func(name, value string) bool) bool {
+// visitMembers visits each member of an object, in order. It reports whether data is one object in UTF-8 without
+// duplicate names, and every visit returned true.
+func visitMembers(data []byte, visit func(name, value string) bool) bool {
 	if !utf8.Valid(data) || !json.Valid(data) {
 		return false
 	}
 	s := string(data)
-	i := blanks(s, 0)
+	i := skipSpace(s, 0)
 	if s[i] != '{' {
 		return false
 	}
 	var backing [24]string
 	seen := backing[:0]
-	for i = blanks(s, i+1); s[i] != '}'; i = separator(s, i) {
+	for i = skipSpace(s, i+1); s[i] != '}'; i = skipComma(s, i) {
 		end := valueEnd(s, i)
-		name, ok := text(s[i:end])
+		name, ok := parseString(s[i:end])
 		if !ok || slices.Contains(seen, name) {
 			return false
 		}
 		seen = append(seen, name)
-		i = blanks(s, blanks(s, end)+1) // skip the colon
+		i = skipSpace(s, skipSpace(s, end)+1) // skip the colon
 		end = valueEnd(s, i)
 		if !visit(name, s[i:end]) {
 			return false
@@ -42,26 +42,24 @@ func members(data []byte, visit func(name, value string) bool) bool {
 	return true
 }
 
-// texts parses an array of strings.
-func texts(value string) ([]string, bool) {
+func parseStrings(value string) ([]string, bool) {
 	if value[0] != '[' {
 		return nil, false
 	}
 	all := []string{}
-	for i := blanks(value, 1); value[i] != ']'; {
+	for i := skipSpace(value, 1); value[i] != ']'; {
 		end := valueEnd(value, i)
-		element, ok := text(value[i:end])
+		element, ok := parseString(value[i:end])
 		if !ok {
 			return nil, false
 		}
 		all = append(all, element)
-		i = separator(value, end)
+		i = skipComma(value, end)
 	}
 	return all, true
 }
 
-// text parses a JSON string.
-func text(value string) (string, bool) {
+func parseString(value string) (string, bool) {
 	if value[0] != '"' {
 		return "", false
 	}
@@ -73,19 +71,17 @@ func text(value string) (string, bool) {
 	return s, err == nil
 }
 
-// The function blanks returns the index of the first character at or after i that is not white space.
-func blanks(s string, i int) int {
+func skipSpace(s string, i int) int {
 	for i < len(s) && (s[i] == ' ' || s[i] == '\t' || s[i] == '\n' || s[i] == '\r') {
 		i++
 	}
 	return i
 }
 
-// The function separator skips the comma after an element. It returns the index of the next element or of the closing
-// bracket.
-func separator(s string, i int) int {
-	if i = blanks(s, i); s[i] == ',' {
-		i = blanks(s, i+1)
+// skipComma returns the index of the next element or of the closing bracket.
+func skipComma(s string, i int) int {
+	if i = skipSpace(s, i); s[i] == ',' {
+		i = skipSpace(s, i+1)
 	}
 	return i
 }

@@ -21,7 +21,7 @@ func JWKS(keys []Key) []byte {
 	}
 	document, err := json.Marshal(set)
 	if err != nil {
-		panic(err) // impossible: wireOf accepted each public key
+		panic(err) // impossible: wireAlgorithm accepted each public key
 	}
 	return document
 }
@@ -61,7 +61,7 @@ func ParseJWKS(document []byte) (map[string]Key, error) {
 }
 
 func publicKey(jwk jose.JSONWebKey) (Key, bool) {
-	wire, fits := wireOf(jwk.Key) // the result fits is false for a private key or a secret
+	wire, fits := wireAlgorithm(jwk.Key) // fits is false for a private key or a secret
 	if !fits || jwk.Algorithm != wire || jwk.KeyID == "" || jwk.Use != "" && jwk.Use != "sig" || !jwk.Valid() {
 		return Key{}, false
 	}

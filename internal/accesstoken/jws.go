@@ -26,12 +26,12 @@ func SignAs(k Key, typ string, payload []byte) (string, error) {
 // OpenAs returns the payload of a compact JWS with that `typ`. It reports false if the
 // signature is invalid. It is as strict as Verify.
 func OpenAs(token, typ string, find func(kid string) (Key, bool)) (payload []byte, ok bool) {
-	jws, ok := split(token)
+	jws, ok := splitJWS(token)
 	if !ok {
 		return nil, false
 	}
-	key, ok := jws.key(typ, find)
-	if !ok || !key.verifies(jws.signed, jws.signature) {
+	key, ok := jws.selectKey(typ, find)
+	if !ok || !key.verifiesSignature(jws.signingInput, jws.signature) {
 		return nil, false
 	}
 	return jws.payload, true
@@ -41,7 +41,7 @@ func OpenAs(token, typ string, find func(kid string) (Key, bool)) (payload []byt
 // one object in UTF-8 without duplicate names.
 func Members(data []byte) (map[string]string, bool) {
 	all := map[string]string{}
-	ok := members(data, func(name, value string) bool {
+	ok := visitMembers(data, func(name, value string) bool {
 		all[name] = value
 		return true
 	})
@@ -53,7 +53,7 @@ func Text(value string) (string, bool) {
 	if value == "" {
 		return "", false
 	}
-	return text(value)
+	return parseString(value)
 }
 
 // Seconds parses a JSON number of whole seconds since 1970, above zero.
@@ -61,7 +61,7 @@ func Seconds(value string) (int64, bool) {
 	if value == "" {
 		return 0, false
 	}
-	return seconds(value)
+	return parseSeconds(value)
 }
 
 // NamesAudience reports whether the value of `aud` is, or contains, that audience.
@@ -69,6 +69,6 @@ func NamesAudience(value, want string) bool {
 	if value == "" {
 		return false
 	}
-	all, ok := audience(value)
+	all, ok := parseAudience(value)
 	return ok && slices.Contains(all, want)
 }

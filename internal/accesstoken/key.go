@@ -115,10 +115,10 @@ func UnmarshalKey(alg string, der []byte) (Key, error) {
 	return newKey(alg, private)
 }
 
-// newKey binds a private key to its algorithm. It returns an error if they do not match.
+// newKey returns an error if the key does not match the algorithm.
 func newKey(alg string, private crypto.Signer) (Key, error) {
-	wire, fits := wireOf(private.Public())
-	if !fits || alg != nameOf(wire) {
+	wire, fits := wireAlgorithm(private.Public())
+	if !fits || alg != settingsName(wire) {
 		return Key{}, fmt.Errorf("this is not a private key for %s", alg)
 	}
 	public := jose.JSONWebKey{Key: private.Public()}
@@ -131,8 +131,8 @@ func newKey(alg string, private crypto.Signer) (Key, error) {
 	return k, nil
 }
 
-// wireOf returns the `alg` of the tokens that a public key verifies. It reports false for an unsupported key.
-func wireOf(public crypto.PublicKey) (wire string, fits bool) {
+// wireAlgorithm returns the `alg` of the tokens that a public key verifies. It reports false for an unsupported key.
+func wireAlgorithm(public crypto.PublicKey) (wire string, fits bool) {
 	switch key := public.(type) {
 	case *ecdsa.PublicKey:
 		return ES256, key.Curve == elliptic.P256()
@@ -144,8 +144,8 @@ func wireOf(public crypto.PublicKey) (wire string, fits bool) {
 	return "", false
 }
 
-// nameOf returns the name that the settings use for an `alg`.
-func nameOf(wire string) string {
+// settingsName returns the name that the settings use for an `alg`.
+func settingsName(wire string) string {
 	if wire == edDSA {
 		return Ed25519
 	}
@@ -176,7 +176,7 @@ func (k Key) sign(input []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return fixedLength(der)
+		return convertToFixedLength(der)
 	case ed25519.PrivateKey:
 		return ed25519.Sign(private, input), nil
 	case *rsa.PrivateKey:
@@ -189,9 +189,9 @@ func (k Key) sign(input []byte) ([]byte, error) {
 	return k.mac(input), nil
 }
 
-// fixedLength converts an ECDSA signature on P-256 from ASN.1 to r and s with 32 bytes
-// each (RFC 7518, section 3.4).
-func fixedLength(der []byte) ([]byte, error) {
+// convertToFixedLength converts an ECDSA signature on P-256 from ASN.1 to r and s with 32 bytes each (RFC 7518,
+// section 3.4).
+func convertToFixedLength(der []byte) ([]byte, error) {
 	var r, s []byte // big endian, without leading zeros
 	var sequence cryptobyte.String
 	input := cryptobyte.String(der)
@@ -206,9 +206,8 @@ func fixedLength(der []byte) ([]byte, error) {
 	return signature, nil
 }
 
-// verifies reports whether this key created the signature. With ES256, each input has two valid signatures, so one
-// token has two encodings. verifies accepts both.
-func (k Key) verifies(input, signature []byte) bool {
+// verifiesSignature accepts both ES256 signatures that are valid for an input. One token thus has two encodings.
+func (k Key) verifiesSignature(input, signature []byte) bool {
 	switch public := k.public.(type) {
 	case *ecdsa.PublicKey:
 		if len(signature) != 64 {

@@ -19,8 +19,7 @@ import (
 
 const sharedSecret = "a secret that resource servers share"
 
-// signedShared signs any header and payload with the shared secret.
-func signedShared(header, payload string) string {
+func signWithSharedSecret(header, payload string) string {
 	input := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." +
 		base64.RawURLEncoding.EncodeToString([]byte(payload))
 	mac := hmac.New(sha256.New, []byte(sharedSecret))
@@ -116,7 +115,7 @@ func TestVerifyRejectsPayloadsThatAreNotStrictJSON(t *testing.T) {
 		if payload == text {
 			t.Fatalf("%s: nothing was changed", name)
 		}
-		_, err := accesstoken.Verify(signedShared(sharedHeader(k), payload), finder(k), want)
+		_, err := accesstoken.Verify(signWithSharedSecret(sharedHeader(k), payload), finder(k), want)
 		if !errors.Is(err, accesstoken.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -139,7 +138,7 @@ func FuzzSignedText(f *testing.F) {
 	f.Add(`{"kid":"shared","typ":"application/AT+jwt","alg":"HS256"}`, string(good))
 	f.Add(`{"alg":"HS256","kid":"shared","typ":"at+jwt","crit":["exp"]}`, `{"a":"\\","b":[{}],"c":-1.5e3}`)
 	f.Fuzz(func(t *testing.T, header, payload string) {
-		claims, err := accesstoken.Verify(signedShared(header, payload), finder(k), want)
+		claims, err := accesstoken.Verify(signWithSharedSecret(header, payload), finder(k), want)
 		if errors.Is(err, accesstoken.ErrInvalid) {
 			if !reflect.DeepEqual(claims, accesstoken.Claims{}) {
 				t.Fatal("claims of an invalid token were returned")

@@ -17,8 +17,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/accesstoken"
 )
 
-// The function published returns the public key of k as a client reads it from the JWKS.
-func published(t *testing.T, k accesstoken.Key) any {
+func publicKeyFromJWKS(t *testing.T, k accesstoken.Key) any {
 	t.Helper()
 	var set jose.JSONWebKeySet
 	if err := json.Unmarshal(accesstoken.JWKS([]accesstoken.Key{k}), &set); err != nil || len(set.Keys) != 1 {
@@ -45,7 +44,7 @@ func TestOtherLibraryVerifiesSignatures(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				public := published(t, k)
+				public := publicKeyFromJWKS(t, k)
 				for range c.signatures {
 					verifiedByJose(t, sign(t, k, goodClaims()), c.wire, public)
 				}

@@ -11,8 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/accesstoken"
 )
 
-// vectors is a file of Project Wycheproof (json_web_signature_schema_v1.json).
-type vectors struct {
+// wycheproofFile follows json_web_signature_schema_v1.json of Project Wycheproof.
+type wycheproofFile struct {
 	TestGroups []struct {
 		Comment         string
 		Public, Private json.RawMessage // JWK; Public is missing for HS256
@@ -25,9 +25,8 @@ type vectors struct {
 	}
 }
 
-// differs reports whether this package must deviate from the label of a vector: reject a vector labelled valid, or
-// accept a vector labelled invalid.
-func differs(file string, id int) bool {
+// deviatesFromLabel reports whether this package must reject a vector labelled valid, or accept one labelled invalid.
+func deviatesFromLabel(file string, id int) bool {
 	if file != "json_web_signature_test.json" {
 		return false
 	}
@@ -55,16 +54,16 @@ func TestWycheproofVectors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var all vectors
+		var all wycheproofFile
 		if err := json.Unmarshal(text, &all); err != nil {
 			t.Fatal(err)
 		}
 		for _, group := range all.TestGroups {
-			k, supported := vectorKey(t, group.Public, group.Private)
+			k, supported := parseVectorKey(t, group.Public, group.Private)
 			for _, test := range group.Tests {
 				got := supported && accesstoken.Signed(test.JWS, k)
 				if wanted := supported &&
-					test.Result == "valid" != differs(filepath.Base(file), test.ID); got != wanted {
+					test.Result == "valid" != deviatesFromLabel(filepath.Base(file), test.ID); got != wanted {
 					t.Errorf("%s %d (%s, %s): accepted %t", filepath.Base(file), test.ID, group.Comment, test.Comment,
 						got)
 				}
@@ -87,8 +86,8 @@ func TestWycheproofVectors(t *testing.T) {
 	}
 }
 
-// vectorKey returns the key of a group, or false if this package does not support it.
-func vectorKey(t *testing.T, public, private json.RawMessage) (accesstoken.Key, bool) {
+// parseVectorKey reports false for a key that this package does not support.
+func parseVectorKey(t *testing.T, public, private json.RawMessage) (accesstoken.Key, bool) {
 	t.Helper()
 	if public == nil {
 		var jwk struct{ Alg, K string }

@@ -30,9 +30,8 @@ const (
 	LevelPasskey = "phr"  // LevelTwo, and the last proof was a passkey that verified the user (OpenID EAP)
 )
 
-// The list seconds has the methods that count as a second factor. Two of these methods are still only one kind of
-// proof.
-var seconds = []string{"otp", "hwk", "swk", Recovery}
+// secondFactors lists the methods that count as a second factor. Two of them are still only one kind of proof.
+var secondFactors = []string{"otp", "hwk", "swk", Recovery}
 
 // Complete returns methods without duplicates. It adds MFA if they contain a second factor and another kind of proof.
 // Verified counts as another kind of proof.
@@ -44,7 +43,7 @@ func Complete(methods []string) (all []string) {
 		}
 		all = append(all, method)
 		switch {
-		case slices.Contains(seconds, method):
+		case slices.Contains(secondFactors, method):
 			second = true
 		case method != MFA && method != Device:
 			first = true
@@ -71,7 +70,7 @@ func First(methods []string) []string {
 	proofs := slices.DeleteFunc(slices.Clone(methods), func(m string) bool {
 		return m == MFA || m == Verified || m == Device
 	})
-	first := slices.DeleteFunc(slices.Clone(proofs), func(m string) bool { return slices.Contains(seconds, m) })
+	first := slices.DeleteFunc(slices.Clone(proofs), func(m string) bool { return slices.Contains(secondFactors, m) })
 	if len(first) == 0 {
 		return proofs
 	}
@@ -81,7 +80,7 @@ func First(methods []string) []string {
 // HasFirst reports whether methods contain a proof that is not a second factor.
 func HasFirst(methods []string) bool {
 	return slices.ContainsFunc(methods, func(m string) bool {
-		return m != MFA && m != Verified && m != Device && !slices.Contains(seconds, m)
+		return m != MFA && m != Verified && m != Device && !slices.Contains(secondFactors, m)
 	})
 }
 
@@ -105,13 +104,13 @@ func Level(methods []string) string {
 	return LevelTwo
 }
 
-// methodName matches names of the same form as those that RFC 8176 registers. Short names keep tokens small.
-var methodName = regexp.MustCompile(`^[a-z]{2,4}$`)
+// methodNamePattern matches names of the same form as those that RFC 8176 registers. Short names keep tokens small.
+var methodNamePattern = regexp.MustCompile(`^[a-z]{2,4}$`)
 
 // Problem checks the methods by which an application authenticated a user. It returns a sentence about the first
 // fault, or "".
 func Problem(methods []string) string {
-	if slices.ContainsFunc(methods, func(m string) bool { return !methodName.MatchString(m) }) {
+	if slices.ContainsFunc(methods, func(m string) bool { return !methodNamePattern.MatchString(m) }) {
 		return "Name methods as RFC 8176 does, such as otp."
 	}
 	if len(methods) < 1 || len(methods) > 3 {

@@ -2,18 +2,17 @@ package amr
 
 import "slices"
 
-// ascending lists the levels, lowest first. The last one, phr, means aal2 with a passkey as the last proof (OpenID
-// EAP).
-var ascending = []string{LevelOne, LevelTwo, "phr"}
+// ascendingLevels ends with phr, which means aal2 with a passkey as the last proof (OpenID EAP).
+var ascendingLevels = []string{LevelOne, LevelTwo, "phr"}
 
 // IsLevel reports whether a session can have this level.
-func IsLevel(level string) bool { return slices.Contains(ascending, level) }
+func IsLevel(level string) bool { return slices.Contains(ascendingLevels, level) }
 
 // Reaches reports whether a level is equal to, or higher than, one of the levels in accepted. A value that is not a
 // level of this package reaches only an equal value.
 func Reaches(level string, accepted ...string) bool {
 	return slices.ContainsFunc(accepted, func(one string) bool {
-		needed := slices.Index(ascending, one)
-		return one == level || needed >= 0 && slices.Index(ascending, level) > needed
+		needed := slices.Index(ascendingLevels, one)
+		return one == level || needed >= 0 && slices.Index(ascendingLevels, level) > needed
 	})
 }

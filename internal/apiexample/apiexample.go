@@ -43,7 +43,7 @@ func membersOf(t reflect.Type, prefix string) (members []Member) {
 		if doc == "" {
 			doc = Doc(name)
 		}
-		kind := typeName(field.Type)
+		kind := describeJSONType(field.Type)
 		if values := field.Tag.Get("enum"); values != "" {
 			kind = strings.ReplaceAll(values, ",", " or ")
 		}
@@ -67,11 +67,10 @@ var (
 	rawType  = reflect.TypeFor[json.RawMessage]() // an object that another specification defines
 )
 
-// typeName returns the JSON type of a member in words.
-func typeName(t reflect.Type) string {
+func describeJSONType(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Pointer:
-		return typeName(t.Elem())
+		return describeJSONType(t.Elem())
 	case reflect.Slice:
 		if t == rawType {
 			return "object"
@@ -98,16 +97,16 @@ func Doc(name string) string { return notes[name].doc }
 // members that this response lacks.
 func Response(body any, url, message string, without ...string) string {
 	v := reflect.New(reflect.TypeOf(body)).Elem()
-	(&filler{url: url, message: message, without: without}).fill(v)
-	text, err := encode(v.Interface(), "  ")
+	(&exampleFiller{url: url, message: message, without: without}).fill(v)
+	text, err := encodeUnescaped(v.Interface(), "  ")
 	if err != nil {
 		return "" // can't happen: JSON can express every body of the API
 	}
 	return text
 }
 
-// encode returns v as JSON. It does not escape <, > and &, because the documentation page escapes them.
-func encode(v any, indent string) (string, error) {
+// encodeUnescaped does not escape <, > and &, because the documentation page escapes them.
+func encodeUnescaped(v any, indent string) (string, error) {
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
@@ -116,32 +115,36 @@ func encode(v any, indent string) (string, error) {
 	return strings.TrimSpace(text.String()), err
 }
 
-// A filler sets members to their examples.
-type filler struct {
+type exampleFiller struct {
 	request      bool
 	url, message string
 	without      []string
 }
 
-// The map sent has the optional members that examples of requests contain. Requests seldom need the other optional
-// members.
-var sent = map[string]bool{"name": true, "delivery": true, "refreshToken": true, "keepCurrent": true, "password": true}
+// optionalInRequests contains the optional members that examples of requests show. Requests seldom need the others.
+var optionalInRequests = map[string]bool{
+	"name": true, "delivery": true, "refreshToken": true, "keepCurrent": true, "password": true,
+}
 
-// The map once has the optional members that examples of responses omit, because only some responses contain them.
-var once = map[string]bool{"message": true, "feedback": true}
+// omittedFromResponses contains members that examples omit, because only some responses contain them.
+var omittedFromResponses = map[string]bool{"message": true, "feedback": true}
 
-func (f *filler) fill(v reflect.Value) {
+func (f *exampleFiller) fill(v reflect.Value) {
 	for i := range v.NumField() {
 		name, options, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
 		optional := options == "omitempty"
-		if optional && (f.request && !sent[name] || !f.request && once[name] || slices.Contains(f.without, name)) {
+		omitted := omittedFromResponses[name]
+		if f.request {
+			omitted = !optionalInRequests[name]
+		}
+		if optional && (omitted || slices.Contains(f.without, name)) {
 			continue
 		}
 		f.set(v.Field(i), name)
 	}
 }
 
-func (f *filler) set(v reflect.Value, name string) {
+func (f *exampleFiller) set(v reflect.Value, name string) {
 	n := notes[name]
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -179,7 +182,7 @@ func (f *filler) set(v reflect.Value, name string) {
 	}
 }
 
-func (f *filler) text(name string, n note) string {
+func (f *exampleFiller) text(name string, n memberNote) string {
 	switch {
 	case f.request && n.variable != "":
 		return "$" + n.variable
@@ -233,8 +236,8 @@ func Curl(r Command) string {
 	}
 	if r.Body != nil {
 		v := reflect.New(reflect.TypeOf(r.Body)).Elem()
-		(&filler{request: true}).fill(v)
-		body, err := encode(v.Interface(), "")
+		(&exampleFiller{request: true}).fill(v)
+		body, err := encodeUnescaped(v.Interface(), "")
 		if err != nil {
 			return ""
 		}

@@ -2,8 +2,8 @@ package apiexample
 
 import "time"
 
-// A note describes all members that have the same name.
-type note struct {
+// A memberNote describes all members that have the same name.
+type memberNote struct {
 	doc      string
 	text     string // example of a text; URL is replaced by the public URL
 	variable string // shell variable in examples of requests
@@ -26,7 +26,7 @@ const (
 // EventToken is the example of an event of the revocation feed.
 const EventToken = eventToken
 
-var notes = map[string]note{
+var notes = map[string]memberNote{
 	// Accounts.
 	"id":            {doc: "Its UUID", text: exampleID},
 	"_id":           {doc: "The same as id", text: exampleID},

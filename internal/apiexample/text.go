@@ -1,14 +1,13 @@
 package apiexample
 
 // Advice returns what a client should do about an error code, or "".
-func Advice(code string) string { return advice[code] }
+func Advice(code string) string { return adviceByCode[code] }
 
 // Message returns the sentence in the response of a route of the API, or "".
-func Message(method, path string) string { return messages[method+" "+path] }
+func Message(method, path string) string { return responseMessages[method+" "+path] }
 
-// messages contains the sentence in the response of a route, by method and path below /api/auth. A test of package
-// server compares it with the responses.
-var messages = map[string]string{
+// responseMessages is by method and path below /api/auth. A test of package server compares it with the responses.
+var responseMessages = map[string]string{
 	"POST /logout":              "You are signed out.",
 	"POST /logout-all":          "Your other sessions have ended.",
 	"DELETE /me":                "The account is deleted.",
@@ -28,9 +27,9 @@ var messages = map[string]string{
 	"GET /readyz":  "ready",
 }
 
-// advice says what a client should do about each error code. A test of package
-// server fails if a code is missing.
-var advice = map[string]string{
+// adviceByCode says what a client should do about each error code. A test of package server fails if a code is
+// missing.
+var adviceByCode = map[string]string{
 	"BODY_INVALID":             "Correct the JSON, or the name of the member that the detail names.",
 	"BODY_TOO_LARGE":           "Send at most 16 KiB.",
 	"CONTENT_TYPE_UNSUPPORTED": "Send Content-Type: application/json.",

@@ -77,7 +77,7 @@ func hasBody(r *http.Request) bool {
 }
 
 func decode[T any](r *http.Request, read func(io.Reader, int64, any) error) (body T, err error) {
-	if !isJSON(r) {
+	if !declaresJSON(r) {
 		return body, &Error{CodeContentType, "Send the body as Content-Type: application/json."}
 	}
 	err = read(r.Body, MaxBody, &body)
@@ -95,9 +95,9 @@ func decode[T any](r *http.Request, read func(io.Reader, int64, any) error) (bod
 	return body, &Error{CodeBodyInvalid, "The body could not be read completely."}
 }
 
-// isJSON reports whether the body is declared as JSON in UTF-8 without a content encoding. A PATCH may
-// also declare a JSON merge patch (RFC 7396), because it changes only the members that it contains.
-func isJSON(r *http.Request) bool {
+// declaresJSON accepts only UTF-8 without a content encoding. A PATCH may also declare a JSON merge patch (RFC 7396),
+// because it changes only the members that it contains.
+func declaresJSON(r *http.Request) bool {
 	values := r.Header.Values("Content-Type")
 	if len(values) != 1 || r.Header.Get("Content-Encoding") != "" {
 		return false

@@ -93,7 +93,7 @@ func (c *Chromium) Stop() {
 }
 
 func (c *Chromium) start(program string) {
-	profile, err := c.writeProfile()
+	profile, err := c.createProfile()
 	if err != nil {
 		c.err = err
 		return
@@ -109,12 +109,12 @@ func (c *Chromium) start(program string) {
 		chromedp.Env("TZ=UTC", "LANG=en_US.UTF-8", "LANGUAGE=en"))...)
 	ctx, cancel := chromedp.NewContext(ctx)
 	c.ctx, c.stop = ctx, func() { cancel(); end(); _ = os.RemoveAll(profile) }
-	c.err = attach(ctx, c.stop)
+	c.err = startBrowserOrTab(ctx, c.stop)
 }
 
-// attach starts the browser or the tab of ctx. If this takes longer than Timeout, attach calls the function end. ctx
-// itself has no deadline, because the browser and the tab live until ctx ends.
-func attach(ctx context.Context, end func()) error {
+// startBrowserOrTab calls end if the start takes longer than Timeout. ctx itself has no deadline, because the browser
+// and the tab live until ctx ends.
+func startBrowserOrTab(ctx context.Context, end func()) error {
 	limit := time.AfterFunc(Timeout, end)
 	err := chromedp.Do(ctx)
 	if !limit.Stop() {
@@ -123,8 +123,7 @@ func attach(ctx context.Context, end func()) error {
 	return err
 }
 
-// writeProfile creates the folder of the browser's profile, with the preferences.
-func (c *Chromium) writeProfile() (dir string, err error) {
+func (c *Chromium) createProfile() (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "watchword-chromium-"); err != nil || c.Preferences == "" {
 		return dir, err
 	}
@@ -138,7 +137,7 @@ func Tab(t testing.TB, beside context.Context, options ...chromedp.ContextOption
 	t.Helper()
 	ctx, end := chromedp.NewContext(beside, options...)
 	t.Cleanup(end)
-	if err := attach(ctx, end); err != nil {
+	if err := startBrowserOrTab(ctx, end); err != nil {
 		t.Fatal(err)
 	}
 	Command(t, ctx, network.Enable, network.EnableParams{})
@@ -191,15 +190,15 @@ func InEachView(t testing.TB, tab context.Context, name string, check func(view 
 				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
 			view := screen.name + "-" + scheme
 			if dir := os.Getenv(Pictures); dir != "" {
-				takePicture(t, tab, filepath.Join(dir, name+"-"+view+".png"), screen.width)
+				takeScreenshot(t, tab, filepath.Join(dir, name+"-"+view+".png"), screen.width)
 			}
 			check(view)
 		}
 	}
 }
 
-// takePicture writes a screenshot of the page, up to a height of 3,000 pixels.
-func takePicture(t testing.TB, tab context.Context, file string, width int64) {
+// takeScreenshot limits the picture to a height of 3,000 pixels.
+func takeScreenshot(t testing.TB, tab context.Context, file string, width int64) {
 	t.Helper()
 	height, err := Evaluate[float64](tab, `() => Math.min(document.documentElement.scrollHeight, 3000)`)
 	if err != nil {

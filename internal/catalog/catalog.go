@@ -57,13 +57,13 @@ func Read(builtin, own fs.FS, defaults map[string]string) (*Catalog, error) {
 		if len(c.Texts) > 0 {
 			maps.Copy(texts, c.Texts[0])
 		}
-		if err := addTexts(texts, builtin, name); err != nil {
+		if err := overrideTexts(texts, builtin, name); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		if len(c.Texts) == 0 {
 			maps.Copy(texts, defaults)
 		}
-		if err := addTexts(texts, own, name); err != nil {
+		if err := overrideTexts(texts, own, name); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		c.Languages, c.Texts = append(c.Languages, tag), append(c.Texts, texts)
@@ -79,10 +79,9 @@ func (c *Catalog) Match(languages string) int {
 	return index
 }
 
-// addTexts replaces texts with those of a file, if the file exists. Only the built-in file of the default language,
-// which is read first, may add keys. For an unknown key in another file, which is probably a typing error, addTexts
-// returns an error.
-func addTexts(texts map[string]string, from fs.FS, name string) error {
+// overrideTexts has no effect if the file does not exist. Only the built-in file of the default language, which is
+// read first, may add keys. An unknown key in another file is an error, because it is probably misspelled.
+func overrideTexts(texts map[string]string, from fs.FS, name string) error {
 	if from == nil {
 		return nil
 	}

@@ -21,7 +21,7 @@ const (
 
 // Sign returns the handle of a challenge.
 func Sign(secret []byte, purpose string, id [idSize]byte) string {
-	return prefix + base64.RawURLEncoding.EncodeToString(append(id[:], mac(secret, purpose, id)...))
+	return prefix + base64.RawURLEncoding.EncodeToString(append(id[:], computeMAC(secret, purpose, id)...))
 }
 
 // Parse returns the challenge id in a handle. It reports false unless Sign created the handle for that purpose.
@@ -37,15 +37,15 @@ func Parse(handle string, secret []byte, purpose string) (id [idSize]byte, ok bo
 		return id, false
 	}
 	copy(id[:], raw[:])
-	if !hmac.Equal(mac(secret, purpose, id), raw[idSize:]) {
+	if !hmac.Equal(computeMAC(secret, purpose, id), raw[idSize:]) {
 		return [idSize]byte{}, false
 	}
 	return id, true
 }
 
-// mac returns the MAC of a purpose and an id. The id comes first and has a fixed length, so different pairs of id and
-// purpose never give the same input.
-func mac(secret []byte, purpose string, id [idSize]byte) []byte {
+// computeMAC writes the id first. The id has a fixed length, so different pairs of id and purpose never give the same
+// input.
+func computeMAC(secret []byte, purpose string, id [idSize]byte) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write(id[:])
 	h.Write([]byte(purpose))

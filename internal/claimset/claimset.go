@@ -19,9 +19,9 @@ const Values = "@id, @role, @roles, @email, @name, @sid, " + Public + "PATH"
 // path of a metadata member.
 const Public = "@public."
 
-// isPublic reports whether a value consists of Public and a valid path: at most 256 bytes of UTF-8, without empty
-// names.
-func isPublic(value string) bool {
+// isPublicClaim reports whether a value consists of Public and a valid path: at most 256 bytes of UTF-8, without
+// empty names.
+func isPublicClaim(value string) bool {
 	path, ok := strings.CutPrefix(value, Public)
 	return ok && !slices.Contains(strings.Split(path, "."), "") && utf8.ValidString(path) && len(path) <= 256
 }
@@ -43,7 +43,7 @@ func Check(static, computed map[string]string) error {
 		}
 	}
 	for name, value := range computed {
-		if !slices.Contains(known[:len(known)-1], value) && !isPublic(value) {
+		if !slices.Contains(known[:len(known)-1], value) && !isPublicClaim(value) {
 			return fmt.Errorf("claim %q can't be computed from %q: write one of %s", name, value, Values)
 		}
 	}

@@ -20,32 +20,32 @@ func TestReadReturnsTheLowestQuotaOfTheGroupAndItsParents(t *testing.T) {
 		spaced = `31 23 0:26 / /sys/fs/cgroup/my\040groups rw - cgroup2 cgroup2 rw`
 		v1     = "5:memory:/m\n3:cpu,cpuacct:/docker/a\n1:cpuset:/\n0::/u\n"
 	)
-	type files map[string]string // below /sys/fs/cgroup
+	type groups map[string]string // below /sys/fs/cgroup
 	for name, c := range map[string]struct {
 		group, mounts string
-		files         files
+		files         groups
 		want          float64
 	}{
 		"no control groups":    {"", "", nil, 0},
-		"no quota":             {"0::/a\n", one, files{"a/cpu.max": "max 100000\n"}, 0},
-		"a quota":              {"0::/a\n", one, files{"a/cpu.max": "150000 100000\n"}, 1.5},
-		"of the parent":        {"0::/a/b\n", one, files{"a/b/cpu.max": "max 100\n", "a/cpu.max": "50 100\n"}, 0.5},
-		"lower in the group":   {"0::/a/b\n", one, files{"a/b/cpu.max": "100 100\n", "a/cpu.max": "400 100\n"}, 1},
-		"lower in the parent":  {"0::/a/b\n", one, files{"a/b/cpu.max": "400 100\n", "a/cpu.max": "100 100\n"}, 1},
-		"of the mount":         {"0::/\n", one, files{"cpu.max": "200000 100000\n"}, 2},
-		"of another group":     {"0::/a\n", one, files{"b/cpu.max": "200000 100000\n"}, 0},
-		"outside of the mount": {"0::/../a\n", one, files{"cpu.max": "200000 100000\n"}, 0},
-		"unreadable":           {"0::/a\n", one, files{"a/cpu.max": "many\n"}, 0},
-		"empty":                {"0::/a\n", one, files{"a/cpu.max": ""}, 0},
-		"a mount with a space": {"0::/a\n", spaced, files{"my groups/a/cpu.max": "200 100\n"}, 2},
-		"version 1, no quota": {v1, each, files{
+		"no quota":             {"0::/a\n", one, groups{"a/cpu.max": "max 100000\n"}, 0},
+		"a quota":              {"0::/a\n", one, groups{"a/cpu.max": "150000 100000\n"}, 1.5},
+		"of the parent":        {"0::/a/b\n", one, groups{"a/b/cpu.max": "max 100\n", "a/cpu.max": "50 100\n"}, 0.5},
+		"lower in the group":   {"0::/a/b\n", one, groups{"a/b/cpu.max": "100 100\n", "a/cpu.max": "400 100\n"}, 1},
+		"lower in the parent":  {"0::/a/b\n", one, groups{"a/b/cpu.max": "400 100\n", "a/cpu.max": "100 100\n"}, 1},
+		"of the mount":         {"0::/\n", one, groups{"cpu.max": "200000 100000\n"}, 2},
+		"of another group":     {"0::/a\n", one, groups{"b/cpu.max": "200000 100000\n"}, 0},
+		"outside of the mount": {"0::/../a\n", one, groups{"cpu.max": "200000 100000\n"}, 0},
+		"unreadable":           {"0::/a\n", one, groups{"a/cpu.max": "many\n"}, 0},
+		"empty":                {"0::/a\n", one, groups{"a/cpu.max": ""}, 0},
+		"a mount with a space": {"0::/a\n", spaced, groups{"my groups/a/cpu.max": "200 100\n"}, 2},
+		"version 1, no quota": {v1, each, groups{
 			"cpu,cpuacct/docker/a/cpu.cfs_quota_us": "-1\n", "cpu,cpuacct/docker/a/cpu.cfs_period_us": "100000\n"}, 0},
-		"version 1, a quota": {v1, each, files{
+		"version 1, a quota": {v1, each, groups{
 			"cpu,cpuacct/docker/a/cpu.cfs_quota_us": "25000\n", "cpu,cpuacct/docker/a/cpu.cfs_period_us": "50000\n",
 		}, 0.5},
-		"version 1, of the parent": {v1, each, files{
+		"version 1, of the parent": {v1, each, groups{
 			"cpu,cpuacct/docker/cpu.cfs_quota_us": "300000\n", "cpu,cpuacct/docker/cpu.cfs_period_us": "100000\n"}, 3},
-		"version 1, in a container": {v1, docker, files{
+		"version 1, in a container": {v1, docker, groups{
 			"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2},
 	} {
 		root := t.TempDir()

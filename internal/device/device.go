@@ -15,32 +15,32 @@ import (
 const Unknown = "Unknown device"
 
 const (
-	on = " on " // between the browser and the system in a name
+	nameSeparator = " on "
 
 	maxUserAgent = 512 // bytes of the header that are parsed
-	maxTool      = 32  // bytes of a tool's name
+	maxToolName  = 32  // bytes of a tool's name
 )
 
-// systems lists the operating systems on which a passkey can be created, as Name writes them.
-var systems = []string{"Windows", "macOS", "Linux", "ChromeOS", "Android", "iPhone", "iPad"}
+// passkeySystems lists the systems on which a passkey can be created, as Name writes them.
+var passkeySystems = []string{"Windows", "macOS", "Linux", "ChromeOS", "Android", "iPhone", "iPad"}
 
 // A Namer derives device names. Create it with New. It is safe for concurrent use. The
 // first use builds the parser's table.
 type Namer struct {
 	parser func() *useragent.Parser
 
-	// names holds recent results by user agent, because a client sends the same header with
-	// each request. Clients choose the header, so the number of entries is bounded.
-	mu    sync.Mutex
-	names map[string]string
+	// cachedNames is by user agent, because a client sends the same header with each request. Clients choose the
+	// header, so the number of entries is bounded.
+	mu          sync.Mutex
+	cachedNames map[string]string
 }
 
-// maxNames bounds the memory of Namer.names to about 600 KiB.
-const maxNames = 1024
+// maxCachedNames bounds the memory of Namer.cachedNames to about 600 KiB.
+const maxCachedNames = 1024
 
 // New returns a Namer.
 func New() *Namer {
-	return &Namer{parser: sync.OnceValue(useragent.NewParser), names: map[string]string{}}
+	return &Namer{parser: sync.OnceValue(useragent.NewParser), cachedNames: map[string]string{}}
 }
 
 // Name returns a device name for a User-Agent header: at most 64 printable ASCII
@@ -48,7 +48,7 @@ func New() *Namer {
 func (n *Namer) Name(userAgent string) string {
 	userAgent = userAgent[:min(len(userAgent), maxUserAgent)]
 	n.mu.Lock()
-	name, known := n.names[userAgent]
+	name, known := n.cachedNames[userAgent]
 	n.mu.Unlock()
 	if known {
 		return name
@@ -56,10 +56,10 @@ func (n *Namer) Name(userAgent string) string {
 	name = n.parse(userAgent)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.names) >= maxNames {
-		clear(n.names)
+	if len(n.cachedNames) >= maxCachedNames {
+		clear(n.cachedNames)
 	}
-	n.names[strings.Clone(userAgent)] = name // a clone, because the longer header would stay in memory
+	n.cachedNames[strings.Clone(userAgent)] = name // a clone, because the longer header would stay in memory
 	return name
 }
 
@@ -76,19 +76,19 @@ func (n *Namer) parse(userAgent string) string {
 	}
 	switch {
 	case browser != "" && system != "":
-		return browser + on + system
+		return browser + nameSeparator + system
 	case browser != "":
 		return browser
 	case system != "":
 		return system
 	}
-	return tool(userAgent)
+	return toolName(userAgent)
 }
 
-// tool returns the name in a user agent of the form "name/version", such as curl.
-func tool(userAgent string) string {
+// toolName returns the name in a user agent of the form "name/version", such as curl.
+func toolName(userAgent string) string {
 	name, _, _ := strings.Cut(userAgent, "/")
-	if name == "" || len(name) > maxTool || strings.ContainsFunc(name, func(r rune) bool {
+	if name == "" || len(name) > maxToolName || strings.ContainsFunc(name, func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_. ", r))
 	}) {
 		return Unknown
@@ -97,7 +97,7 @@ func tool(userAgent string) string {
 }
 
 // Parts returns the browser and the system of a name. found is false if the name lacks one of them, such as "curl".
-func Parts(name string) (browser, system string, found bool) { return strings.Cut(name, on) }
+func Parts(name string) (browser, system string, found bool) { return strings.Cut(name, nameSeparator) }
 
 // Translate returns a name in the reader's language. The function say formats the translated text of a key in
 // web/texts. Translate does not change a name that Name never returns, such as an imported name.
@@ -118,7 +118,7 @@ func Translate(name string, say func(key string, args ...any) string) string {
 // TranslateChosen is like Translate, but for a name that a user may have chosen, such as "Key on my desk". It
 // translates a name only if it ends with a system that Name returns.
 func TranslateChosen(name string, say func(key string, args ...any) string) string {
-	if _, system, _ := Parts(name); !slices.Contains(systems, system) {
+	if _, system, _ := Parts(name); !slices.Contains(passkeySystems, system) {
 		return name
 	}
 	return Translate(name, say)

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	itemsKept = 20_000 // maximum number of items in memory, which use about 20 MB with their tokens
-	pagesKept = 8      // maximum number of pages of older items, for readers that start at the same time
+	maxItemsInMemory = 20_000 // which use about 20 MB with their tokens
+	maxPagesInMemory = 8      // pages of older items, for readers that start at the same time
 )
 
 // An Item is one change in the feed. At is the time of the change.
@@ -21,8 +21,8 @@ type Item[I comparable, E any] struct {
 	At     time.Time
 	Value  I
 
-	key   string // kid that signed event; empty: not signed yet
-	event E
+	signedBy string // kid; empty: not signed yet
+	event    E
 }
 
 // A Progress says how far this process has read the feed.
@@ -34,32 +34,32 @@ type Progress struct {
 // A Log holds the items of the feed. I is the type of an item's value, and E is the type of its signed event. A Log
 // is safe for concurrent use.
 type Log[I comparable, E any] struct {
-	window time.Duration // how long an item stays in the feed
+	retention time.Duration
 
-	signing sync.Mutex    // guards the signing of items in memory; locked before mu
-	older   chan struct{} // semaphore: one reader at a time reads and signs an older page
+	signingMu     sync.Mutex    // for items in memory; locked before mu
+	olderPageSlot chan struct{} // semaphore: one reader at a time reads and signs an older page
 
-	mu        sync.Mutex
-	items     []Item[I, E] // the newest items of the window, by number
-	dropped   Item[I, E]   // the newest item of the window that is not in memory, or zero
-	pages     []page[E]    // in the order in which they were stored
-	progress  Progress
-	heartbeat E
-	issued    time.Time // when heartbeat was issued (monotonic); zero: the feed was never read completely
-	changed   chan struct{}
+	mu            sync.Mutex
+	items         []Item[I, E]   // by number
+	newestDropped Item[I, E]     // zero if all items of the window are in memory
+	olderPages    []olderPage[E] // in the order in which they were stored
+	progress      Progress
+	heartbeat     E
+	heartbeatAt   time.Time // monotonic; zero: the feed was never read completely
+	changed       chan struct{}
 }
 
-// A page holds signed events of older items, which are no longer in memory.
-type page[E any] struct {
-	after  int64
-	limit  int
-	key    string // kid of the key that signed events
-	events []E
+// An olderPage holds signed events of items that are no longer in memory.
+type olderPage[E any] struct {
+	after    int64
+	limit    int
+	signedBy string // kid
+	events   []E
 }
 
 // New returns an empty log of items that stay for window.
 func New[I comparable, E any](window time.Duration) *Log[I, E] {
-	return &Log[I, E]{window: window, older: make(chan struct{}, 1), changed: make(chan struct{})}
+	return &Log[I, E]{retention: window, olderPageSlot: make(chan struct{}, 1), changed: make(chan struct{})}
 }
 
 // Progress returns how far this process has read the feed.
@@ -80,7 +80,7 @@ func (l *Log[I, E]) SetUnnumbered(since time.Time) {
 func (l *Log[I, E]) Reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.items, l.dropped, l.pages, l.progress, l.issued = nil, Item[I, E]{}, nil, Progress{}, time.Time{}
+	l.items, l.newestDropped, l.olderPages, l.progress, l.heartbeatAt = nil, Item[I, E]{}, nil, Progress{}, time.Time{}
 }
 
 // Add appends items that were read from the store, and sets the progress. It drops items older than the window. If
@@ -91,15 +91,15 @@ func (l *Log[I, E]) Add(items []Item[I, E], p Progress, now time.Time) {
 	l.progress = p
 	l.items = append(l.items, items...)
 	over := 0
-	for over < len(l.items) && now.Sub(l.items[over].At) > l.window {
+	for over < len(l.items) && now.Sub(l.items[over].At) > l.retention {
 		over++
 	}
-	if many := len(l.items) - itemsKept; many > over {
-		over, l.dropped = many, l.items[many-1]
+	if many := len(l.items) - maxItemsInMemory; many > over {
+		over, l.newestDropped = many, l.items[many-1]
 	}
 	l.items = slices.Delete(l.items, 0, over)
-	if l.dropped.Number > 0 && now.Sub(l.dropped.At) > l.window {
-		l.dropped, l.pages = Item[I, E]{}, nil
+	if l.newestDropped.Number > 0 && now.Sub(l.newestDropped.At) > l.retention {
+		l.newestDropped, l.olderPages = Item[I, E]{}, nil
 	}
 	if len(items) > 0 {
 		l.wakeReaders()
@@ -117,14 +117,14 @@ func (l *Log[I, E]) wakeReaders() {
 func (l *Log[I, E]) SetHeartbeat(every time.Duration, issue func() (E, error)) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.issued.IsZero() && time.Since(l.issued) < every {
+	if !l.heartbeatAt.IsZero() && time.Since(l.heartbeatAt) < every {
 		return nil
 	}
 	heartbeat, err := issue()
 	if err != nil {
 		return err
 	}
-	l.heartbeat, l.issued = heartbeat, time.Now()
+	l.heartbeat, l.heartbeatAt = heartbeat, time.Now()
 	l.wakeReaders()
 	return nil
 }
@@ -137,7 +137,7 @@ func (l *Log[I, E]) Wait(ctx context.Context, after int64, patience time.Duratio
 	defer timer.Stop()
 	for {
 		l.mu.Lock()
-		ready, changed := !l.issued.IsZero() && after <= l.progress.Last, l.changed
+		ready, changed := !l.heartbeatAt.IsZero() && after <= l.progress.Last, l.changed
 		l.mu.Unlock()
 		if ready {
 			return
@@ -171,25 +171,25 @@ func (l *Log[I, E]) Page(after int64, limit int) (Page[I, E], bool) {
 		after = 0
 	}
 	p := Page[I, E]{After: after, Heartbeat: l.heartbeat, Changed: l.changed}
-	if after < l.dropped.Number {
+	if after < l.newestDropped.Number {
 		p.Older, p.More = true, true
-		return p, !l.issued.IsZero()
+		return p, !l.heartbeatAt.IsZero()
 	}
-	first := l.find(after + 1)
+	first := l.indexFrom(after + 1)
 	end := min(first+limit, len(l.items))
 	p.Items, p.More = slices.Clone(l.items[first:end]), end < len(l.items)
-	return p, !l.issued.IsZero()
+	return p, !l.heartbeatAt.IsZero()
 }
 
 // LastDropped returns the largest number that is no longer in memory, or 0.
 func (l *Log[I, E]) LastDropped() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.dropped.Number
+	return l.newestDropped.Number
 }
 
-// find returns the index of the first item with that number or a larger one.
-func (l *Log[I, E]) find(number int64) int {
+// indexFrom returns the index of the first item with that number or a larger one.
+func (l *Log[I, E]) indexFrom(number int64) int {
 	i, _ := slices.BinarySearchFunc(l.items, number, func(item Item[I, E], number int64) int {
 		return cmp.Compare(item.Number, number)
 	})
@@ -198,21 +198,21 @@ func (l *Log[I, E]) find(number int64) int {
 
 // Events returns the events of items that Page has returned, signed with key. Each item is signed once for each key.
 func (l *Log[I, E]) Events(items []Item[I, E], key string, sign func(I) (E, error)) ([]E, error) {
-	if slices.ContainsFunc(items, func(item Item[I, E]) bool { return item.key != key }) {
-		l.signing.Lock()
-		defer l.signing.Unlock()
-		l.refresh(items) // another reader may have signed them
+	if slices.ContainsFunc(items, func(item Item[I, E]) bool { return item.signedBy != key }) {
+		l.signingMu.Lock()
+		defer l.signingMu.Unlock()
+		l.copySignedEvents(items) // another reader may have signed them
 		for i := range items {
-			if items[i].key == key {
+			if items[i].signedBy == key {
 				continue
 			}
 			event, err := sign(items[i].Value)
 			if err != nil {
 				return nil, err
 			}
-			items[i].key, items[i].event = key, event
+			items[i].signedBy, items[i].event = key, event
 		}
-		l.keep(items)
+		l.storeSigned(items)
 	}
 	var events []E
 	for _, item := range items {
@@ -221,24 +221,23 @@ func (l *Log[I, E]) Events(items []Item[I, E], key string, sign func(I) (E, erro
 	return events, nil
 }
 
-// The method refresh copies into items the events that other readers have signed.
-func (l *Log[I, E]) refresh(items []Item[I, E]) {
+// copySignedEvents copies into items the events that other readers have signed.
+func (l *Log[I, E]) copySignedEvents(items []Item[I, E]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range items {
-		if at := l.find(items[i].Number); at < len(l.items) && l.items[at].Number == items[i].Number {
+		if at := l.indexFrom(items[i].Number); at < len(l.items) && l.items[at].Number == items[i].Number {
 			items[i] = l.items[at]
 		}
 	}
 }
 
-// The method keep stores signed items in the log. It skips items that were dropped, and items that were replaced
-// after a Reset.
-func (l *Log[I, E]) keep(items []Item[I, E]) {
+// storeSigned skips items that were dropped, and items that were replaced after a Reset.
+func (l *Log[I, E]) storeSigned(items []Item[I, E]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range items {
-		if at := l.find(items[i].Number); at < len(l.items) && l.items[at].Value == items[i].Value {
+		if at := l.indexFrom(items[i].Number); at < len(l.items) && l.items[at].Value == items[i].Value {
 			l.items[at] = items[i]
 		}
 	}
@@ -250,42 +249,41 @@ func (l *Log[I, E]) keep(items []Item[I, E]) {
 func (l *Log[I, E]) Older(
 	ctx context.Context, after int64, limit int, key string, read func() ([]E, error),
 ) ([]E, error) {
-	if events, found := l.kept(after, limit, key); found {
+	if events, found := l.findOlderPage(after, limit, key); found {
 		return events, nil
 	}
 	select {
-	case l.older <- struct{}{}:
+	case l.olderPageSlot <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	begun := time.Now()
-	defer func() { time.AfterFunc(time.Since(begun), func() { <-l.older }) }()
-	if events, found := l.kept(after, limit, key); found {
+	defer func() { time.AfterFunc(time.Since(begun), func() { <-l.olderPageSlot }) }()
+	if events, found := l.findOlderPage(after, limit, key); found {
 		begun = time.Now() // a page from memory needs no pause
 		return events, nil
 	}
 	events, err := read()
 	if err == nil && len(events) > 0 {
-		l.keepPage(page[E]{after, limit, key, events})
+		l.keepPage(olderPage[E]{after, limit, key, events})
 	}
 	return events, err
 }
 
-func (l *Log[I, E]) keepPage(p page[E]) {
+func (l *Log[I, E]) keepPage(p olderPage[E]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.pages) == pagesKept {
-		l.pages = slices.Delete(l.pages, 0, 1)
+	if len(l.olderPages) == maxPagesInMemory {
+		l.olderPages = slices.Delete(l.olderPages, 0, 1)
 	}
-	l.pages = append(l.pages, p)
+	l.olderPages = append(l.olderPages, p)
 }
 
-// The method kept returns a page of older items from memory.
-func (l *Log[I, E]) kept(after int64, limit int, key string) ([]E, bool) {
+func (l *Log[I, E]) findOlderPage(after int64, limit int, key string) ([]E, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, p := range l.pages {
-		if p.after == after && p.limit == limit && p.key == key {
+	for _, p := range l.olderPages {
+		if p.after == after && p.limit == limit && p.signedBy == key {
 			return p.events, true
 		}
 	}
@@ -300,7 +298,7 @@ func (l *Log[I, E]) Memory(held func(E)) (items int) {
 	for _, item := range l.items[:cap(l.items)] {
 		held(item.event)
 	}
-	for _, p := range l.pages {
+	for _, p := range l.olderPages {
 		for _, event := range p.events {
 			held(event)
 		}

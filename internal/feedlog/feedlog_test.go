@@ -21,16 +21,16 @@ var start = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 
 const window = time.Hour
 
-// itemsOf returns the items with these numbers, one second apart. The value of an item is its number.
-func itemsOf(first, last int64) (all []item) {
+// itemsNumbered returns items that are one second apart. The value of an item is its number.
+func itemsNumbered(first, last int64) (all []item) {
 	for n := first; n <= last; n++ {
 		all = append(all, item{Number: n, At: start.Add(time.Duration(n) * time.Second), Value: n})
 	}
 	return all
 }
 
-// The function begun returns a log that has a heartbeat, as after the first complete read of the feed.
-func begun(t *testing.T) *feed {
+// newLogWithHeartbeat returns a log as it is after the first complete read of the feed.
+func newLogWithHeartbeat(t *testing.T) *feed {
 	t.Helper()
 	l := feedlog.New[int64, string](window)
 	if _, ready := l.Page(0, 10); ready {
@@ -51,8 +51,8 @@ func numbers(items []item) (all []int64) {
 
 func TestPageReturnsWhatFollowsANumber(t *testing.T) {
 	t.Parallel()
-	l := begun(t)
-	l.Add(itemsOf(3, 9), feedlog.Progress{Last: 9}, start)
+	l := newLogWithHeartbeat(t)
+	l.Add(itemsNumbered(3, 9), feedlog.Progress{Last: 9}, start)
 	for _, c := range []struct {
 		after     int64
 		limit     int
@@ -85,12 +85,13 @@ func TestReadersSeeEachItemOnceAndInOrder(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(30) {
 		random := rand.New(rand.NewPCG(seed, 8))
-		l, last, read := begun(t), int64(0), []int64{}
+		l, last, read := newLogWithHeartbeat(t), int64(0), []int64{}
 		at := int64(0)
 		for range 60 {
 			if random.IntN(2) == 0 {
 				next := last + int64(random.IntN(40))
-				l.Add(itemsOf(last+1, next), feedlog.Progress{Last: next}, start.Add(time.Duration(next)*time.Second))
+				at := start.Add(time.Duration(next) * time.Second)
+				l.Add(itemsNumbered(last+1, next), feedlog.Progress{Last: next}, at)
 				last = next
 				continue
 			}
@@ -116,15 +117,15 @@ func TestReadersSeeEachItemOnceAndInOrder(t *testing.T) {
 
 func TestItemsLeaveAfterTheWindowAndAboveTheBound(t *testing.T) {
 	t.Parallel()
-	l := begun(t)
-	l.Add(itemsOf(1, 10), feedlog.Progress{Last: 10}, start)
+	l := newLogWithHeartbeat(t)
+	l.Add(itemsNumbered(1, 10), feedlog.Progress{Last: 10}, start)
 	l.Add(nil, feedlog.Progress{Last: 10}, start.Add(window+4*time.Second+time.Millisecond))
 	if p, _ := l.Page(0, 100); !slices.Equal(numbers(p.Items), []int64{5, 6, 7, 8, 9, 10}) || l.LastDropped() != 0 {
 		t.Errorf("after the window: %v, dropped %d", numbers(p.Items), l.LastDropped())
 	}
 
 	const bound, over = 20_000, 7
-	many := itemsOf(11, bound+10+over)
+	many := itemsNumbered(11, bound+10+over)
 	for i := range many {
 		many[i].At = start.Add(window)
 	}
@@ -147,8 +148,8 @@ func TestItemsLeaveAfterTheWindowAndAboveTheBound(t *testing.T) {
 // Concurrent readers must share one signature of each event. With a new key, each event must be signed again.
 func TestEventsAreSignedOnceForEachKey(t *testing.T) {
 	t.Parallel()
-	l := begun(t)
-	l.Add(itemsOf(1, 50), feedlog.Progress{Last: 50}, start)
+	l := newLogWithHeartbeat(t)
+	l.Add(itemsNumbered(1, 50), feedlog.Progress{Last: 50}, start)
 	var mu sync.Mutex
 	signed := map[string]int{}
 	early, _ := l.Page(0, 50) // a page that was read before the first signature
@@ -197,7 +198,7 @@ func TestEventsAreSignedOnceForEachKey(t *testing.T) {
 
 func TestOlderPagesAreReadOnce(t *testing.T) {
 	t.Parallel()
-	l, reads := begun(t), 0
+	l, reads := newLogWithHeartbeat(t), 0
 	read := func() ([]string, error) { reads++; return []string{"one"}, nil }
 	for range 3 {
 		if events, err := l.Older(t.Context(), 4, 10, "a", read); err != nil || !slices.Equal(events, []string{"one"}) {
@@ -215,11 +216,11 @@ func TestOlderPagesAreReadOnce(t *testing.T) {
 // If a reader already knows an item that this process has not read, Wait must return when the process has read it.
 func TestWaitEndsWithTheItem(t *testing.T) {
 	t.Parallel()
-	l := begun(t)
+	l := newLogWithHeartbeat(t)
 	done := make(chan struct{})
 	go func() { defer close(done); l.Wait(t.Context(), 5, time.Minute) }()
 	before, _ := l.Page(0, 1)
-	l.Add(itemsOf(1, 5), feedlog.Progress{Last: 5}, start)
+	l.Add(itemsNumbered(1, 5), feedlog.Progress{Last: 5}, start)
 	select {
 	case <-before.Changed:
 	default:

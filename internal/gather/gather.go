@@ -46,7 +46,7 @@ type Queue[Q, A any] struct {
 	mu      sync.RWMutex // guards closed, so that no call is sent on the closed channel waiting
 	closed  bool
 	waiting chan *Call[Q, A]
-	running sync.WaitGroup // the goroutine of serve, and the batches that run
+	running sync.WaitGroup // the goroutine of runBatches, and the batches that run
 }
 
 // New returns a queue that runs batches of up to max calls. For each batch, it calls turn, which blocks until the
@@ -59,7 +59,7 @@ type Queue[Q, A any] struct {
 // The function run does not receive the context of a caller, because one caller must not cancel the calls of others.
 func New[Q, A any](max int, turn func(), run func([]*Call[Q, A])) *Queue[Q, A] {
 	q := &Queue[Q, A]{max: max, turn: turn, run: run, waiting: make(chan *Call[Q, A], maxQueue)}
-	q.running.Go(q.serve)
+	q.running.Go(q.runBatches)
 	return q
 }
 
@@ -111,19 +111,18 @@ func (q *Queue[Q, A]) Close() {
 	q.running.Wait()
 }
 
-// serve starts batches until the queue is closed and empty.
-func (q *Queue[Q, A]) serve() {
+// runBatches returns when the queue is closed and empty.
+func (q *Queue[Q, A]) runBatches() {
 	for first := range q.waiting {
 		q.turn()
-		batch := q.gather(first)
+		batch := q.collectBatch(first)
 		q.running.Go(func() { q.run(batch) })
 	}
 }
 
-// gather returns a batch of first and calls from the queue, up to max calls in total. It skips calls whose callers
-// have left.
-func (q *Queue[Q, A]) gather(first *Call[Q, A]) (batch []*Call[Q, A]) {
-	for call := first; call != nil; call = q.next() {
+// collectBatch adds calls from the queue to first, up to max calls in total. It skips calls whose callers have left.
+func (q *Queue[Q, A]) collectBatch(first *Call[Q, A]) (batch []*Call[Q, A]) {
+	for call := first; call != nil; call = q.takeQueuedCall() {
 		if !call.Left() {
 			batch = append(batch, call)
 		}
@@ -134,8 +133,8 @@ func (q *Queue[Q, A]) gather(first *Call[Q, A]) (batch []*Call[Q, A]) {
 	return batch
 }
 
-// next returns the next call from the queue, or nil if the queue is empty.
-func (q *Queue[Q, A]) next() *Call[Q, A] {
+// takeQueuedCall returns nil if the queue is empty.
+func (q *Queue[Q, A]) takeQueuedCall() *Call[Q, A] {
 	select {
 	case call := <-q.waiting: // nil if the queue is closed and empty
 		return call

@@ -17,23 +17,21 @@ type (
 	call  = gather.Call[int, int]
 )
 
-// A gate is a queue whose batches start when the test allows it. Before each batch, the queue sends on the channel
-// waits. The batch starts when the test sends on the channel opens. The channel sizes receives the size of each
-// batch.
-type gate struct {
+// A gatedQueue sends on batchWaits before each batch. The batch starts when the test sends on startBatch.
+type gatedQueue struct {
 	*queue
-	waits, opens chan struct{}
-	sizes        chan int
+	batchWaits, startBatch chan struct{}
+	batchSizes             chan int
 }
 
-// newGate returns a queue whose batches double each request.
-func newGate(t *testing.T, most int) *gate {
-	g := &gate{waits: make(chan struct{}), opens: make(chan struct{}), sizes: make(chan int, 100)}
+// newGatedQueue returns a queue whose batches double each request.
+func newGatedQueue(t *testing.T, most int) *gatedQueue {
+	g := &gatedQueue{batchWaits: make(chan struct{}), startBatch: make(chan struct{}), batchSizes: make(chan int, 100)}
 	g.queue = gather.New(most, func() {
-		g.waits <- struct{}{}
-		<-g.opens
+		g.batchWaits <- struct{}{}
+		<-g.startBatch
 	}, func(calls []*call) {
-		g.sizes <- len(calls)
+		g.batchSizes <- len(calls)
 		for _, c := range calls {
 			c.Answer = 2 * c.Request
 			c.End()
@@ -43,8 +41,8 @@ func newGate(t *testing.T, most int) *gate {
 	return g
 }
 
-// The method do calls Do in a goroutine and checks the answer.
-func (g *gate) do(t *testing.T, all *sync.WaitGroup, request int) {
+// startDo calls Do in a goroutine and checks the answer.
+func (g *gatedQueue) startDo(t *testing.T, all *sync.WaitGroup, request int) {
 	all.Go(func() {
 		if got, err := g.Do(t.Context(), request); err != nil || got != 2*request {
 			t.Errorf("%d: got %d, %v", request, got, err)
@@ -52,9 +50,9 @@ func (g *gate) do(t *testing.T, all *sync.WaitGroup, request int) {
 	})
 }
 
-// The method await returns when n calls are in the queue. The first call of the next batch does not count, because it
-// has left the queue.
-func (g *gate) await(n int) {
+// awaitQueued returns when n calls are in the queue. The first call of the next batch does not count, because it has
+// left the queue.
+func (g *gatedQueue) awaitQueued(n int) {
 	for g.Len() != n {
 		runtime.Gosched()
 	}
@@ -63,19 +61,19 @@ func (g *gate) await(n int) {
 func TestCallsJoinTheBatchThatWaitsForItsTurn(t *testing.T) {
 	t.Parallel()
 	const most, more = 8, 5
-	g := newGate(t, most)
+	g := newGatedQueue(t, most)
 	var all sync.WaitGroup
-	g.do(t, &all, 0)
-	<-g.waits
+	g.startDo(t, &all, 0)
+	<-g.batchWaits
 	for n := range most - 1 + more {
-		g.do(t, &all, n+1)
+		g.startDo(t, &all, n+1)
 	}
-	g.await(most - 1 + more)
-	g.opens <- struct{}{}
-	<-g.waits
-	g.opens <- struct{}{}
+	g.awaitQueued(most - 1 + more)
+	g.startBatch <- struct{}{}
+	<-g.batchWaits
+	g.startBatch <- struct{}{}
 	all.Wait()
-	got := []int{<-g.sizes, <-g.sizes}
+	got := []int{<-g.batchSizes, <-g.batchSizes}
 	slices.Sort(got) // both batches may run at the same time
 	if !slices.Equal(got, []int{more, most}) {
 		t.Errorf("batches of %v, want %d and %d", got, most, more)
@@ -84,7 +82,7 @@ func TestCallsJoinTheBatchThatWaitsForItsTurn(t *testing.T) {
 
 func TestCallOfCallerWhoLeftIsSkipped(t *testing.T) {
 	t.Parallel()
-	g := newGate(t, 8)
+	g := newGatedQueue(t, 8)
 	ctx, leave := context.WithCancel(t.Context())
 	var leaving, staying sync.WaitGroup
 	left := func() {
@@ -93,17 +91,17 @@ func TestCallOfCallerWhoLeftIsSkipped(t *testing.T) {
 		}
 	}
 	leaving.Go(left)
-	<-g.waits
+	<-g.batchWaits
 	leaving.Go(left)
-	g.await(1)
-	g.do(t, &staying, 3)
-	g.await(2)
+	g.awaitQueued(1)
+	g.startDo(t, &staying, 3)
+	g.awaitQueued(2)
 	leave()
 	leaving.Wait() // both callers leave before their batch starts
 	left()
-	g.opens <- struct{}{}
+	g.startBatch <- struct{}{}
 	staying.Wait()
-	if got := <-g.sizes; got != 1 {
+	if got := <-g.batchSizes; got != 1 {
 		t.Errorf("a batch of %d, want 1", got)
 	}
 }
@@ -129,13 +127,13 @@ func TestBatchesOverlapIfTurnsDo(t *testing.T) {
 
 func TestCloseWaitsForCallsAndRefusesLaterOnes(t *testing.T) {
 	t.Parallel()
-	g := newGate(t, 8)
+	g := newGatedQueue(t, 8)
 	var all, closing sync.WaitGroup
 	var closed atomic.Bool
-	g.do(t, &all, 1)
-	<-g.waits
-	g.do(t, &all, 2)
-	g.await(1)
+	g.startDo(t, &all, 1)
+	<-g.batchWaits
+	g.startDo(t, &all, 2)
+	g.awaitQueued(1)
 	closing.Go(func() {
 		g.Close()
 		closed.Store(true)
@@ -150,7 +148,7 @@ func TestCloseWaitsForCallsAndRefusesLaterOnes(t *testing.T) {
 	if closed.Load() {
 		t.Error("it closed before its calls had ended")
 	}
-	g.opens <- struct{}{}
+	g.startBatch <- struct{}{}
 	all.Wait()
 	closing.Wait()
 	if _, err := g.Do(t.Context(), 4); !errors.Is(err, gather.ErrClosed) {

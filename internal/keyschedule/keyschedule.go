@@ -102,7 +102,7 @@ func At(keys []Key, now time.Time, p Policy) Plan {
 		if states[i] != Retired {
 			continue
 		}
-		drop := successor(keys, k).Add(p.Lifetime)
+		drop := replacedAt(keys, k).Add(p.Lifetime)
 		switch {
 		case k.DropAt.IsZero():
 			k.DropAt = drop
@@ -114,10 +114,10 @@ func At(keys []Key, now time.Time, p Policy) Plan {
 	return plan
 }
 
-// successor returns when a younger key takes the place of k: the earliest ActiveFrom after that of k. It is called
-// for retired keys only. If no key has a later ActiveFrom, it returns k.ActiveFrom, because another key became active
-// at the same time and signs instead of k.
-func successor(keys []Key, k Key) time.Time {
+// replacedAt returns the earliest ActiveFrom after that of k: a younger key then takes its place. It is called for
+// retired keys only. If no key has a later ActiveFrom, it returns k.ActiveFrom, because another key became active at
+// the same time and signs instead of k.
+func replacedAt(keys []Key, k Key) time.Time {
 	at := k.ActiveFrom
 	for _, other := range keys {
 		if other.ActiveFrom.After(k.ActiveFrom) && (at.Equal(k.ActiveFrom) || other.ActiveFrom.Before(at)) {

@@ -15,10 +15,9 @@ var (
 	policy = keyschedule.Policy{Period: 90 * 24 * time.Hour, Overlap: 10 * time.Minute, Lifetime: time.Hour}
 )
 
-// A ring is a list of keys to which the test applies plans.
-type ring []keyschedule.Key
+type plannedKeys []keyschedule.Key
 
-func (r *ring) carryOut(p keyschedule.Plan) {
+func (r *plannedKeys) carryOut(p keyschedule.Plan) {
 	for i, k := range p.Change {
 		(*r)[i] = k
 	}
@@ -31,19 +30,19 @@ func (r *ring) carryOut(p keyschedule.Plan) {
 	}
 }
 
-func (r *ring) at(now time.Time) {
+func (r *plannedKeys) at(now time.Time) {
 	for range 3 {
 		r.carryOut(keyschedule.At(*r, now, policy))
 	}
 }
 
-func states(r ring, now time.Time) (s []keyschedule.State) { return keyschedule.States(r, now) }
+func states(r plannedKeys, now time.Time) (s []keyschedule.State) { return keyschedule.States(r, now) }
 
 // KEY-2
 func TestKeyIsNextThenActiveThenRetiredThenDropped(t *testing.T) {
 	t.Parallel()
 	const next, active, retired = keyschedule.Next, keyschedule.Active, keyschedule.Retired
-	var r ring
+	var r plannedKeys
 	for _, step := range []struct {
 		at   time.Duration
 		want []keyschedule.State
@@ -64,7 +63,7 @@ func TestKeyIsNextThenActiveThenRetiredThenDropped(t *testing.T) {
 
 func TestRotateWaitsUntilTheNextKeyWasPublishedForTheOverlap(t *testing.T) {
 	t.Parallel()
-	var r ring
+	var r plannedKeys
 	r.at(start)
 	now := start.Add(policy.Overlap - time.Minute)
 	r.carryOut(keyschedule.Rotate(r, now, policy))
@@ -134,7 +133,7 @@ func TestNextNumberFollowsTheNewestKeyAndReusesDroppedNumbers(t *testing.T) {
 func TestKeysAreDroppedOnlyAfterTheirTokensExpire(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		var r ring
+		var r plannedKeys
 		now := start
 		r.at(now)
 		first := r[0]

@@ -10,34 +10,33 @@ import (
 	"github.com/watchword-auth/watchword/internal/keyschedule"
 )
 
-// staleness is how long a process uses keys before it reads them again.
-const staleness = 5 * time.Second
+const rereadInterval = 5 * time.Second
 
-// A row is a stored key. Its id and number are unique.
-type row struct {
+// A keyRow has a unique id and a unique number.
+type keyRow struct {
 	keyschedule.Key
 	id, number int
 }
 
-// A store applies each plan as a transaction.
-type store struct {
-	rows []row
+// A keyStore applies each plan as a transaction.
+type keyStore struct {
+	rows []keyRow
 	made int
 }
 
 // A process sees the store as it was at its last read.
 type process struct {
-	seen   []row
+	seen   []keyRow
 	readAt time.Time
 }
 
-// issued describes a token: the id of the key that signed it, and when it expires. The key must exist until then.
-type issued struct {
+// An issuedToken needs its key until the token expires.
+type issuedToken struct {
 	key     int
 	expires time.Time
 }
 
-func times(rows []row) []keyschedule.Key {
+func times(rows []keyRow) []keyschedule.Key {
 	keys := make([]keyschedule.Key, len(rows))
 	for i, r := range rows {
 		keys[i] = r.Key
@@ -45,13 +44,12 @@ func times(rows []row) []keyschedule.Key {
 	return keys
 }
 
-func (s *store) index(id int) int {
-	return slices.IndexFunc(s.rows, func(r row) bool { return r.id == id })
+func (s *keyStore) index(id int) int {
+	return slices.IndexFunc(s.rows, func(r keyRow) bool { return r.id == id })
 }
 
-// carryOut applies a plan to the store, completely or not at all. The argument seen contains the rows from which the
-// plan was computed.
-func (s *store) carryOut(seen []row, plan keyschedule.Plan) {
+// applyPlan applies a plan completely or not at all. seen contains the rows from which the plan was computed.
+func (s *keyStore) applyPlan(seen []keyRow, plan keyschedule.Plan) {
 	rows := slices.Clone(s.rows)
 	for i, k := range plan.Change {
 		at := s.index(seen[i].id)
@@ -60,7 +58,7 @@ func (s *store) carryOut(seen []row, plan keyschedule.Plan) {
 		}
 		rows[at].Key = k
 	}
-	rows = slices.DeleteFunc(rows, func(r row) bool {
+	rows = slices.DeleteFunc(rows, func(r keyRow) bool {
 		return slices.ContainsFunc(plan.Drop, func(i int) bool { return seen[i].id == r.id })
 	})
 	if plan.Publish != nil {
@@ -72,20 +70,20 @@ func (s *store) carryOut(seen []row, plan keyschedule.Plan) {
 			}
 		}
 		number, _ := keyschedule.FreeNumber(used, newest)
-		if !slices.ContainsFunc(rows, func(r row) bool { return r.number == number }) {
+		if !slices.ContainsFunc(rows, func(r keyRow) bool { return r.number == number }) {
 			s.made++
-			rows = append(rows, row{*plan.Publish, s.made, number})
+			rows = append(rows, keyRow{*plan.Publish, s.made, number})
 		}
 	}
 	s.rows = rows
 }
 
-func (p *process) read(s *store, now time.Time) { p.seen, p.readAt = slices.Clone(s.rows), now }
+func (p *process) read(s *keyStore, now time.Time) { p.seen, p.readAt = slices.Clone(s.rows), now }
 
-// act computes a plan from the rows that the process last read, and applies it to the store. The process then reads
-// the store again.
-func (p *process) act(s *store, now time.Time) {
-	s.carryOut(p.seen, keyschedule.At(times(p.seen), now, policy))
+// planAndReread computes a plan from the rows of the last read and applies it. The process then reads the store
+// again.
+func (p *process) planAndReread(s *keyStore, now time.Time) {
+	s.applyPlan(p.seen, keyschedule.At(times(p.seen), now, policy))
 	p.read(s, now)
 }
 
@@ -94,39 +92,39 @@ func (p *process) act(s *store, now time.Time) {
 func TestNoTokenOutlivesItsKeyWithSeveralProcesses(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		s, processes := &store{}, make([]process, 3)
+		s, processes := &keyStore{}, make([]process, 3)
 		now := start
 		for i := range processes { // all processes read an empty store
 			processes[i].read(s, now)
 		}
 		for i := range processes {
-			processes[i].act(s, now)
+			processes[i].planAndReread(s, now)
 		}
 		if len(s.rows) != 1 {
 			t.Fatalf("%d first keys", len(s.rows))
 		}
-		var tokens []issued
+		var tokens []issuedToken
 		one := func(t *rapid.T) *process { return &processes[rapid.IntRange(0, 2).Draw(t, "process")] }
 		sign := func(t *rapid.T, p *process) {
 			k := p.seen[keyschedule.ActiveAt(times(p.seen), now)]
 			if k.id != 1 && now.Before(k.PublishedAt.Add(policy.Overlap)) {
 				t.Fatalf("key %d signs before verifiers could read it", k.id)
 			}
-			tokens = append(tokens, issued{k.id, now.Add(policy.Lifetime - staleness)})
+			tokens = append(tokens, issuedToken{k.id, now.Add(policy.Lifetime - rereadInterval)})
 		}
 		pass := func(d time.Duration) {
 			now = now.Add(d)
 			for i := range processes {
-				if now.Sub(processes[i].readAt) >= staleness {
+				if now.Sub(processes[i].readAt) >= rereadInterval {
 					processes[i].read(s, now)
-					processes[i].act(s, now)
+					processes[i].planAndReread(s, now)
 				}
 			}
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"seconds pass": func(
 				t *rapid.T) {
-				pass(time.Duration(rapid.Int64Range(0, int64(staleness)).Draw(t, "for")))
+				pass(time.Duration(rapid.Int64Range(0, int64(rereadInterval)).Draw(t, "for")))
 			},
 			"an hour passes": func(t *rapid.T) {
 				pass(time.Duration(rapid.Int64Range(0, int64(2*policy.Lifetime)).Draw(t, "for")))
@@ -147,16 +145,16 @@ func TestNoTokenOutlivesItsKeyWithSeveralProcesses(t *testing.T) {
 				pass(next.Sub(now))
 			},
 			"a process signs": func(t *rapid.T) { sign(t, one(t)) },
-			"a process acts":  func(t *rapid.T) { one(t).act(s, now) },
+			"a process acts":  func(t *rapid.T) { one(t).planAndReread(s, now) },
 			"an operator rotates": func(t *rapid.T) {
 				p := one(t)
 				p.read(s, now)
-				p.act(s, now)
-				s.carryOut(p.seen, keyschedule.Rotate(times(p.seen), now, policy))
+				p.planAndReread(s, now)
+				s.applyPlan(p.seen, keyschedule.Rotate(times(p.seen), now, policy))
 				p.read(s, now)
 			},
 			"": func(t *rapid.T) {
-				tokens = slices.DeleteFunc(tokens, func(i issued) bool { return !i.expires.After(now) })
+				tokens = slices.DeleteFunc(tokens, func(i issuedToken) bool { return !i.expires.After(now) })
 				for _, token := range tokens {
 					if s.index(token.key) < 0 {
 						t.Fatalf("key %d was dropped, but its token is valid until %s", token.key, token.expires)
@@ -172,7 +170,7 @@ func TestNoTokenOutlivesItsKeyWithSeveralProcesses(t *testing.T) {
 func TestKeysWithTheSameActiveFromAreNotDroppedAtOnce(t *testing.T) {
 	t.Parallel()
 	from := start.Add(-time.Minute)
-	r := ring{
+	r := plannedKeys{
 		{PublishedAt: from.Add(-time.Hour), ActiveFrom: from}, {PublishedAt: from.Add(-time.Hour), ActiveFrom: from}}
 	r.at(start)
 	if want := []keyschedule.State{
@@ -188,7 +186,7 @@ func TestRotateActivatesTheEarliestOfSeveralNextKeys(t *testing.T) {
 	t.Parallel()
 	old := start.Add(-policy.Period)
 	for _, hours := range [][2]time.Duration{{1, 2}, {2, 1}} { // in either order
-		r := ring{{PublishedAt: old, ActiveFrom: old}}
+		r := plannedKeys{{PublishedAt: old, ActiveFrom: old}}
 		for _, h := range hours {
 			r = append(r, keyschedule.Key{PublishedAt: old, ActiveFrom: start.Add(h * time.Hour)})
 		}

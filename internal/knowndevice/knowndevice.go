@@ -36,7 +36,7 @@ func (id ID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]
 
 // Sign returns the token of the device for the account with that password hash.
 func (id ID) Sign(secret []byte, account, passwordHash string) string {
-	sum := mac(secret, id, account, passwordHash)
+	sum := computeMAC(secret, id, account, passwordHash)
 	return prefix + base64.RawURLEncoding.EncodeToString(append(id[:], sum...))
 }
 
@@ -54,15 +54,15 @@ func Parse(text string, secret []byte, account, passwordHash string) (id ID, ok 
 		return ID{}, false
 	}
 	copy(id[:], raw[:])
-	if !hmac.Equal(mac(secret, id, account, passwordHash), raw[idSize:]) {
+	if !hmac.Equal(computeMAC(secret, id, account, passwordHash), raw[idSize:]) {
 		return ID{}, false
 	}
 	return id, true
 }
 
-// mac returns the MAC of a device id, an account and its password hash. It writes the length before each text, so
-// different pairs of account and password hash never give the same input.
-func mac(secret []byte, id ID, account, passwordHash string) []byte {
+// computeMAC writes the length before each text, so different pairs of account and password hash never give the same
+// input.
+func computeMAC(secret []byte, id ID, account, passwordHash string) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write(id[:])
 	for _, text := range []string{account, passwordHash} {

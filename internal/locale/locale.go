@@ -3,13 +3,13 @@ package locale
 
 import "golang.org/x/text/language"
 
-// maxTag is the longest tag in characters (RFC 5646, section 4.4.1).
-const maxTag = 35
+// maxTagLength counts characters (RFC 5646, section 4.4.1).
+const maxTagLength = 35
 
 // Parse returns a tag in its canonical form. It reports false for a text that names no
 // language.
 func Parse(text string) (string, bool) {
-	if len(text) > maxTag {
+	if len(text) > maxTagLength {
 		return "", false
 	}
 	tag, err := language.Parse(text)

@@ -19,32 +19,32 @@ type Limit struct {
 type Gate struct {
 	limit Limit
 
-	mu      sync.Mutex
-	begun   time.Time      // start of the current window
-	lines   int            // lines allowed so far in the current window
-	byKey   map[string]int // lines allowed so far, by key
-	skipped int            // lines refused since the last allowed line
+	mu            sync.Mutex
+	windowStart   time.Time
+	linesInWindow int
+	linesByKey    map[string]int
+	refusedLines  int // since the last allowed line
 }
 
 // New returns a Gate with the given limit.
-func New(limit Limit) *Gate { return &Gate{limit: limit, byKey: map[string]int{}} }
+func New(limit Limit) *Gate { return &Gate{limit: limit, linesByKey: map[string]int{}} }
 
 // Allow reports whether a line with that key may be logged at now. If so, it also
 // returns how many lines, of any key, were refused since the last allowed one.
 func (g *Gate) Allow(key string, now time.Time) (skipped int, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if age := now.Sub(g.begun); age >= g.limit.Window || age < 0 {
-		g.begun, g.lines = now, 0
-		clear(g.byKey)
+	if age := now.Sub(g.windowStart); age >= g.limit.Window || age < 0 {
+		g.windowStart, g.linesInWindow = now, 0
+		clear(g.linesByKey)
 	}
-	if g.lines >= g.limit.Total || g.byKey[key] >= g.limit.PerKey {
-		g.skipped++
+	if g.linesInWindow >= g.limit.Total || g.linesByKey[key] >= g.limit.PerKey {
+		g.refusedLines++
 		return 0, false
 	}
-	g.lines++
-	g.byKey[key]++
-	skipped, g.skipped = g.skipped, 0
+	g.linesInWindow++
+	g.linesByKey[key]++
+	skipped, g.refusedLines = g.refusedLines, 0
 	return skipped, true
 }
 
@@ -52,5 +52,5 @@ func (g *Gate) Allow(key string, now time.Time) (skipped int, ok bool) {
 func (g *Gate) Keys() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return len(g.byKey)
+	return len(g.linesByKey)
 }

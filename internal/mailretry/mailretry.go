@@ -4,9 +4,9 @@ package mailretry
 
 import "time"
 
-// waits contains how long to wait after each failed attempt to send a mail, measured from the start of the attempt.
-// Together the waits are about 27 hours.
-var waits = []time.Duration{
+// retryWaits contains how long to wait after each failed attempt to send a mail, measured from the start of the
+// attempt. Together the waits are about 27 hours.
+var retryWaits = []time.Duration{
 	10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour,
 	2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 12 * time.Hour,
 }
@@ -14,18 +14,18 @@ var waits = []time.Duration{
 // After returns how long to wait after the given number of failed attempts. It returns false if there are no more
 // retries.
 func After(attempts int) (time.Duration, bool) {
-	if attempts < 1 || attempts > len(waits) {
+	if attempts < 1 || attempts > len(retryWaits) {
 		return 0, false
 	}
-	return waits[attempts-1], true
+	return retryWaits[attempts-1], true
 }
 
-// unsent is the maximum lifetime of a link before the server knows that its mail was sent.
-const unsent = 5 * time.Minute
+// maxUnsentLifetime bounds the lifetime of a link before the server knows that its mail was sent.
+const maxUnsentLifetime = 5 * time.Minute
 
 // UnsentLife returns how long a link is valid before the server knows that its mail was sent. The argument life is
 // how long the link is valid after the server knows this.
-func UnsentLife(life time.Duration) time.Duration { return min(unsent, life/3) }
+func UnsentLife(life time.Duration) time.Duration { return min(maxUnsentLifetime, life/3) }
 
 // SentSince returns a time. If an earlier link expires after this time, a new mail is unnecessary, because the mail
 // of the earlier link was sent. A link whose mail is not known to be sent expires sooner, because its lifetime is

@@ -40,8 +40,8 @@ func TestLinkCountsAsSubstituteOnlyOnceItWasSent(t *testing.T) {
 	for name, c := range map[string]struct {
 		attempts int
 		life     time.Duration
-		now      time.Duration // time since the request
-		expires  time.Duration // when the earlier link expires, as time since the request
+		now      time.Duration // since the request
+		expires  time.Duration // since the request
 		want     bool
 	}{
 		"just sent":                        {1, 15 * time.Minute, 0, 15 * time.Minute, true},

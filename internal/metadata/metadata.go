@@ -28,7 +28,7 @@ func invalid(text string) error { return fmt.Errorf("%w: %s", ErrInvalid, text) 
 // Merge applies a JSON merge patch (RFC 7396) to an object. It returns an object without blanks whose members are
 // sorted, or "" for the empty object. The patch null removes all members.
 func Merge(object, patch string) (string, error) {
-	changes, err := decode(patch)
+	changes, err := decodeStrictly(patch)
 	if err != nil {
 		return "", err
 	}
@@ -40,22 +40,22 @@ func Merge(object, patch string) (string, error) {
 	}
 	var target any = map[string]any{}
 	if object != "" {
-		if target, err = decode(object); err != nil {
+		if target, err = decodeStrictly(object); err != nil {
 			return "", err
 		}
 	}
-	merged := merge(target, changes)
+	merged := applyMergePatch(target, changes)
 	if depth(merged) > maxDepth {
 		return "", invalid(fmt.Sprintf("objects and arrays can be nested %d levels deep", maxDepth))
 	}
 	if len(merged.(map[string]any)) == 0 {
 		return "", nil
 	}
-	return encode(merged)
+	return encodeUnescaped(merged)
 }
 
-// merge is MergePatch of RFC 7396, section 2.
-func merge(target, patch any) any {
+// applyMergePatch is MergePatch of RFC 7396, section 2.
+func applyMergePatch(target, patch any) any {
 	changes, ok := patch.(map[string]any)
 	if !ok {
 		return patch
@@ -70,15 +70,14 @@ func merge(target, patch any) any {
 		if value == nil {
 			delete(result, name)
 		} else {
-			result[name] = merge(result[name], value)
+			result[name] = applyMergePatch(result[name], value)
 		}
 	}
 	return result
 }
 
-// decode rejects texts that two parsers could read differently: duplicate members, lone
-// surrogates, NUL.
-func decode(text string) (value any, err error) {
+// decodeStrictly rejects texts that two parsers could read differently: duplicate members, lone surrogates, NUL.
+func decodeStrictly(text string) (value any, err error) {
 	if !json.Valid([]byte(text)) {
 		return nil, invalid("this is not JSON")
 	}
@@ -95,8 +94,8 @@ func decode(text string) (value any, err error) {
 	return value, nil
 }
 
-// encode does not escape <, > and &, because the text is not HTML.
-func encode(value any) (string, error) {
+// encodeUnescaped does not escape <, > and &, because the text is not HTML.
+func encodeUnescaped(value any) (string, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
@@ -137,7 +136,7 @@ func Value(object, path string) (any, bool) {
 	if object == "" {
 		return nil, false
 	}
-	value, err := decode(object)
+	value, err := decodeStrictly(object)
 	if err != nil {
 		return nil, false
 	}

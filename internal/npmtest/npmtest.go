@@ -14,9 +14,9 @@ import (
 // CI never sets it.
 const Skip = "WATCHWORD_TEST_NODE"
 
-// longest is the maximum time for Install. Without it, a stalled download would be reported only at the timeout of
-// the whole test program.
-const longest = 4 * time.Minute
+// installTimeout is shorter than the timeout of the whole test program, which would otherwise report a stalled
+// download.
+const installTimeout = 4 * time.Minute
 
 // Require skips a test that needs Node.js if the variable Skip has the value "skip". It fails the test if Node.js or
 // npm is missing.
@@ -34,7 +34,7 @@ func Require(t testing.TB) {
 
 // Install installs the packages in the package-lock.json of a folder. The error has the output of npm.
 func Install(dir string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), longest)
+	ctx, cancel := context.WithTimeout(context.Background(), installTimeout)
 	defer cancel()
 	// The shorter timeout makes npm retry a stalled download after 30 seconds. By default, npm waits five minutes.
 	cmd := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline",

@@ -10,7 +10,7 @@ import (
 // the byte 0, 16 bytes of salt, and 32 bytes of PBKDF2 with SHA-1 and 1000 iterations. In version 3, it begins with
 // the byte 1, the digest, the iterations and the length of the salt. The salt and the output of PBKDF2 follow. ok is
 // false for any other text.
-func readASPNET(text string) (h stored, ok bool, err error) {
+func readASPNET(text string) (h storedHash, ok bool, err error) {
 	raw, failed := base64.StdEncoding.DecodeString(text)
 	if failed != nil || len(raw) < 49 {
 		return nil, false, nil
@@ -40,7 +40,7 @@ func readASPNET(text string) (h stored, ok bool, err error) {
 
 // readSpringPBKDF2 reads salt and hash in one sequence of bytes, with the default parameters of Spring Security's
 // Pbkdf2PasswordEncoder. version58 selects the defaults of Spring Security 5.8 and later.
-func readSpringPBKDF2(raw []byte, version58 bool) (stored, error) {
+func readSpringPBKDF2(raw []byte, version58 bool) (storedHash, error) {
 	digest, iterations, salt := "sha1", uint32(185000), 8
 	if version58 {
 		digest, iterations, salt = "sha256", 310000, 16

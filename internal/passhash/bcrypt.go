@@ -15,16 +15,16 @@ const bcryptBytes = 72 // bcrypt ignores the rest of a password
 // bcryptHash is a crypt(3) string. $2a$, $2b$ and $2y$ have the same meaning. The letter only shows which bugs were
 // fixed in the library that created the hash.
 type bcryptHash struct {
-	crypt  string
-	log2   int
-	sha256 bool // hashes the hexadecimal SHA-256 of the password, as in Django
+	crypt        string
+	log2         int
+	hashesSHA256 bool // in hexadecimal digits, as Django does
 }
 
 // djangoSHA256 precedes the crypt(3) string in Django and in the stored form.
 const djangoSHA256 = "bcrypt_sha256$"
 
 func (h bcryptHash) String() string {
-	if h.sha256 {
+	if h.hashesSHA256 {
 		return djangoSHA256 + h.crypt
 	}
 	return h.crypt
@@ -32,14 +32,14 @@ func (h bcryptHash) String() string {
 
 func (h bcryptHash) recipe() string {
 	recipe := h.crypt[:7]
-	if h.sha256 {
+	if h.hashesSHA256 {
 		recipe = djangoSHA256 + recipe
 	}
 	return recipe
 }
 
 func (h bcryptHash) verify(password string) (bool, error) {
-	if h.sha256 {
+	if h.hashesSHA256 {
 		sum := sha256.Sum256([]byte(password))
 		password = hex.EncodeToString(sum[:])
 	}
@@ -51,7 +51,6 @@ func (h bcryptHash) verify(password string) (bool, error) {
 	return err == nil && whole, nil
 }
 
-// readBcrypt reads a crypt(3) string.
 func readBcrypt(crypt string) (bcryptHash, error) {
 	notBcrypt := malformed("$2b$12$ and 53 characters more")
 	if len(crypt) != 60 || crypt[:2] != "$2" || !strings.ContainsRune("aby",
@@ -68,7 +67,7 @@ func readBcrypt(crypt string) (bcryptHash, error) {
 		return bcryptHash{}, notBcrypt
 	}
 	if log2 < uint64(bcrypt.MinCost) || log2 > maxLog2 {
-		return bcryptHash{}, tooCostly("bcrypt with cost " + crypt[4:6])
+		return bcryptHash{}, tooCostlyError("bcrypt with cost " + crypt[4:6])
 	}
 	return bcryptHash{crypt: crypt, log2: int(log2)}, nil
 }

@@ -18,19 +18,19 @@ type Firebase struct {
 // Adopt converts the passwordHash and the salt of an exported account, both in base64, into the form that Verify
 // reads. Errors contain no part of these texts or of the signer key.
 func (p Firebase) Adopt(passwordHash, salt string) (encoded string, err error) {
-	key, ok := decodeBase64(p.SignerKey)
+	key, ok := decodeAnyBase64(p.SignerKey)
 	if !ok || len(key) == 0 {
 		return "", malformedFirebase("base64_signer_key of the project")
 	}
-	separator, ok := decodeBase64(p.SaltSeparator)
+	separator, ok := decodeAnyBase64(p.SaltSeparator)
 	if !ok {
 		return "", malformedFirebase("base64_salt_separator of the project")
 	}
-	tag, ok := decodeBase64(passwordHash)
+	tag, ok := decodeAnyBase64(passwordHash)
 	if !ok || len(tag) == 0 {
 		return "", malformedFirebase("passwordHash")
 	}
-	own, ok := decodeBase64(salt)
+	own, ok := decodeAnyBase64(salt)
 	if !ok || len(own) == 0 {
 		return "", malformedFirebase("salt")
 	}
@@ -51,8 +51,8 @@ func (p Firebase) Adopt(passwordHash, salt string) (encoded string, err error) {
 // of 64 bytes, and base64 of 1 to 64 bytes.
 func LooksLikeFirebase(passwordHash, salt string) bool {
 	const firebaseBytes = 64
-	tag, ok := decodeBase64(passwordHash)
-	own, ok2 := decodeBase64(salt)
+	tag, ok := decodeAnyBase64(passwordHash)
+	own, ok2 := decodeAnyBase64(salt)
 	return ok && ok2 && len(tag) == firebaseBytes && len(own) > 0 && len(own) <= maxSalt && !hexOnly.MatchString(salt)
 }
 
@@ -60,7 +60,7 @@ func malformedFirebase(field string) error {
 	return fmt.Errorf("%s is not base64, or empty: copy it again from the console or the export of Firebase", field)
 }
 
-func readFirebase(parts []string) (stored, error) {
+func readFirebase(parts []string) (storedHash, error) {
 	const form = "$firebase-scrypt$ln=14,r=8$salt$hash"
 	if len(parts) != 3 {
 		return nil, malformed(form)
@@ -74,7 +74,7 @@ func readFirebase(parts []string) (stored, error) {
 
 // readKratosFirebase reads the form of Firebase hashes in Ory Kratos: ln=14,r=8,p=1, the
 // salt, the hash, the salt separator and the signer key.
-func readKratosFirebase(parts []string) (stored, error) {
+func readKratosFirebase(parts []string) (storedHash, error) {
 	const form = "$firescrypt$ln=14,r=8,p=1$salt$hash$separator$key"
 	if len(parts) != 5 {
 		return nil, malformed(form)
@@ -88,5 +88,5 @@ func readKratosFirebase(parts []string) (stored, error) {
 	if err != nil {
 		return nil, err
 	}
-	return read(encoded)
+	return readAnyForm(encoded)
 }

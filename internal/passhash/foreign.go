@@ -25,23 +25,22 @@ import (
 //
 // Errors say what is wrong and what to do. They contain no part of the hash.
 func Adopt(text string) (encoded string, err error) {
-	h, err := read(text)
+	h, err := readAnyForm(text)
 	if err != nil {
 		return "", err
 	}
 	return h.String(), nil
 }
 
-// The function read reads every form of hash: the stored form and the forms of other systems. The function parse
-// accepts only the stored form.
-func read(text string) (stored, error) {
+// readAnyForm reads the stored form and the forms of other systems. parseStoredForm accepts only the stored form.
+func readAnyForm(text string) (storedHash, error) {
 	if h, ok, err := readPrehashed(text); ok {
 		return h, err
 	}
 	if h, ok, err := readLabelled(text); ok {
 		return h, err
 	}
-	name, rest, parts := cutName(text)
+	name, rest, parts := cutFunctionName(text)
 	if h, ok, err := readCrypt(name, text, rest, parts); ok {
 		return h, err
 	}
@@ -63,12 +62,11 @@ func read(text string) (stored, error) {
 	if kind := digestKind(text); kind != "" {
 		return nil, fmt.Errorf("%s can't be checked: %s", kind, resetByMail)
 	}
-	return nil, unknown(name)
+	return nil, unknownHashError(name)
 }
 
-// cutName returns the name of the function and the parts after it. The name ends at the
-// first dollar sign, or at the second one if the text begins with a dollar sign.
-func cutName(text string) (name, rest string, parts []string) {
+// cutFunctionName cuts at the first dollar sign, or at the second one if the text begins with a dollar sign.
+func cutFunctionName(text string) (name, rest string, parts []string) {
 	name, rest, _ = strings.Cut(text, "$")
 	if name == "" {
 		name, rest, _ = strings.Cut(rest, "$")
@@ -78,7 +76,7 @@ func cutName(text string) (name, rest string, parts []string) {
 }
 
 // readCrypt reads a hash that begins with the name of its function and a dollar sign.
-func readCrypt(name, text, rest string, parts []string) (h stored, ok bool, err error) {
+func readCrypt(name, text, rest string, parts []string) (h storedHash, ok bool, err error) {
 	switch name {
 	case "$2a", "$2b", "$2y":
 		h, err = readBcrypt(text)
@@ -87,7 +85,7 @@ func readCrypt(name, text, rest string, parts []string) (h stored, ok bool, err 
 	case "bcrypt_sha256":
 		var inner bcryptHash
 		inner, err = readBcrypt(rest)
-		inner.sha256 = true
+		inner.hashesSHA256 = true
 		h = inner
 	case "$bcrypt-sha256":
 		h, err = readPasslibBcrypt(parts)
@@ -123,22 +121,22 @@ func readCrypt(name, text, rest string, parts []string) (h stored, ok bool, err 
 	return h, true, err
 }
 
-func readArgon(variant string, parts []string) (stored, error) {
+func readArgon(variant string, parts []string) (storedHash, error) {
 	form := "$" + variant + "$v=19$m=65536,t=3,p=4$salt$hash"
-	if _, unversioned := readArgonCost(parts[0]); unversioned || parts[0] == "v=16" {
+	if _, unversioned := parseArgonCostAnyOrder(parts[0]); unversioned || parts[0] == "v=16" {
 		return nil, fmt.Errorf("Argon2 before version 19 can't be checked: %s", resetByMail)
 	}
 	if len(parts) != 4 || parts[0] != "v=19" {
 		return nil, malformed(form)
 	}
-	cost, ok := readArgonCost(parts[1])
+	cost, ok := parseArgonCostAnyOrder(parts[1])
 	if !ok {
 		return nil, malformed(form)
 	}
-	return readPHC(argon{variant, cost}, parts[2], parts[3], form)
+	return readPHC(argonFunc{variant, cost}, parts[2], parts[3], form)
 }
 
-func readScrypt(parts []string) (stored, error) {
+func readScrypt(parts []string) (storedHash, error) {
 	const form = "$scrypt$ln=16,r=8,p=1$salt$hash"
 	if len(parts) != 3 {
 		return nil, malformed(form)
@@ -154,13 +152,13 @@ func readScrypt(parts []string) (stored, error) {
 }
 
 // readDjangoScrypt reads scrypt$N$salt$r$p$hash. The salt is text, not base64.
-func readDjangoScrypt(parts []string) (stored, error) {
+func readDjangoScrypt(parts []string) (storedHash, error) {
 	const form = "scrypt$16384$salt$8$5$hash"
 	if len(parts) != 5 {
 		return nil, malformed(form)
 	}
 	f, ok := readScryptNumbers(parts[0], parts[2], parts[3])
-	tag, ok2 := decodeBase64(parts[4])
+	tag, ok2 := decodeAnyBase64(parts[4])
 	if !ok || !ok2 {
 		return nil, malformed(form)
 	}
@@ -168,7 +166,7 @@ func readDjangoScrypt(parts []string) (stored, error) {
 }
 
 // readWerkzeugScrypt reads scrypt:N:r:p$salt$hash. The salt is text, the hash hexadecimal.
-func readWerkzeugScrypt(args string, parts []string) (stored, error) {
+func readWerkzeugScrypt(args string, parts []string) (storedHash, error) {
 	const form = "scrypt:32768:8:1$salt$hash"
 	numbers := strings.Split(args, ":")
 	if len(numbers) != 3 || len(parts) != 2 {
@@ -193,7 +191,7 @@ func readScryptNumbers(n, r, p string) (scryptFunc, bool) {
 
 // readPBKDF2 reads iterations, salt and hash. The iterations are a number (passlib), or
 // i=600000 with an optional ,l=32, the length of the hash (PHC).
-func readPBKDF2(digest string, parts []string) (stored, error) {
+func readPBKDF2(digest string, parts []string) (storedHash, error) {
 	form := "$pbkdf2-" + digest + "$600000$salt$hash"
 	if len(parts) != 3 {
 		return nil, malformed(form)
@@ -202,8 +200,8 @@ func readPBKDF2(digest string, parts []string) (stored, error) {
 	if n, named := readParameters(parts[0], "i"); named {
 		iterations, ok = n[0], true
 	}
-	salt, ok2 := decodeBase64(parts[1])
-	tag, ok3 := decodeBase64(parts[2])
+	salt, ok2 := decodeAnyBase64(parts[1])
+	tag, ok3 := decodeAnyBase64(parts[2])
 	if n, named := readParameters(parts[0], "i", "l"); named {
 		iterations, ok = n[0], int64(n[1]) == int64(len(tag))
 	}
@@ -214,13 +212,13 @@ func readPBKDF2(digest string, parts []string) (stored, error) {
 }
 
 // readDjangoPBKDF2 reads pbkdf2_sha256$iterations$salt$hash. The salt is text, not base64.
-func readDjangoPBKDF2(digest string, parts []string) (stored, error) {
+func readDjangoPBKDF2(digest string, parts []string) (storedHash, error) {
 	form := "pbkdf2_" + digest + "$600000$salt$hash"
 	if len(parts) != 3 {
 		return nil, malformed(form)
 	}
 	iterations, ok := readNumber(parts[0])
-	tag, ok2 := decodeBase64(parts[2])
+	tag, ok2 := decodeAnyBase64(parts[2])
 	if !ok || !ok2 {
 		return nil, malformed(form)
 	}
@@ -229,7 +227,7 @@ func readDjangoPBKDF2(digest string, parts []string) (stored, error) {
 
 // readWerkzeugPBKDF2 reads pbkdf2:sha256:iterations$salt$hash. The salt is text, the hash
 // hexadecimal.
-func readWerkzeugPBKDF2(args string, parts []string) (stored, error) {
+func readWerkzeugPBKDF2(args string, parts []string) (storedHash, error) {
 	const form = "pbkdf2:sha256:600000$salt$hash"
 	digest, n, _ := strings.Cut(args, ":")
 	if len(parts) != 2 {
@@ -245,10 +243,10 @@ func readWerkzeugPBKDF2(args string, parts []string) (stored, error) {
 
 // newPBKDF2 returns a hash that contains only the first block of the tag. Checking another block would cost all
 // iterations again. It would not slow down an attacker, who computes only one block.
-func newPBKDF2(digest string, iterations uint32, salt, tag []byte) (stored, error) {
+func newPBKDF2(digest string, iterations uint32, salt, tag []byte) (storedHash, error) {
 	f := pbkdf2Func{digest, iterations}
-	if f.hash() == nil {
+	if f.digestConstructor() == nil {
 		return nil, fmt.Errorf("PBKDF2 can be checked with SHA-1, SHA-256 and SHA-512 only: %s", resetByMail)
 	}
-	return newPHC(f, salt, tag[:min(len(tag), f.hash()().Size())])
+	return newPHC(f, salt, tag[:min(len(tag), f.digestConstructor()().Size())])
 }

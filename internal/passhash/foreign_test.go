@@ -8,13 +8,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// The list brought has hashes of other systems. If the field source contains a version number, this version of the
-// program created the hash. Otherwise the hash comes from the published file that source names.
-var brought = []struct {
-	source   string
-	text     string
-	password string
-	encoded  string // prefix of the stored form
+// importedHashes has hashes of other systems. If source contains a version number, this version of the program
+// created the hash. Otherwise the hash comes from the published file that source names.
+var importedHashes = []struct {
+	source       string
+	text         string
+	password     string
+	storedPrefix string
 }{
 	{"Django 3.2.25", "pbkdf2_sha256$1000$OeykzpqRGlFs1CBjWjndym$lbC9/08yvjuWh7SgElMeNvnLJdXVxDuoTOlHfMoY+pI=", normal,
 		"$pbkdf2-sha256$i=1000$T2V5a3pwcVJHbEZzMUNCaldqbmR5bQ$lbC9/08yvjuWh7SgElMeNvnLJdXVxDuoTOlHfMoY+pI"},
@@ -160,10 +160,10 @@ func adopt(t testing.TB, text string) string {
 
 func TestPasswordsOfOtherSystemsVerify(t *testing.T) {
 	t.Parallel()
-	for _, b := range brought {
+	for _, b := range importedHashes {
 		encoded := adopt(t, b.text)
-		if !strings.HasPrefix(encoded, b.encoded) {
-			t.Errorf("%s: %s is stored as %s, want %s", b.source, b.text, encoded, b.encoded)
+		if !strings.HasPrefix(encoded, b.storedPrefix) {
+			t.Errorf("%s: %s is stored as %s, want %s", b.source, b.text, encoded, b.storedPrefix)
 		}
 		if !verify(t, encoded, b.password) {
 			t.Errorf("%s: %s: the password is rejected", b.source, b.text)
@@ -271,15 +271,15 @@ func TestRefusalsExplainWithoutTheHash(t *testing.T) {
 	}
 }
 
-// The pattern cheap matches hashes that are fast enough to verify in a fuzz test.
-var cheap = regexp.MustCompile(`^(bcrypt_sha256\$|\$wp|\{[a-z0-9-]+\})?\$2[aby]\$04|^\$argon2id?\$v=19\$m=\d\d,t=1,p=1\$|^\$(firebase-)?scrypt\$ln=[1-6],r=\d[,$](p=\d\$)?|^\$pbkdf2-sha\d+\$i=\d{1,3}\$`)
+// cheapHashPattern matches hashes that are fast enough to verify in a fuzz test.
+var cheapHashPattern = regexp.MustCompile(`^(bcrypt_sha256\$|\$wp|\{[a-z0-9-]+\})?\$2[aby]\$04|^\$argon2id?\$v=19\$m=\d\d,t=1,p=1\$|^\$(firebase-)?scrypt\$ln=[1-6],r=\d[,$](p=\d\$)?|^\$pbkdf2-sha\d+\$i=\d{1,3}\$`)
 
 func FuzzAdopt(f *testing.F) {
-	for _, b := range brought {
+	for _, b := range importedHashes {
 		f.Add(b.text)
 		f.Add(adopt(f, b.text))
 	}
-	for _, text := range foreign {
+	for _, text := range hashesOfOtherPrograms {
 		f.Add(text)
 	}
 	f.Add("$firebase-scrypt$ln=4,r=8$42xEC+ixf3L2lwc$q3Mx8LQZ5q8mS9b6ZT1y0g")
@@ -296,7 +296,7 @@ func FuzzAdopt(f *testing.F) {
 		if again, err := passhash.Adopt(encoded); err != nil || again != encoded {
 			t.Errorf("%q becomes %q, and that %q, %v", text, encoded, again, err)
 		}
-		if cheap.MatchString(encoded) {
+		if cheapHashPattern.MatchString(encoded) {
 			if ok, err := passhash.Verify(encoded, "another"); ok || err != nil {
 				t.Errorf("%q becomes %q, which gives %v, %v", text, encoded, ok, err)
 			}

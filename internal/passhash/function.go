@@ -14,22 +14,22 @@ import (
 	"golang.org/x/crypto/scrypt"
 )
 
-// argon is Argon2id or Argon2i (RFC 9106), version 19.
-type argon struct {
+// argonFunc is Argon2id or Argon2i (RFC 9106), version 19.
+type argonFunc struct {
 	variant string
 	cost    argonCost
 }
 
-func (f argon) String() string { return "$" + f.variant + "$v=19$" + f.cost.String() }
+func (f argonFunc) String() string { return "$" + f.variant + "$v=19$" + f.cost.String() }
 
-func (f argon) affordable() bool { return f.cost.affordable() }
+func (f argonFunc) affordable() bool { return f.cost.affordable() }
 
-func (f argon) derive(password string, salt []byte, size int) ([]byte, error) {
+func (f argonFunc) derive(password string, salt []byte, size int) ([]byte, error) {
 	c := f.cost
 	if f.variant == algArgon2i {
-		return argon2.Key([]byte(password), salt, c.time, c.memory, uint8(c.lanes), uint32(size)), nil
+		return argon2.Key([]byte(password), salt, c.passes, c.memory, uint8(c.lanes), uint32(size)), nil
 	}
-	return argon2.IDKey([]byte(password), salt, c.time, c.memory, uint8(c.lanes), uint32(size)), nil
+	return argon2.IDKey([]byte(password), salt, c.passes, c.memory, uint8(c.lanes), uint32(size)), nil
 }
 
 // scryptFunc is scrypt (RFC 7914).
@@ -43,13 +43,13 @@ func (f scryptFunc) String() string {
 	return fmt.Sprintf("$scrypt$ln=%d,r=%d,p=%d", f.log2, f.block, f.lanes)
 }
 
-// affordable reports whether the parameters are valid and the work, r N p, is at most maxRows. This also bounds the
-// memory, which is 128 r N bytes.
+// affordable reports whether the parameters are valid and the work, r N p, is at most maxScryptWork. This also bounds
+// the memory, which is 128 r N bytes.
 func (f scryptFunc) affordable() bool {
-	if f.log2 < 1 || f.log2 > 31 || f.block < 1 || f.block > maxBlock || f.lanes < 1 || f.lanes > maxLanes {
+	if f.log2 < 1 || f.log2 > 31 || f.block < 1 || f.block > maxScryptR || f.lanes < 1 || f.lanes > maxLanes {
 		return false
 	}
-	return uint64(f.block)<<f.log2*uint64(f.lanes) <= maxRows
+	return uint64(f.block)<<f.log2*uint64(f.lanes) <= maxScryptWork
 }
 
 func (f scryptFunc) derive(password string, salt []byte, size int) ([]byte, error) {
@@ -67,7 +67,7 @@ func (f pbkdf2Func) String() string {
 }
 
 func (f pbkdf2Func) affordable() bool {
-	most := uint32(maxIterations)
+	most := uint32(maxPBKDF2Iterations)
 	if f.digest == "sha512" { // an iteration takes longer than with SHA-256
 		most /= 2
 	}
@@ -75,11 +75,11 @@ func (f pbkdf2Func) affordable() bool {
 }
 
 func (f pbkdf2Func) derive(password string, salt []byte, size int) ([]byte, error) {
-	return pbkdf2.Key(f.hash(), password, salt, int(f.iterations), size)
+	return pbkdf2.Key(f.digestConstructor(), password, salt, int(f.iterations), size)
 }
 
-// hash returns the constructor of the digest, or nil for an unknown digest.
-func (f pbkdf2Func) hash() func() hash.Hash {
+// digestConstructor returns nil for an unknown digest.
+func (f pbkdf2Func) digestConstructor() func() hash.Hash {
 	switch f.digest {
 	case "sha1":
 		return sha1.New

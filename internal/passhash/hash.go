@@ -17,8 +17,8 @@ var (
 	errUnreadable = errors.New("password hash has an unknown or invalid form, or costs too much")
 )
 
-// stored is a hash that Verify can check. String returns its stored form.
-type stored interface {
+// A storedHash can be checked by Verify. String returns its stored form.
+type storedHash interface {
 	fmt.Stringer
 	recipe() string // function and parameters, without salt and tag
 	verify(password string) (bool, error)
@@ -32,7 +32,7 @@ func (p Params) Fits(normal string) bool { return p.alg != algBcrypt || len(norm
 func Hash(p Params, normal string) (string, error) {
 	switch p.alg {
 	case algArgon2id:
-		h := phc{function: argon{algArgon2id, p.cost}, salt: randomBytes(saltBytes)}
+		h := phcHash{keyDerivation: argonFunc{algArgon2id, p.cost}, salt: randomBytes(newSaltBytes)}
 		var err error
 		if h.tag, err = h.derive(normal, h.salt, tagBytes); err != nil {
 			return "", fmt.Errorf("create an Argon2id hash: %w", err)
@@ -42,7 +42,7 @@ func Hash(p Params, normal string) (string, error) {
 		if !p.Fits(normal) {
 			return "", ErrTooLong
 		}
-		encoded, err := bcrypt.GenerateFromPassword([]byte(normal), p.log2)
+		encoded, err := bcrypt.GenerateFromPassword([]byte(normal), p.bcryptLog2Rounds)
 		if err != nil {
 			return "", fmt.Errorf("create a bcrypt hash: %w", err)
 		}
@@ -54,7 +54,7 @@ func Hash(p Params, normal string) (string, error) {
 // Verify reports whether the password matches the hash. It returns an error, without the hash, if the hash can't be
 // read. With bcrypt, a password of more than 72 bytes never matches, and takes as long as a shorter one.
 func Verify(encoded, password string) (bool, error) {
-	h, ok := parse(encoded)
+	h, ok := parseStoredForm(encoded)
 	if !ok {
 		return false, errUnreadable
 	}
@@ -70,16 +70,16 @@ func Verify(encoded, password string) (bool, error) {
 //
 // Therefore Argon2 is never replaced with bcrypt, and bcrypt is never replaced with a lower cost.
 func NeedsRehash(encoded string, p Params) bool {
-	h, ok := parse(encoded)
+	h, ok := parseStoredForm(encoded)
 	if !ok {
 		return true
 	}
 	switch h := h.(type) {
 	case bcryptHash:
-		return p.alg == algArgon2id || h.log2 < p.log2
-	case phc:
-		if f, ok := h.function.(argon); ok {
-			weak := f.cost.weakerThan(p.cost) || len(h.salt) < saltBytes || len(h.tag) < tagBytes
+		return p.alg == algArgon2id || h.log2 < p.bcryptLog2Rounds
+	case phcHash:
+		if f, ok := h.keyDerivation.(argonFunc); ok {
+			weak := f.cost.isWeakerThan(p.cost) || len(h.salt) < newSaltBytes || len(h.tag) < tagBytes
 			return p.alg == algArgon2id && (f.variant != algArgon2id || weak)
 		}
 	}
@@ -89,7 +89,7 @@ func NeedsRehash(encoded string, p Params) bool {
 // Recipe returns the function and the parameters of a hash, without its salt and its tag, or "" for a hash that can't
 // be read. Hashes with the same recipe take the same time to verify.
 func Recipe(encoded string) string {
-	h, ok := parse(encoded)
+	h, ok := parseStoredForm(encoded)
 	if !ok {
 		return ""
 	}
@@ -98,15 +98,15 @@ func Recipe(encoded string) string {
 
 // CostsAs reports whether a hash takes as long to verify as one created with p.
 func CostsAs(encoded string, p Params) bool {
-	h, ok := parse(encoded)
+	h, ok := parseStoredForm(encoded)
 	if !ok {
 		return false
 	}
 	switch h := h.(type) {
 	case bcryptHash:
-		return p.alg == algBcrypt && h.log2 == p.log2
-	case phc:
-		f, ok := h.function.(argon)
+		return p.alg == algBcrypt && h.log2 == p.bcryptLog2Rounds
+	case phcHash:
+		f, ok := h.keyDerivation.(argonFunc)
 		return ok && p.alg == algArgon2id && f.cost == p.cost
 	}
 	return false
@@ -118,14 +118,15 @@ func Dummy(p Params) string {
 	if p.alg == algBcrypt {
 		const alphabet = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 		b64 := base64.NewEncoding(alphabet).WithPadding(base64.NoPadding)
-		return fmt.Sprintf("$2a$%02d$%s%s", p.log2, b64.EncodeToString(randomBytes(16)), b64.EncodeToString(randomBytes(23)))
+		salt, tag := b64.EncodeToString(randomBytes(16)), b64.EncodeToString(randomBytes(23))
+		return fmt.Sprintf("$2a$%02d$%s%s", p.bcryptLog2Rounds, salt, tag)
 	}
-	return phc{argon{algArgon2id, p.cost}, randomBytes(saltBytes), randomBytes(tagBytes)}.String()
+	return phcHash{argonFunc{algArgon2id, p.cost}, randomBytes(newSaltBytes), randomBytes(tagBytes)}.String()
 }
 
-// parse reads only the stored form, as Hash and Adopt return it, byte for byte.
-func parse(encoded string) (stored, bool) {
-	h, err := read(encoded)
+// parseStoredForm reads only what Hash and Adopt return, byte for byte.
+func parseStoredForm(encoded string) (storedHash, bool) {
+	h, err := readAnyForm(encoded)
 	return h, err == nil && h.String() == encoded
 }
 

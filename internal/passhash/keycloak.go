@@ -7,15 +7,13 @@ import (
 	"strings"
 )
 
-// keycloakData is the credentialData of a password in Keycloak. keycloakSecret is its
-// secretData.
-type keycloakData struct {
+type keycloakCredentialData struct {
 	Algorithm            string              `json:"algorithm"`
 	HashIterations       uint32              `json:"hashIterations"`
 	AdditionalParameters map[string][]string `json:"additionalParameters"` // for Argon2
 }
 
-type keycloakSecret struct {
+type keycloakSecretData struct {
 	Value string `json:"value"`
 	Salt  string `json:"salt"`
 }
@@ -24,16 +22,16 @@ type keycloakSecret struct {
 // arguments are the two JSON texts of the credential. It accepts the algorithms pbkdf2, pbkdf2-sha256, pbkdf2-sha512
 // and argon2. Errors say what is wrong and what to do. They contain no part of the hash.
 func AdoptKeycloak(credentialData, secretData string) (encoded string, err error) {
-	var data keycloakData
+	var data keycloakCredentialData
 	if json.Unmarshal([]byte(credentialData), &data) != nil { // do not return the error of json: it may quote the text
 		return "", errors.New("credentialData is not the JSON that Keycloak writes: " + checkExport)
 	}
-	var secret keycloakSecret
+	var secret keycloakSecretData
 	if json.Unmarshal([]byte(secretData), &secret) != nil {
 		return "", errors.New("secretData is not the JSON that Keycloak writes: " + checkExport)
 	}
-	salt, ok := decodeBase64(secret.Salt)
-	tag, ok2 := decodeBase64(secret.Value)
+	salt, ok := decodeAnyBase64(secret.Salt)
+	tag, ok2 := decodeAnyBase64(secret.Value)
 	if !ok || !ok2 {
 		return "", errors.New("the value or the salt of secretData is not base64: " + checkExport)
 	}
@@ -44,7 +42,7 @@ func AdoptKeycloak(credentialData, secretData string) (encoded string, err error
 	return h.String(), nil
 }
 
-func (d keycloakData) stored(salt, tag []byte) (stored, error) {
+func (d keycloakCredentialData) stored(salt, tag []byte) (storedHash, error) {
 	switch d.Algorithm {
 	case "pbkdf2":
 		return newPBKDF2("sha1", d.HashIterations, salt, tag)
@@ -57,11 +55,11 @@ func (d keycloakData) stored(salt, tag []byte) (stored, error) {
 		resetByMail)
 }
 
-func (d keycloakData) argon(salt, tag []byte) (stored, error) {
-	variant, version := "argon2"+d.parameter("type"), d.parameter("version")
-	memory, ok := readNumber(d.parameter("memory"))
-	lanes, ok2 := readNumber(d.parameter("parallelism"))
-	size, ok3 := readNumber(d.parameter("hashLength"))
+func (d keycloakCredentialData) argon(salt, tag []byte) (storedHash, error) {
+	variant, version := "argon2"+d.firstParameter("type"), d.firstParameter("version")
+	memory, ok := readNumber(d.firstParameter("memory"))
+	lanes, ok2 := readNumber(d.firstParameter("parallelism"))
+	size, ok3 := readNumber(d.firstParameter("hashLength"))
 	switch {
 	case !ok || !ok2 || !ok3 || int64(size) != int64(len(tag)):
 		return nil, errors.New("credentialData lacks memory, parallelism or hashLength, or the value has another length: " +
@@ -69,11 +67,11 @@ func (d keycloakData) argon(salt, tag []byte) (stored, error) {
 	case variant != algArgon2id && variant != algArgon2i || version != "1.3":
 		return nil, fmt.Errorf("Argon2 can be checked with the type id or i and the version 1.3 only: %s", resetByMail)
 	}
-	return newPHC(argon{variant, argonCost{memory: memory, time: d.HashIterations, lanes: lanes}}, salt, tag)
+	return newPHC(argonFunc{variant, argonCost{memory: memory, passes: d.HashIterations, lanes: lanes}}, salt, tag)
 }
 
-// parameter returns the first value of a parameter, as Keycloak does.
-func (d keycloakData) parameter(name string) string {
+// firstParameter ignores further values of a parameter, as Keycloak does.
+func (d keycloakCredentialData) firstParameter(name string) string {
 	if values := d.AdditionalParameters[name]; len(values) > 0 {
 		return values[0]
 	}

@@ -9,14 +9,14 @@ import (
 
 const noParameters = `,"additionalParameters":{}}`
 
-// The list kept has passwords as Keycloak stores them: the two texts of a credential in the export of a realm.
-// Entries named Java were created with the classes that Keycloak calls: SecretKeyFactory and Bouncy Castle's
-// Argon2BytesGenerator. Together the entries have all lengths that versions of Keycloak use.
-var kept = []struct {
+// keycloakCredentials has the two texts of each credential, as in the export of a realm. Entries named Java were
+// created with the classes that Keycloak calls: SecretKeyFactory and Bouncy Castle's Argon2BytesGenerator. Together
+// the entries have all lengths that versions of Keycloak use.
+var keycloakCredentials = []struct {
 	source       string
 	data, secret string
 	password     string
-	encoded      string // prefix of the stored form
+	storedPrefix string
 }{
 	{"Strimzi's example kafka-authz-realm.json, of Keycloak", `{"hashIterations":27500,"algorithm":"pbkdf2-sha256"}`,
 		`{"value":"KqABIiReBuRWbP4pBct3W067pNvYzeN7ILBV+8vT8nuF5cgYs2fdl2QikJT/7bGTW/PBXg6CYLwJQFYrBK9MWg==","salt":"EPgscX9CQz7UnuZDNZxtMw=="}`,
@@ -52,14 +52,14 @@ const argon2Data = `{"hashIterations":5,"algorithm":"argon2","additionalParamete
 
 func TestKeycloakPasswordsVerify(t *testing.T) {
 	t.Parallel()
-	for _, k := range kept {
+	for _, k := range keycloakCredentials {
 		encoded, err := passhash.AdoptKeycloak(k.data, k.secret)
 		if err != nil {
 			t.Errorf("%s: %v", k.source, err)
 			continue
 		}
-		if !strings.HasPrefix(encoded, k.encoded) {
-			t.Errorf("%s: is stored as %s, want %s", k.source, encoded, k.encoded)
+		if !strings.HasPrefix(encoded, k.storedPrefix) {
+			t.Errorf("%s: is stored as %s, want %s", k.source, encoded, k.storedPrefix)
 		}
 		if !verify(t, encoded, k.password) || verify(t, encoded, k.password+"s") {
 			t.Errorf("%s: the password is rejected, or another one is accepted", k.source)
@@ -111,7 +111,7 @@ func TestKeycloakRefusalsExplainWithoutTheHash(t *testing.T) {
 }
 
 func FuzzAdoptKeycloak(f *testing.F) {
-	for _, k := range kept {
+	for _, k := range keycloakCredentials {
 		f.Add(k.data, k.secret)
 	}
 	f.Fuzz(func(t *testing.T, data, secret string) {

@@ -10,7 +10,7 @@ import (
 // readLabelled reads a hash after a label in braces that names its scheme: a label of
 // Spring Security's DelegatingPasswordEncoder, of LDAP servers (RFC 2307) or of Dovecot.
 // ok is false if the text has no such label.
-func readLabelled(text string) (h stored, ok bool, err error) {
+func readLabelled(text string) (h storedHash, ok bool, err error) {
 	label, rest, cut := strings.Cut(text, "}")
 	if !cut || !strings.HasPrefix(label, "{") {
 		return nil, false, nil
@@ -33,7 +33,7 @@ func readLabelled(text string) (h stored, ok bool, err error) {
 }
 
 // readAfterLabel reads the hash after the label name.
-func readAfterLabel(name, rest string, version58 bool) (stored, error) {
+func readAfterLabel(name, rest string, version58 bool) (storedHash, error) {
 	if digest, ok := strings.CutPrefix(name, "PBKDF2"); ok {
 		if raw, err := hex.DecodeString(rest); err == nil && rest != "" && digest == "" {
 			return readSpringPBKDF2(raw, version58)
@@ -50,13 +50,13 @@ func readAfterLabel(name, rest string, version58 bool) (stored, error) {
 		return readSpringScrypt(strings.Split(rest[1:], "$"))
 	}
 	if strings.HasPrefix(rest, "{") {
-		return nil, unknown("{")
+		return nil, unknownHashError("{")
 	}
-	return read(rest)
+	return readAnyForm(rest)
 }
 
 // readSpringScrypt reads $e0801$salt$hash: log2 of N, r and p in hexadecimal digits.
-func readSpringScrypt(parts []string) (stored, error) {
+func readSpringScrypt(parts []string) (storedHash, error) {
 	const form = "$e0801$salt$hash"
 	if len(parts) != 3 || !isSpringScrypt(parts[0]) {
 		return nil, malformed(form)

@@ -10,9 +10,9 @@ import (
 // takes as long as the longest recent check of any hash. This time decreases slowly, but stays at least as long as
 // the longest recent check of a foreign hash. If no foreign hash was checked recently, a failure does not wait.
 type Level struct {
-	mu      sync.Mutex
-	foreign [2]time.Duration // longest check of a foreign hash in this and in the previous period, or 0
-	longest time.Duration    // longest recent check of any hash
+	mu             sync.Mutex
+	longestForeign [2]time.Duration // in this and in the previous period, or 0
+	longest        time.Duration    // recent check of any hash
 }
 
 // maxLevel bounds the wait, so that one slow check does not delay every failure.
@@ -25,9 +25,9 @@ func (l *Level) Wait(took time.Duration, foreign bool) time.Duration {
 	defer l.mu.Unlock()
 	bounded := min(took, maxLevel)
 	if foreign {
-		l.foreign[0] = max(l.foreign[0], bounded)
+		l.longestForeign[0] = max(l.longestForeign[0], bounded)
 	}
-	slowest := max(l.foreign[0], l.foreign[1])
+	slowest := max(l.longestForeign[0], l.longestForeign[1])
 	l.longest = max(l.longest-l.longest/64, slowest, bounded)
 	if slowest == 0 {
 		return 0
@@ -40,5 +40,5 @@ func (l *Level) Wait(took time.Duration, foreign bool) time.Duration {
 func (l *Level) Renew() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.foreign = [2]time.Duration{0, l.foreign[0]}
+	l.longestForeign = [2]time.Duration{0, l.longestForeign[0]}
 }

@@ -14,11 +14,11 @@ import (
 // They write salt:hash or hash.salt. The form salt:hash does not show r, so verify tries both values.
 
 const (
-	nodeLog2       = 14
-	nodeBlock      = 8
-	betterBlock    = 16
-	nodeHashBytes  = 64
-	nodeSaltDigits = 16 // minimum
+	nodeLog2          = 14
+	nodeBlock         = 8
+	betterBlock       = 16
+	nodeHashBytes     = 64
+	minNodeSaltDigits = 16
 )
 
 // nodeScrypt is a hash in the form salt:hash. Its r is unknown, 8 or 16.
@@ -43,14 +43,13 @@ func (h nodeScrypt) verify(password string) (bool, error) {
 	return matches == 1, nil
 }
 
-// readNodeScrypt reads the stored form.
-func readNodeScrypt(parts []string) (stored, error) {
+func readNodeScrypt(parts []string) (storedHash, error) {
 	const form = "$scrypt-node$salt$hash"
 	if len(parts) != 2 {
 		return nil, malformed(form)
 	}
-	salt, ok := decodeBase64(parts[0])
-	tag, ok2 := decodeBase64(parts[1])
+	salt, ok := decodeAnyBase64(parts[0])
+	tag, ok2 := decodeAnyBase64(parts[1])
 	if !ok || !ok2 || len(tag) != nodeHashBytes || len(salt) < minSalt || len(salt) > maxSalt {
 		return nil, malformed(form)
 	}
@@ -59,7 +58,7 @@ func readNodeScrypt(parts []string) (stored, error) {
 
 // readHexPair reads salt:hash, s2:salt:hash (Lucia) and hash.salt. ok is false for any
 // other text.
-func readHexPair(text, saltEncoding string) (h stored, ok bool) {
+func readHexPair(text, saltEncoding string) (h storedHash, ok bool) {
 	text, lucia := strings.CutPrefix(text, "s2:")
 	salt, tag, colon := strings.Cut(text, ":")
 	if !colon {
@@ -69,7 +68,7 @@ func readHexPair(text, saltEncoding string) (h stored, ok bool) {
 		}
 	}
 	sum, err := hex.DecodeString(tag)
-	if err != nil || len(sum) != nodeHashBytes || len(salt) > maxSalt || len(salt) < nodeSaltDigits {
+	if err != nil || len(sum) != nodeHashBytes || len(salt) > maxSalt || len(salt) < minNodeSaltDigits {
 		return nil, false
 	}
 	bytes := []byte(salt)
@@ -80,9 +79,9 @@ func readHexPair(text, saltEncoding string) (h stored, ok bool) {
 	}
 	switch {
 	case lucia:
-		return phc{scryptFunc{nodeLog2, betterBlock, 1}, bytes, sum}, true
+		return phcHash{scryptFunc{nodeLog2, betterBlock, 1}, bytes, sum}, true
 	case colon:
 		return nodeScrypt{bytes, sum}, true
 	}
-	return phc{scryptFunc{nodeLog2, nodeBlock, 1}, bytes, sum}, true
+	return phcHash{scryptFunc{nodeLog2, nodeBlock, 1}, bytes, sum}, true
 }

@@ -16,15 +16,14 @@ const (
 // Params are the algorithm and the cost of new hashes. They come from ParseParams and can
 // be compared with ==. With the zero value, Hash returns an error.
 type Params struct {
-	alg  string
-	cost argonCost // for argon2id
-	log2 int       // for bcrypt: 2^log2 rounds
+	alg              string
+	cost             argonCost
+	bcryptLog2Rounds int
 }
 
-// argonCost is the cost of an Argon2 hash.
 type argonCost struct {
 	memory uint32 // KiB
-	time   uint32 // passes over the memory
+	passes uint32
 	lanes  uint32
 }
 
@@ -35,14 +34,14 @@ const (
 	defaultLog2 = 10
 	maxLog2     = 15
 
-	maxMemory = 256 << 10 // KiB
-	maxPasses = 16
-	maxLanes  = 16
-	maxWork   = 1 << 20 // limit for KiB times passes: a second or two on one core
+	maxMemory    = 256 << 10 // KiB
+	maxPasses    = 16
+	maxLanes     = 16
+	maxArgonWork = 1 << 20 // KiB times passes: a second or two on one core
 
-	maxBlock      = 32      // r of scrypt
-	maxRows       = 1 << 21 // r N p of scrypt: about a second, and at most maxMemory
-	maxIterations = 1 << 21 // of PBKDF2: about a second
+	maxScryptR          = 32
+	maxScryptWork       = 1 << 21 // r N p: about a second, and at most maxMemory
+	maxPBKDF2Iterations = 1 << 21 // about a second
 )
 
 // ParseParams parses an algorithm and its cost. For argon2id the cost has the form
@@ -58,7 +57,7 @@ func ParseParams(alg, cost string) (Params, error) {
 	return Params{}, fmt.Errorf("hash algorithm %q is not known: write argon2id or bcrypt", alg)
 }
 
-var defaultParams = Params{alg: algArgon2id, cost: argonCost{memory: 19456, time: 2, lanes: 1}}
+var defaultParams = Params{alg: algArgon2id, cost: argonCost{memory: 19456, passes: 2, lanes: 1}}
 
 func parseArgonParams(cost string) (Params, error) {
 	if cost == "" {
@@ -68,27 +67,27 @@ func parseArgonParams(cost string) (Params, error) {
 	if !ok {
 		return Params{}, fmt.Errorf("argon2id cost %q can't be read: write it as m=19456,t=2,p=1 (KiB, passes, lanes)", cost)
 	}
-	strong := c.memory >= 19456 && c.time >= 2 || c.memory >= 47104 && c.time >= 1
+	strong := c.memory >= 19456 && c.passes >= 2 || c.memory >= 47104 && c.passes >= 1
 	if !strong || c.lanes < 1 {
 		return Params{}, fmt.Errorf("argon2id cost %q is too low: write at least m=19456,t=2,p=1 or m=47104,t=1,p=1", cost)
 	}
 	if !c.affordable() {
 		return Params{}, fmt.Errorf("argon2id cost %q is too high for a server: write at most m=%d, t=%d, p=%d, and m "+
 			"times t at most %d",
-			cost, maxMemory, maxPasses, maxLanes, maxWork)
+			cost, maxMemory, maxPasses, maxLanes, maxArgonWork)
 	}
 	return Params{alg: algArgon2id, cost: c}, nil
 }
 
 func parseBcryptParams(cost string) (Params, error) {
 	if cost == "" {
-		return Params{alg: algBcrypt, log2: defaultLog2}, nil
+		return Params{alg: algBcrypt, bcryptLog2Rounds: defaultLog2}, nil
 	}
 	n, err := strconv.Atoi(cost)
 	if err != nil || n < defaultLog2 || n > maxLog2 {
 		return Params{}, fmt.Errorf("bcrypt cost %q can't be used: write a number from %d to %d", cost, defaultLog2, maxLog2)
 	}
-	return Params{alg: algBcrypt, log2: n}, nil
+	return Params{alg: algBcrypt, bcryptLog2Rounds: n}, nil
 }
 
 // LowestParams returns the lowest cost of bcrypt if alg is bcrypt, or else of Argon2id (RFC 9106, section 3.1). Such
@@ -96,9 +95,9 @@ func parseBcryptParams(cost string) (Params, error) {
 // house_test.go checks that no other code calls it.
 func LowestParams(alg string) Params {
 	if alg == algBcrypt {
-		return Params{alg: algBcrypt, log2: bcrypt.MinCost}
+		return Params{alg: algBcrypt, bcryptLog2Rounds: bcrypt.MinCost}
 	}
-	return Params{alg: algArgon2id, cost: argonCost{memory: 8, time: 1, lanes: 1}}
+	return Params{alg: algArgon2id, cost: argonCost{memory: 8, passes: 1, lanes: 1}}
 }
 
 // LowestParamsByDefault makes ParseParams return LowestParams for an empty cost, for the rest of
@@ -107,34 +106,33 @@ func LowestParamsByDefault() { defaultParams = LowestParams(algArgon2id) }
 
 // parseArgonCost parses exactly "m=19456,t=2,p=1", in this order.
 func parseArgonCost(text string) (argonCost, bool) {
-	c, ok := readArgonCost(text)
+	c, ok := parseArgonCostAnyOrder(text)
 	return c, ok && c.String() == text
 }
 
-// readArgonCost parses m, t and p in any order.
-func readArgonCost(text string) (argonCost, bool) {
+func parseArgonCostAnyOrder(text string) (argonCost, bool) {
 	n, ok := readParameters(text, "m", "t", "p")
 	if !ok {
 		return argonCost{}, false
 	}
-	return argonCost{memory: n[0], time: n[1], lanes: n[2]}, true
+	return argonCost{memory: n[0], passes: n[1], lanes: n[2]}, true
 }
 
 func (c argonCost) String() string {
-	return fmt.Sprintf("m=%d,t=%d,p=%d", c.memory, c.time, c.lanes)
+	return fmt.Sprintf("m=%d,t=%d,p=%d", c.memory, c.passes, c.lanes)
 }
 
 // affordable reports whether the cost is valid (RFC 9106, section 3.1) and within the
 // bounds of this package.
 func (c argonCost) affordable() bool {
 	return c.lanes >= 1 && c.lanes <= maxLanes &&
-		c.time >= 1 && c.time <= maxPasses &&
+		c.passes >= 1 && c.passes <= maxPasses &&
 		c.memory >= 8*c.lanes && c.memory <= maxMemory &&
-		uint64(c.memory)*uint64(c.time) <= maxWork
+		uint64(c.memory)*uint64(c.passes) <= maxArgonWork
 }
 
-// weakerThan reports whether an attacker needs less memory or less work for each guess with the cost c than with the
-// cost want. It ignores lanes, because they change neither memory nor work.
-func (c argonCost) weakerThan(want argonCost) bool {
-	return c.memory < want.memory || c.memory*c.time < want.memory*want.time
+// isWeakerThan reports whether an attacker needs less memory or less work for each guess than with the cost want. It
+// ignores lanes, because they change neither memory nor work.
+func (c argonCost) isWeakerThan(want argonCost) bool {
+	return c.memory < want.memory || c.memory*c.passes < want.memory*want.passes
 }

@@ -38,7 +38,7 @@ func (h passlibBcrypt) verify(password string) (bool, error) {
 
 // readPasslibBcrypt reads v=2,t=2b,r=12 or 2b,12, then the salt and the hash of a
 // crypt(3) string.
-func readPasslibBcrypt(parts []string) (stored, error) {
+func readPasslibBcrypt(parts []string) (storedHash, error) {
 	const form = "$bcrypt-sha256$v=2,t=2b,r=12$salt$hash"
 	if len(parts) != 3 {
 		return nil, malformed(form)

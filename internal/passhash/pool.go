@@ -39,7 +39,7 @@ type Pool struct {
 
 	mu     sync.Mutex
 	ready  *sync.Cond // a job was queued, or the pool closed
-	turns  turns
+	turns  clientTurns
 	mean   time.Duration
 	closed bool
 	stats  Stats
@@ -78,11 +78,11 @@ func (p *Panicked) Unwrap() error {
 // NewPool starts a pool with the given number of workers, at least one. The pool refuses work that would wait longer
 // than the duration longest. The caller closes the pool.
 func NewPool(workers int, longest time.Duration) *Pool {
-	p := &Pool{longest: longest, turns: turns{queues: map[string]*queue{}}}
+	p := &Pool{longest: longest, turns: clientTurns{queues: map[string]*clientQueue{}}}
 	p.ready = sync.NewCond(&p.mu)
 	p.stats.Workers = max(workers, 1)
 	for range p.stats.Workers {
-		p.exited.Go(p.serve)
+		p.exited.Go(p.runWorker)
 	}
 	return p
 }
@@ -122,33 +122,32 @@ func (p *Pool) enqueue(ctx context.Context, client string, j *job) error {
 	if p.closed {
 		return ErrClosed
 	}
-	waiting, ahead := p.turns.ahead(client)
-	wait := p.estimate(ahead)
+	waiting, ahead := p.turns.countAhead(client)
+	wait := p.estimateWait(ahead)
 	if wait > p.longest || p.stats.Queued >= maxQueued || waiting >= maxQueuedPerClient {
 		p.stats.Shed++
 		return &BusyError{retryAfter(wait)}
 	}
-	p.turns.add(client, j)
+	p.turns.addJob(client, j)
 	p.stats.Queued++
 	p.ready.Signal()
 	return nil
 }
 
-// estimate returns the expected wait of a new job. The argument ahead is the number of queued jobs that run before
-// it. The wait is 0 while a worker is idle, and until the first job has been timed.
-func (p *Pool) estimate(ahead int) time.Duration {
+// estimateWait returns the expected wait of a new job. It is 0 while a worker is idle, and until the first job has
+// been timed.
+func (p *Pool) estimateWait(jobsAhead int) time.Duration {
 	if p.stats.Queued+p.stats.Running < p.stats.Workers {
 		return 0
 	}
-	return p.mean * time.Duration(1+ahead) / time.Duration(p.stats.Workers) // the 1 stands for the jobs that run now
+	return p.mean * time.Duration(1+jobsAhead) / time.Duration(p.stats.Workers) // the 1 stands for the jobs that run now
 }
 
 func retryAfter(wait time.Duration) time.Duration {
 	return max(time.Second, (wait + time.Second - 1).Truncate(time.Second))
 }
 
-// withdraw removes a job from the queue and sets its error. It has no effect on a job that
-// has started.
+// withdraw sets the error of a queued job and removes it. It has no effect on a job that has started.
 func (p *Pool) withdraw(client string, j *job, reason error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -163,25 +162,25 @@ func (p *Pool) withdraw(client string, j *job, reason error) {
 	close(j.done)
 }
 
-// serve is the loop of one worker. It never unlocks its thread. Therefore the Go runtime ends the thread with the
-// goroutine, and no other goroutine runs at the lower priority.
-func (p *Pool) serve() {
+// runWorker never unlocks its thread. Therefore the Go runtime ends the thread with the goroutine, and no other
+// goroutine runs at the lower priority.
+func (p *Pool) runWorker() {
 	runtime.LockOSThread()
 	lowerPriority()
-	for j := p.next(); j != nil; j = p.next() {
+	for j := p.awaitJob(); j != nil; j = p.awaitJob() {
 		started := time.Now()
 		j.run()
-		p.finished(time.Since(started))
+		p.countFinished(time.Since(started))
 		close(j.done)
 	}
 }
 
-// next waits for the next job. It returns nil when the pool is closed.
-func (p *Pool) next() *job {
+// awaitJob returns nil when the pool is closed.
+func (p *Pool) awaitJob() *job {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	j := p.turns.next()
-	for ; j == nil; j = p.turns.next() {
+	j := p.turns.takeDueJob()
+	for ; j == nil; j = p.turns.takeDueJob() {
 		if p.closed {
 			return nil
 		}
@@ -202,9 +201,8 @@ func (j *job) run() {
 	j.work()
 }
 
-// The method finished counts a finished job, whose duration was took. It updates the moving average of the durations,
-// in which this job has a weight of one eighth.
-func (p *Pool) finished(took time.Duration) {
+// countFinished gives the job a weight of one eighth in the moving average of the durations.
+func (p *Pool) countFinished(took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stats.Running--
@@ -227,7 +225,7 @@ func (p *Pool) Stats() Stats {
 func (p *Pool) Close() {
 	p.mu.Lock()
 	p.closed = true
-	for j := p.turns.next(); j != nil; j = p.turns.next() {
+	for j := p.turns.takeDueJob(); j != nil; j = p.turns.takeDueJob() {
 		j.err = ErrClosed
 		close(j.done)
 	}

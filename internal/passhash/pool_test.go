@@ -20,8 +20,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// inBubble runs a test with a fake clock and a pool, which it closes at the end.
-func inBubble(t *testing.T, workers int, longest time.Duration, test func(*testing.T, *passhash.Pool)) {
+// testWithFakeClock closes the pool at the end.
+func testWithFakeClock(t *testing.T, workers int, longest time.Duration, test func(*testing.T, *passhash.Pool)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		pool := passhash.NewPool(workers, longest)
@@ -32,9 +32,8 @@ func inBubble(t *testing.T, workers int, longest time.Duration, test func(*testi
 
 func takes(d time.Duration) func() { return func() { time.Sleep(d) } }
 
-// goDo calls Do in another goroutine and returns when the work is queued or runs. The channel
-// returns the error.
-func goDo(ctx context.Context, pool *passhash.Pool, client string, work func()) <-chan error {
+// startDo returns when the work is queued or runs. The channel returns the error of Do.
+func startDo(ctx context.Context, pool *passhash.Pool, client string, work func()) <-chan error {
 	result := make(chan error, 1)
 	go func() { result <- pool.Do(ctx, client, work) }()
 	synctest.Wait()
@@ -49,7 +48,7 @@ func shed(err error) bool {
 // PW-8
 func TestPoolRunsAtMostOneJobPerWorker(t *testing.T) {
 	t.Parallel()
-	inBubble(t, 3, time.Hour, func(t *testing.T, pool *passhash.Pool) {
+	testWithFakeClock(t, 3, time.Hour, func(t *testing.T, pool *passhash.Pool) {
 		var running, most atomic.Int64
 		var all sync.WaitGroup
 		for i := range 200 {
@@ -77,10 +76,10 @@ func TestPoolRunsAtMostOneJobPerWorker(t *testing.T) {
 
 func TestPoolServesClientsInTurn(t *testing.T) {
 	t.Parallel()
-	inBubble(t, 1, time.Hour, func(t *testing.T, pool *passhash.Pool) {
+	testWithFakeClock(t, 1, time.Hour, func(t *testing.T, pool *passhash.Pool) {
 		var order []string
 		ask := func(client string) <-chan error {
-			return goDo(t.Context(), pool, client, func() {
+			return startDo(t.Context(), pool, client, func() {
 				time.Sleep(time.Second)
 				order = append(order, client)
 			})
@@ -106,11 +105,11 @@ func TestPoolServesClientsInTurn(t *testing.T) {
 
 func TestPoolServesAClientInOrder(t *testing.T) {
 	t.Parallel()
-	inBubble(t, 1, time.Hour, func(t *testing.T, pool *passhash.Pool) {
+	testWithFakeClock(t, 1, time.Hour, func(t *testing.T, pool *passhash.Pool) {
 		var order []int
 		var last <-chan error
 		for i := range 20 {
-			last = goDo(t.Context(), pool, "client", func() {
+			last = startDo(t.Context(), pool, "client", func() {
 				time.Sleep(time.Second)
 				order = append(order, i)
 			})
@@ -124,13 +123,13 @@ func TestPoolServesAClientInOrder(t *testing.T) {
 // PW-8
 func TestPoolRefusesAtOnceIfTheWaitWouldBeTooLong(t *testing.T) {
 	t.Parallel()
-	inBubble(t, 2, 2200*time.Millisecond, func(t *testing.T, pool *passhash.Pool) {
+	testWithFakeClock(t, 2, 2200*time.Millisecond, func(t *testing.T, pool *passhash.Pool) {
 		if err := pool.Do(t.Context(), "first", takes(time.Second)); err != nil {
 			t.Fatal(err) // the first job shows the pool how long a job takes
 		}
 		var accepted []<-chan error
 		for range 6 { // two run, the others wait for 1, 1, 2 and 2 seconds
-			accepted = append(accepted, goDo(t.Context(), pool, "many", takes(time.Second)))
+			accepted = append(accepted, startDo(t.Context(), pool, "many", takes(time.Second)))
 		}
 		begun := time.Now()
 		err := pool.Do(t.Context(), "many", takes(time.Second))
@@ -155,7 +154,7 @@ func TestPoolRefusesAtOnceIfTheWaitWouldBeTooLong(t *testing.T) {
 // The pool must refuse most of the 60 jobs of one client, and must not delay another client.
 func TestFloodOfOneClientIsShedAlone(t *testing.T) {
 	t.Parallel()
-	inBubble(t, 1, 5*time.Second, func(t *testing.T, pool *passhash.Pool) {
+	testWithFakeClock(t, 1, 5*time.Second, func(t *testing.T, pool *passhash.Pool) {
 		if err := pool.Do(t.Context(), "first", takes(time.Second)); err != nil {
 			t.Fatal(err)
 		}
@@ -185,8 +184,8 @@ func TestFloodOfOneClientIsShedAlone(t *testing.T) {
 // PW-8
 func TestPoolRefusesWorkThatWaitedTooLong(t *testing.T) {
 	t.Parallel()
-	inBubble(t, 1, 2*time.Second, func(t *testing.T, pool *passhash.Pool) {
-		slow := goDo(t.Context(), pool, "slow", takes(time.Minute)) // the pool can't know how long this job takes
+	testWithFakeClock(t, 1, 2*time.Second, func(t *testing.T, pool *passhash.Pool) {
+		slow := startDo(t.Context(), pool, "slow", takes(time.Minute)) // the pool can't know how long this job takes
 		begun := time.Now()
 		err := pool.Do(t.Context(), "client", func() { t.Error("refused work was done") })
 		if !shed(err) || time.Since(begun) != 2*time.Second {
@@ -204,7 +203,7 @@ func TestPoolRefusesWorkThatWaitedTooLong(t *testing.T) {
 // An idle pool accepts any work, even after a slow hash.
 func TestIdlePoolAcceptsWork(t *testing.T) {
 	t.Parallel()
-	inBubble(t, 1, time.Second, func(t *testing.T, pool *passhash.Pool) {
+	testWithFakeClock(t, 1, time.Second, func(t *testing.T, pool *passhash.Pool) {
 		for range 3 {
 			if err := pool.Do(t.Context(), "client", takes(time.Minute)); err != nil {
 				t.Fatal(err)
@@ -216,9 +215,9 @@ func TestIdlePoolAcceptsWork(t *testing.T) {
 // PW-8
 func TestPoolQueueIsBounded(t *testing.T) {
 	t.Parallel()
-	inBubble(t, 1, time.Hour, func(t *testing.T, pool *passhash.Pool) {
+	testWithFakeClock(t, 1, time.Hour, func(t *testing.T, pool *passhash.Pool) {
 		gate := make(chan struct{})
-		goDo(t.Context(), pool, "gate", func() { <-gate })
+		startDo(t.Context(), pool, "gate", func() { <-gate })
 		ctx, cancel := context.WithCancel(t.Context())
 		fill := func(client string, asked int) (refused int) {
 			results := make(chan error, asked)
@@ -257,7 +256,7 @@ func TestPoolQueueIsBounded(t *testing.T) {
 
 func TestCancelledWorkIsNotRun(t *testing.T) {
 	t.Parallel()
-	inBubble(t, 1, time.Hour, func(t *testing.T, pool *passhash.Pool) {
+	testWithFakeClock(t, 1, time.Hour, func(t *testing.T, pool *passhash.Pool) {
 		ended, end := context.WithCancel(t.Context())
 		end()
 		for range 100 {
@@ -267,11 +266,11 @@ func TestCancelledWorkIsNotRun(t *testing.T) {
 			}
 		}
 
-		running := goDo(t.Context(), pool, "client", takes(time.Minute))
+		running := startDo(t.Context(), pool, "client", takes(time.Minute))
 		ctx, leave := context.WithTimeout(t.Context(), time.Second)
 		defer leave()
-		leaving := goDo(ctx, pool, "client", func() { t.Error("canceled work was done") })
-		staying := goDo(t.Context(), pool, "client", takes(0))
+		leaving := startDo(ctx, pool, "client", func() { t.Error("canceled work was done") })
+		staying := startDo(t.Context(), pool, "client", takes(0))
 		if err := <-leaving; !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the deadline", err)
 		}
@@ -288,7 +287,7 @@ func TestCancelledWorkIsNotRun(t *testing.T) {
 
 func TestDoWaitsForStartedWork(t *testing.T) {
 	t.Parallel()
-	inBubble(t, 1, time.Second, func(t *testing.T, pool *passhash.Pool) {
+	testWithFakeClock(t, 1, time.Second, func(t *testing.T, pool *passhash.Pool) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		done := false
@@ -304,7 +303,7 @@ func TestDoWaitsForStartedWork(t *testing.T) {
 
 func TestPanicReachesTheCallerAndTheWorkerContinues(t *testing.T) {
 	t.Parallel()
-	inBubble(t, 1, time.Hour, func(t *testing.T, pool *passhash.Pool) {
+	testWithFakeClock(t, 1, time.Hour, func(t *testing.T, pool *passhash.Pool) {
 		for range 3 {
 			func() {
 				defer func() {
@@ -333,8 +332,8 @@ func TestCloseWaitsForRunningAndRefusesQueuedWork(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		pool := passhash.NewPool(1, time.Hour)
-		running := goDo(t.Context(), pool, "client", takes(time.Minute))
-		waiting := goDo(t.Context(), pool, "client", func() { t.Error("was done after Close") })
+		running := startDo(t.Context(), pool, "client", takes(time.Minute))
+		waiting := startDo(t.Context(), pool, "client", func() { t.Error("was done after Close") })
 		begun := time.Now()
 		pool.Close()
 		if took := time.Since(begun); took != time.Minute {
@@ -355,7 +354,7 @@ func TestCloseWaitsForRunningAndRefusesQueuedWork(t *testing.T) {
 
 func TestPoolHasAtLeastOneWorker(t *testing.T) {
 	t.Parallel()
-	inBubble(t, 0, time.Second, func(t *testing.T, pool *passhash.Pool) {
+	testWithFakeClock(t, 0, time.Second, func(t *testing.T, pool *passhash.Pool) {
 		if err := pool.Do(t.Context(), "client", func() {}); err != nil || pool.Stats().Workers != 1 {
 			t.Errorf("got %v with %+v", err, pool.Stats())
 		}

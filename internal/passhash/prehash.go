@@ -22,15 +22,15 @@ import (
 // Pepper is the method of Devise: the key is appended to the password.
 const Pepper = "pepper"
 
-// A method computes the text that is hashed instead of the password.
-type method struct {
+// A prehashMethod computes the text that is hashed instead of the password.
+type prehashMethod struct {
 	name  string
 	keyed bool
 	apply func(password string, key []byte) string
 }
 
-// methods are all methods, in the order in which they are listed and tried.
-var methods = [...]method{
+// prehashMethods is in the order in which the methods are listed and tried.
+var prehashMethods = [...]prehashMethod{
 	{"sha256-hex", false, func(p string,
 		_ []byte) string {
 		s := sha256.Sum256([]byte(p))
@@ -54,15 +54,15 @@ var methods = [...]method{
 		mac.Write([]byte(p))
 		return encode64(mac.Sum(nil))
 	}},
-	{wordPress, false, func(p string, _ []byte) string {
+	{wordPressLabel, false, func(p string, _ []byte) string {
 		mac := hmac.New(sha512.New384, []byte("wp-sha384"))
 		mac.Write([]byte(strings.Trim(p, " \n\r\t\v\x00"))) // as WordPress does
 		return encode64(mac.Sum(nil))
 	}},
 }
 
-// wordPress is the name and the label of the method of WordPress 6.8 and later.
-const wordPress = "$wp"
+// wordPressLabel is the name and the label of the method of WordPress 6.8 and later.
+const wordPressLabel = "$wp"
 
 func encode64(sum []byte) string { return base64.StdEncoding.EncodeToString(sum) }
 
@@ -74,8 +74,8 @@ func mac256(p string, key []byte) []byte {
 
 // Methods lists the names for Prehashed: the methods with a key, or those without.
 func Methods(keyed bool) (names []string) {
-	for _, m := range methods {
-		if m.keyed == keyed && m.name != wordPress {
+	for _, m := range prehashMethods {
+		if m.keyed == keyed && m.name != wordPressLabel {
 			names = append(names, m.name)
 		}
 	}
@@ -84,9 +84,9 @@ func Methods(keyed bool) (names []string) {
 
 // prehashed is a hash of the result of a method.
 type prehashed struct {
-	method method
-	key    string // id of the key; empty if the method has no key
-	inner  stored
+	method prehashMethod
+	keyID  string // empty if the method has no key
+	inner  storedHash
 }
 
 func (h prehashed) String() string { return h.label() + h.inner.String() }
@@ -95,10 +95,10 @@ func (h prehashed) recipe() string { return h.label() + h.inner.recipe() }
 
 func (h prehashed) label() string {
 	switch {
-	case h.method.name == wordPress:
-		return wordPress
+	case h.method.name == wordPressLabel:
+		return wordPressLabel
 	case h.method.keyed:
-		return "{" + h.method.name + ":" + h.key + "}"
+		return "{" + h.method.name + ":" + h.keyID + "}"
 	}
 	return "{" + h.method.name + "}"
 }
@@ -128,15 +128,15 @@ func (h prehashed) verifyKeyed(password string, key []byte) (bool, error) {
 // Prehashed puts the label of a method before a hash that Adopt returned. keyID is the id of the key, or "" if the
 // method has no key. The error for an unknown method lists the methods.
 func Prehashed(encoded, name, keyID string) (string, error) {
-	i := slices.IndexFunc(methods[:], func(m method) bool { return m.name == name })
-	if i < 0 || name == wordPress {
+	i := slices.IndexFunc(prehashMethods[:], func(m prehashMethod) bool { return m.name == name })
+	if i < 0 || name == wordPressLabel {
 		return "", fmt.Errorf("there is no method %q: write %s", name,
 			strings.Join(append(Methods(false), Methods(true)...), ", "))
 	}
-	if methods[i].keyed != (keyID != "") {
+	if prehashMethods[i].keyed != (keyID != "") {
 		return "", fmt.Errorf("the method %s needs a key, or has none", name)
 	}
-	h, err := read(encoded)
+	h, err := readAnyForm(encoded)
 	if err != nil {
 		return "", err
 	}
@@ -149,16 +149,16 @@ func Prehashed(encoded, name, keyID string) (string, error) {
 	if !isKeyID(keyID) {
 		return "", errors.New("the id of the key is not a UUID")
 	}
-	return prehashed{methods[i], keyID, h}.String(), nil
+	return prehashed{prehashMethods[i], keyID, h}.String(), nil
 }
 
 func isKeyID(id string) bool { return id == "" || len(id) == 36 && !strings.ContainsAny(id, "{}:$") }
 
 // KeyID returns the id of the key that a stored hash needs, or "".
 func KeyID(encoded string) string {
-	if h, ok := parse(encoded); ok {
+	if h, ok := parseStoredForm(encoded); ok {
 		if h, ok := h.(prehashed); ok {
-			return h.key
+			return h.keyID
 		}
 	}
 	return ""
@@ -166,7 +166,7 @@ func KeyID(encoded string) string {
 
 // VerifyKeyed is like Verify, with the key that KeyID names. If KeyID returns "", the key is ignored.
 func VerifyKeyed(encoded, password string, key []byte) (bool, error) {
-	h, ok := parse(encoded)
+	h, ok := parseStoredForm(encoded)
 	if !ok {
 		return false, errUnreadable
 	}
@@ -178,27 +178,27 @@ func VerifyKeyed(encoded, password string, key []byte) (bool, error) {
 
 // readPrehashed reads a stored form with a label. ok is false if the text has no such
 // label.
-func readPrehashed(text string) (h stored, ok bool, err error) {
+func readPrehashed(text string) (h storedHash, ok bool, err error) {
 	name, rest, ok := "", "", false
-	if strings.HasPrefix(text, wordPress+"$2") {
-		name, rest, ok = wordPress, strings.TrimPrefix(text, wordPress), true
+	if strings.HasPrefix(text, wordPressLabel+"$2") {
+		name, rest, ok = wordPressLabel, strings.TrimPrefix(text, wordPressLabel), true
 	} else if label, inner, cut := strings.Cut(text, "}"); cut && strings.HasPrefix(label, "{") {
 		name, rest, ok = label[1:], inner, true
 	}
 	name, key, hasKey := strings.Cut(name, ":")
-	i := slices.IndexFunc(methods[:], func(m method) bool { return m.name == name })
-	if !ok || i < 0 || (name == wordPress) != strings.HasPrefix(text, wordPress) {
+	i := slices.IndexFunc(prehashMethods[:], func(m prehashMethod) bool { return m.name == name })
+	if !ok || i < 0 || (name == wordPressLabel) != strings.HasPrefix(text, wordPressLabel) {
 		return nil, false, nil
 	}
-	if hasKey != methods[i].keyed || hasKey && len(key) != 36 || !isKeyID(key) {
+	if hasKey != prehashMethods[i].keyed || hasKey && len(key) != 36 || !isKeyID(key) {
 		return nil, true, malformed("{" + name + "}$2b$12$…")
 	}
-	inner, err := read(rest)
+	inner, err := readAnyForm(rest)
 	if err != nil {
 		return nil, true, err
 	}
 	if _, twice := inner.(prehashed); twice {
 		return nil, true, malformed("{" + name + "}$2b$12$…")
 	}
-	return prehashed{methods[i], key, inner}, true, nil
+	return prehashed{prehashMethods[i], key, inner}, true, nil
 }

@@ -16,7 +16,7 @@ import (
 // The test is not parallel: it counts the threads of the process, and other pools would add
 // threads.
 func TestOnlyPoolThreadsHaveLowerPriority(t *testing.T) {
-	before := lowThreads(t, nil) // threads of pools that other tests have closed
+	before := lowPriorityThreads(t, nil) // threads of pools that other tests have closed
 	const workers = 2
 	pool := passhash.NewPool(workers, time.Minute)
 	var mu sync.Mutex
@@ -40,7 +40,7 @@ func TestOnlyPoolThreadsHaveLowerPriority(t *testing.T) {
 	}
 	begun.Wait()
 	slices.Sort(threads)
-	if got := lowThreads(t, before); !slices.Equal(got, threads) {
+	if got := lowPriorityThreads(t, before); !slices.Equal(got, threads) {
 		t.Errorf("threads %v have a nice value that is 2 higher, want those of the workers, %v", got, threads)
 	}
 	close(release)
@@ -49,17 +49,18 @@ func TestOnlyPoolThreadsHaveLowerPriority(t *testing.T) {
 
 	// The Go runtime ends the thread of a worker a moment after its goroutine, so the test waits. The runtime never
 	// ends the first thread of the process, so the test ignores this thread.
-	but := append(before, os.Getpid())
-	for deadline := time.Now().Add(10 * time.Second); len(lowThreads(t, but)) > 0; time.Sleep(time.Millisecond) {
+	ignored := append(before, os.Getpid())
+	deadline := time.Now().Add(10 * time.Second)
+	for ; len(lowPriorityThreads(t, ignored)) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("threads %v have a higher nice value after Close", lowThreads(t, but))
+			t.Fatalf("threads %v have a higher nice value after Close", lowPriorityThreads(t, ignored))
 		}
 	}
 }
 
-// lowThreads returns the sorted ids of the threads whose nice value is 2 higher than that of this thread. It omits
-// the thread ids in the argument but. The system call returns 20 minus the nice value (getpriority(2)).
-func lowThreads(t *testing.T, but []int) []int {
+// lowPriorityThreads returns the sorted ids of the threads whose nice value is 2 higher than that of this thread. The
+// system call returns 20 minus the nice value (getpriority(2)).
+func lowPriorityThreads(t *testing.T, ignored []int) []int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/task")
 	if err != nil {
@@ -76,7 +77,7 @@ func lowThreads(t *testing.T, but []int) []int {
 			t.Fatal(err)
 		}
 		raw, err := unix.Getpriority(unix.PRIO_PROCESS, tid)
-		if err == nil && raw == own-2 && !slices.Contains(but, tid) {
+		if err == nil && raw == own-2 && !slices.Contains(ignored, tid) {
 			low = append(low, tid)
 		}
 	}

@@ -22,13 +22,13 @@ func malformed(form string) error {
 	return fmt.Errorf("the hash does not have the form %s: %s", form, checkExport)
 }
 
-// tooCostly is the error for a cost out of bounds. cost must not contain the hash.
-func tooCostly(cost string) error {
+// tooCostlyError shows its argument, which must not contain the hash.
+func tooCostlyError(cost string) error {
 	return fmt.Errorf("the cost of the hash is invalid or too high for a server (%s): %s", cost, resetByMail)
 }
 
-// The map kinds has the names of unsupported kinds of hashes, by the text before the first or second dollar sign.
-var kinds = map[string]string{
+// unsupportedKinds is by the text before the first or second dollar sign.
+var unsupportedKinds = map[string]string{
 	"$1": "crypt(3) with $1$ (MD5)", "$y": "crypt(3) with $y$ (yescrypt)", "$gy": "crypt(3) with $gy$ (yescrypt)",
 	"$7": "crypt(3) with $7$ (scrypt)", "$md5": "crypt(3) with $md5$", "$sha1": "crypt(3) with $sha1$",
 	"$3": "crypt(3) with $3$ (NT)",
@@ -43,10 +43,10 @@ var kinds = map[string]string{
 	"sha256":        "a salted sha256", "sha512": "a salted sha512", "$md5-crypt": "crypt(3) with $1$ (MD5)",
 }
 
-// The function unknown returns an error that names the kind of the hash, if the kind is certain. Otherwise the error
-// does not show the text, which may be anything, even a password.
-func unknown(name string) error {
-	kind, known := kinds[name]
+// unknownHashError names the kind of the hash if the kind is certain. Otherwise the error does not show the text,
+// which may be anything, even a password.
+func unknownHashError(name string) error {
+	kind, known := unsupportedKinds[name]
 	if strings.HasPrefix(name, "$hmac") {
 		kind, known = "an HMAC", true
 	}

@@ -57,7 +57,7 @@ func (h shaCrypt) verify(password string) (bool, error) {
 }
 
 // readSHACrypt reads the parts after $5$ or $6$: an optional rounds=N, the salt, the hash.
-func readSHACrypt(id string, parts []string) (stored, error) {
+func readSHACrypt(id string, parts []string) (storedHash, error) {
 	form := "$" + id + "$rounds=5000$salt$hash"
 	h := shaCrypt{id: id}
 	if digits, ok := strings.CutPrefix(parts[0], "rounds="); ok {
@@ -66,13 +66,13 @@ func readSHACrypt(id string, parts []string) (stored, error) {
 			return nil, malformed(form)
 		}
 		if n < 1000 || n > maxRounds {
-			return nil, tooCostly("crypt(3) with rounds=" + digits)
+			return nil, tooCostlyError("crypt(3) with rounds=" + digits)
 		}
 		h.rounds, parts = int(n), parts[1:]
 	}
 	size := map[string]int{"5": 43, "6": 86}[id]
 	if len(parts) != 2 || len(parts[0]) > maxCryptSalt || len(parts[1]) != size || !isCryptText(parts[1]) ||
-		!isSalt(parts[0]) {
+		!isCryptSalt(parts[0]) {
 		return nil, malformed(form)
 	}
 	h.salt, h.tag = parts[0], parts[1]
@@ -85,8 +85,7 @@ func isCryptText(text string) bool {
 	})
 }
 
-// isSalt accepts every salt that crypt(3) accepts, including characters that crypt(3) never
-// generates.
-func isSalt(text string) bool {
+// isCryptSalt accepts every salt that crypt(3) accepts, including characters that crypt(3) never generates.
+func isCryptSalt(text string) bool {
 	return !strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == ':' })
 }

@@ -30,7 +30,7 @@ type Source struct {
 // the salt could be hexadecimal or base64, the caller must set SaltEncoding. Errors contain no part of the hash.
 func (s Source) Adopt() (string, error) {
 	algorithm := strings.ToLower(strings.NewReplacer("_", "-", " ", "-").Replace(strings.TrimSpace(s.Algorithm)))
-	if parts, ok := phcSalt(s.Text); ok {
+	if parts, ok := splitPHC(s.Text); ok {
 		return s.adoptPHC(parts)
 	}
 	switch {
@@ -45,7 +45,7 @@ func (s Source) Adopt() (string, error) {
 	if whole == nil && !(s.Salt != "" && algorithm != "" && !strings.Contains(s.Text, "$")) {
 		return encoded, nil
 	}
-	h, known, err := s.readParts(algorithm)
+	h, known, err := s.readSeparateParts(algorithm)
 	switch {
 	case err != nil:
 		return "", err
@@ -56,19 +56,19 @@ func (s Source) Adopt() (string, error) {
 	case s.Salt != "" && algorithm == "":
 		return "", fmt.Errorf("the salt is in a separate column, and the file does not name the function of the hash: %s",
 			resetByMail)
-	case algorithmName.MatchString(algorithm):
+	case showableAlgorithm.MatchString(algorithm):
 		return "", fmt.Errorf("the algorithm %s can't be checked: %s", algorithm, resetByMail)
 	}
 	return "", whole
 }
 
-// algorithmName matches the names that an error may show. It must not show any other text: if columns were mixed up,
-// the text may be a password or a hash.
-var algorithmName = regexp.MustCompile(`^(salted-)?(md[45]|sha-?\d*|hmac|phpass|ldap|ssha|legacy|salt|scrypt|aws-?cognito)(-[a-z0-9]{1,10}){0,3}$`)
+// showableAlgorithm matches the names that an error may show. It must not match any other text: if columns were mixed
+// up, the text may be a password or a hash.
+var showableAlgorithm = regexp.MustCompile(`^(salted-)?(md[45]|sha-?\d*|hmac|phpass|ldap|ssha|legacy|salt|scrypt|aws-?cognito)(-[a-z0-9]{1,10}){0,3}$`)
 
-// phcSalt returns the parts of a PHC string, separated by dollar signs. It reports false for other texts. The salt of
-// such a string should be in base64.
-func phcSalt(text string) (parts []string, ok bool) {
+// splitPHC splits a PHC string at its dollar signs. It reports false for other texts. The salt of such a string
+// should be in base64.
+func splitPHC(text string) (parts []string, ok bool) {
 	for _, prefix := range []string{"$argon2id$v=", "$argon2i$v=", "$scrypt$ln=", "$pbkdf2"} {
 		if strings.HasPrefix(text, prefix) {
 			parts = strings.Split(text, "$")
@@ -78,9 +78,8 @@ func phcSalt(text string) (parts []string, ok bool) {
 	return nil, false
 }
 
-// hexSalt matches a salt that consists only of hexadecimal digits. The base64 of random bytes practically never has
-// this form.
-var hexSalt = regexp.MustCompile(`^[0-9a-f]{20,}$|^[0-9A-F]{20,}$`)
+// hexSaltPattern matches only hexadecimal digits. The base64 of random bytes practically never has this form.
+var hexSaltPattern = regexp.MustCompile(`^[0-9a-f]{20,}$|^[0-9A-F]{20,}$`)
 
 // adoptPHC re-encodes the salt in base64 and adopts the string.
 func (s Source) adoptPHC(parts []string) (string, error) {
@@ -95,16 +94,16 @@ func (s Source) adoptPHC(parts []string) (string, error) {
 		*salt = strings.TrimRight(encode64(raw), "=")
 	case s.SaltEncoding == SaltText:
 		*salt = strings.TrimRight(encode64(raw), "=")
-	case s.SaltEncoding == "" && hexSalt.MatchString(*salt):
+	case s.SaltEncoding == "" && hexSaltPattern.MatchString(*salt):
 		return "", errors.New("the salt of the hash is hexadecimal digits where base64 is expected. " +
 			"Write --salt-encoding text, hex or base64; --try with a password that you know shows which")
 	}
 	return Adopt(strings.Join(parts, "$"))
 }
 
-// readParts reads a hash whose parts are separate. It knows the kind of hash from the algorithm in the file, or from
-// lengths that only one program uses. known is false for any other hash.
-func (s Source) readParts(algorithm string) (h stored, known bool, err error) {
+// readSeparateParts knows the kind of hash from the algorithm in the file, or from lengths that only one program
+// uses. known is false for any other hash.
+func (s Source) readSeparateParts(algorithm string) (h storedHash, known bool, err error) {
 	const passportDigits, passportIterations = 1024, 25000
 	switch {
 	case algorithm == "bcrypt" && len(s.Salt) == 22 && len(s.Text) == 31: // FusionAuth, Okta
@@ -128,12 +127,12 @@ func (s Source) readParts(algorithm string) (h stored, known bool, err error) {
 	return h, true, err
 }
 
-func (s Source) readDiscourse(algorithm string) (stored, error) {
+func (s Source) readDiscourse(algorithm string) (storedHash, error) {
 	name, parameters, _ := strings.Cut(strings.Trim(algorithm, "$"), "$")
 	iterations, _, _ := strings.Cut(strings.TrimPrefix(parameters, "i="), ",")
 	n, ok := readNumber(iterations)
 	tag, err := hex.DecodeString(s.Text)
-	salt, ok2 := s.salt(SaltText)
+	salt, ok2 := s.decodeSalt(SaltText)
 	if !ok || !ok2 || err != nil {
 		return nil, malformed("$pbkdf2-sha256$i=64000,l=32$ in one column and hexadecimal digits in another")
 	}
@@ -144,7 +143,7 @@ var digestName = regexp.MustCompile(`sha-?(1|256|512)`)
 
 // readPBKDF2 reads salt and hash in base64, as FusionAuth, Okta and Casdoor write them. Files of Casdoor do not
 // contain the iterations, which are always the same.
-func (s Source) readPBKDF2(algorithm string) (stored, error) {
+func (s Source) readPBKDF2(algorithm string) (storedHash, error) {
 	const casdoorIterations = 27500
 	digest := "sha256"
 	if found := digestName.FindStringSubmatch(algorithm); found != nil {
@@ -154,11 +153,11 @@ func (s Source) readPBKDF2(algorithm string) (stored, error) {
 	if algorithm == "pbkdf2-salt" && s.Factor == "" {
 		iterations, err = casdoorIterations, nil
 	}
-	tag, ok := decodeBase64(s.Text)
+	tag, ok := decodeAnyBase64(s.Text)
 	if hexTag, failed := hex.DecodeString(s.Text); failed == nil && len(hexTag) >= minTag {
 		tag, ok = hexTag, true
 	}
-	salt, ok2 := s.salt(SaltBase64)
+	salt, ok2 := s.decodeSalt(SaltBase64)
 	if err != nil || !ok || !ok2 {
 		return nil, errors.New("PBKDF2 needs iterations, salt and hash in separate columns, salt and hash in base64: " +
 			checkExport)
@@ -166,18 +165,17 @@ func (s Source) readPBKDF2(algorithm string) (stored, error) {
 	return newPBKDF2(digest, uint32(iterations), salt, tag)
 }
 
-// The method salt decodes the salt. If SaltEncoding is empty, it uses the encoding in the argument usual.
-func (s Source) salt(usual string) ([]byte, bool) {
+func (s Source) decodeSalt(defaultEncoding string) ([]byte, bool) {
 	encoding := s.SaltEncoding
 	if encoding == "" {
-		encoding = usual
+		encoding = defaultEncoding
 	}
 	switch encoding {
 	case SaltHex:
 		raw, err := hex.DecodeString(s.Salt)
 		return raw, err == nil
 	case SaltBase64:
-		return decodeBase64(s.Salt)
+		return decodeAnyBase64(s.Salt)
 	}
 	return []byte(s.Salt), true
 }

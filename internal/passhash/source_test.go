@@ -44,7 +44,7 @@ func TestPasswordsInSeveralColumnsVerify(t *testing.T) {
 			"2OXEjNPW5EusP1xxGLqEqjWDbIcGlg==", Salt: rawSalt, Algorithm: "pbkdf2-salt"}},
 		{"passport-local-mongoose", passhash.Source{Text: passportTag, Salt: hexSalt}},
 		{"a salt beside a whole hash", passhash.Source{
-			Text: foreign[3], Salt: "abcdefghijklmnopqrstuu", Algorithm: "bcrypt"}},
+			Text: hashesOfOtherPrograms[3], Salt: "abcdefghijklmnopqrstuu", Algorithm: "bcrypt"}},
 		{"scrypt with decoded salt", passhash.Source{Text: hexSalt + ":" + nodeTag, SaltEncoding: passhash.SaltHex}},
 	} {
 		encoded, err := c.kept.Adopt()
@@ -140,10 +140,10 @@ func TestPrehashedPasswordVerifies(t *testing.T) {
 func TestUnsuitableMethodIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ text, method, key, problem string }{
-		{foreign[3], "sha3", "", "there is no method"},
-		{foreign[3], "$wp", "", "there is no method"},
-		{foreign[3], "sha256-hex", keyID, "needs a key, or has none"},
-		{foreign[3], passhash.Pepper, "", "needs a key, or has none"},
+		{hashesOfOtherPrograms[3], "sha3", "", "there is no method"},
+		{hashesOfOtherPrograms[3], "$wp", "", "there is no method"},
+		{hashesOfOtherPrograms[3], "sha256-hex", keyID, "needs a key, or has none"},
+		{hashesOfOtherPrograms[3], passhash.Pepper, "", "needs a key, or has none"},
 		{"$wp$2y$04$abcdefghijklmnopqrstuujv/86KBUqWwIdPp0uRATkCcvgptl1Pm", "sha256-hex", "", "itself names"},
 	} {
 		if encoded, err := passhash.Prehashed(c.text, c.method, c.key); err == nil ||

@@ -2,7 +2,7 @@ package passhash
 
 import "slices"
 
-// turns decides which client is served next. It is not safe for concurrent use.
+// clientTurns decides which client is served next. It is not safe for concurrent use.
 //
 // Clients take turns, one job each. A client that was served moves to the end of the round. It keeps its place in the
 // round until its turn comes, even if it has no job. Therefore, while a job of one client waits, every other client
@@ -11,34 +11,33 @@ import "slices"
 // A new client has no place in the round. It goes before the clients that were served already, as a new flow does in
 // FQ-CoDel (RFC 8290). But between two jobs of clients that were served already, only one group of new clients is
 // served. Therefore new clients can't stop the round.
-type turns struct {
-	queues    map[string]*queue
-	round     []*queue // in the order of service
-	fresh     []*queue // clients without a place in the round, oldest first
-	overtaken bool     // new clients were just served, so a client of the round is next
+type clientTurns struct {
+	queues        map[string]*clientQueue
+	round         []*clientQueue // in the order of service
+	newClients    []*clientQueue // without a place in the round, oldest first
+	servedNewLast bool           // so a client of the round is next
 }
 
-// A queue holds the waiting jobs of one client, oldest first.
-type queue struct {
-	client string
-	jobs   []*job
-	served bool // the client was served and has a place in the round
+// A clientQueue holds the waiting jobs of one client, oldest first.
+type clientQueue struct {
+	client          string
+	jobs            []*job
+	hasPlaceInRound bool // because the client was served
 }
 
-// add queues a job.
-func (t *turns) add(client string, j *job) {
+func (t *clientTurns) addJob(client string, j *job) {
 	q := t.queues[client]
 	if q == nil {
-		q = &queue{client: client}
+		q = &clientQueue{client: client}
 		t.queues[client] = q
-		t.fresh = append(t.fresh, q)
+		t.newClients = append(t.newClients, q)
 	}
 	q.jobs = append(q.jobs, j)
 }
 
-// The method ahead returns two numbers: how many jobs of the client wait, and how many jobs of all clients would run
-// before a new job of this client. Another client gets at most one job before each job of this client.
-func (t *turns) ahead(client string) (waiting, ahead int) {
+// countAhead returns how many jobs of the client wait, and how many jobs of all clients would run before a new job of
+// this client. Another client gets at most one job before each job of this client.
+func (t *clientTurns) countAhead(client string) (waiting, ahead int) {
 	own := t.queues[client]
 	if own != nil {
 		waiting = len(own.jobs)
@@ -46,7 +45,7 @@ func (t *turns) ahead(client string) (waiting, ahead int) {
 	ahead = waiting
 	for _, q := range t.queues {
 		before := waiting + 1
-		if q.served && (own == nil || !own.served) {
+		if q.hasPlaceInRound && (own == nil || !own.hasPlaceInRound) {
 			before-- // the first job of a fresh client goes before those of q
 		}
 		if q != own {
@@ -56,33 +55,33 @@ func (t *turns) ahead(client string) (waiting, ahead int) {
 	return waiting, ahead
 }
 
-// next removes and returns the job that is due, or nil.
-func (t *turns) next() *job {
+// takeDueJob returns nil if no job waits.
+func (t *clientTurns) takeDueJob() *job {
 	for len(t.round) > 0 && len(t.round[0].jobs) == 0 {
 		delete(t.queues, t.round[0].client)
 		t.round = slices.Delete(t.round, 0, 1)
 	}
-	if len(t.round) == 0 || t.round[0].served && !t.overtaken {
-		t.overtaken = len(t.round) > 0 && len(t.fresh) > 0
-		t.round, t.fresh = append(t.fresh, t.round...), nil
+	if len(t.round) == 0 || t.round[0].hasPlaceInRound && !t.servedNewLast {
+		t.servedNewLast = len(t.round) > 0 && len(t.newClients) > 0
+		t.round, t.newClients = append(t.newClients, t.round...), nil
 	}
 	if len(t.round) == 0 {
 		return nil
 	}
 	q := t.round[0]
-	if q.served {
-		t.overtaken = false
+	if q.hasPlaceInRound {
+		t.servedNewLast = false
 	}
-	q.served = true
+	q.hasPlaceInRound = true
 	t.round = append(slices.Delete(t.round, 0, 1), q)
 	j := q.jobs[0]
 	q.jobs = slices.Delete(q.jobs, 0, 1)
 	return j
 }
 
-// withdraw removes a job that still waits. It reports false if the job does not wait any more. A client that was
-// served keeps its place. Otherwise it could withdraw its job to become a new client, which goes first.
-func (t *turns) withdraw(client string, j *job) bool {
+// withdraw reports false if the job does not wait any more. A client that was served keeps its place. Otherwise it
+// could withdraw its job to become a new client, which goes first.
+func (t *clientTurns) withdraw(client string, j *job) bool {
 	q := t.queues[client]
 	if q == nil {
 		return false
@@ -92,10 +91,10 @@ func (t *turns) withdraw(client string, j *job) bool {
 		return false
 	}
 	q.jobs = slices.Delete(q.jobs, i, i+1)
-	if len(q.jobs) == 0 && !q.served {
+	if len(q.jobs) == 0 && !q.hasPlaceInRound {
 		delete(t.queues, client)
-		isLeft := func(other *queue) bool { return other == q }
-		t.round, t.fresh = slices.DeleteFunc(t.round, isLeft), slices.DeleteFunc(t.fresh, isLeft)
+		isLeft := func(other *clientQueue) bool { return other == q }
+		t.round, t.newClients = slices.DeleteFunc(t.round, isLeft), slices.DeleteFunc(t.newClients, isLeft)
 	}
 	return true
 }

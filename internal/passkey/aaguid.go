@@ -2,9 +2,9 @@ package passkey
 
 import "github.com/google/uuid"
 
-// names maps the AAGUID of a model of authenticators to the name of the product. The name is only a label in the
-// user's list of passkeys: an authenticator can send any AAGUID, because we request no attestation.
-var names = map[string]string{
+// productNames is by the AAGUID of a model of authenticators. The name is only a label in the user's list of
+// passkeys: an authenticator can send any AAGUID, because we request no attestation.
+var productNames = map[string]string{
 	"fbfc3007-154e-4ecc-8c0b-6e020557d7bd": "Apple Passwords",
 	"dd4ec289-e01d-41c9-bb89-70fa845d4bf2": "Apple Passwords (managed)",
 	"ea9b8d66-4d01-1d21-3ce4-b6b48cb575d4": "Google Password Manager",
@@ -35,5 +35,5 @@ func ProductName(aaguid []byte) string {
 	if err != nil {
 		return ""
 	}
-	return names[id.String()]
+	return productNames[id.String()]
 }

@@ -32,7 +32,7 @@ func (p *Party) RequestOptions(r Assertion) (json.RawMessage, error) {
 	options, _, err := p.lib.BeginDiscoverableLogin(
 		webauthn.WithChallenge(r.Challenge),
 		webauthn.WithUserVerification(r.verification()),
-		webauthn.WithAllowedCredentials(p.descriptors(r.Credentials)),
+		webauthn.WithAllowedCredentials(p.credentialDescriptors(r.Credentials)),
 	)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func ParseResponse(response []byte) (Response, error) {
 	}
 	parsed, err := protocol.ParseCredentialRequestResponseBytes(response)
 	if err != nil {
-		return Response{}, rejected(err)
+		return Response{}, wrapRejected(err)
 	}
 	return Response{parsed}, nil
 }
@@ -90,14 +90,14 @@ func (p *Party) Verify(r Assertion, handle []byte, c Credential, response Respon
 	if c.Record.RPID != p.RPID() {
 		return Use{}, fmt.Errorf("%w: the passkey belongs to %q", ErrRejected, c.Record.RPID)
 	}
-	session := p.session(r.Challenge)
+	session := p.sessionData(r.Challenge)
 	session.UserVerification = r.verification()
 	owner := Owner{Handle: handle, Credentials: []Credential{c}}
 	var done *webauthn.Credential
 	var err error
 	if len(r.Credentials) == 0 {
 		find := func(id, given []byte) (webauthn.User, error) {
-			if !sameBytes(id, c.ID) || !sameBytes(given, handle) {
+			if !equalAndNotEmpty(id, c.ID) || !equalAndNotEmpty(given, handle) {
 				return nil, ErrRejected
 			}
 			return owner, nil
@@ -108,7 +108,7 @@ func (p *Party) Verify(r Assertion, handle []byte, c Credential, response Respon
 		done, err = p.lib.ValidateLogin(owner, session, parsed)
 	}
 	if err != nil {
-		return Use{}, rejected(err)
+		return Use{}, wrapRejected(err)
 	}
 	data := parsed.Response.AuthenticatorData
 	c.Count, c.Record.Flags = data.Counter, byte(done.Flags.ProtocolValue())

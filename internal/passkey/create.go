@@ -23,7 +23,7 @@ type Creation struct {
 func (p *Party) CreationOptions(c Creation) (json.RawMessage, error) {
 	options, _, err := p.lib.BeginMediatedRegistration(c.Owner, c.mediation(),
 		webauthn.WithCredentialParameters(webauthn.CredentialParametersRecommendedL3()),
-		webauthn.WithExclusions(p.descriptors(c.Owner.Credentials)),
+		webauthn.WithExclusions(p.credentialDescriptors(c.Owner.Credentials)),
 		webauthn.WithConveyancePreference(protocol.PreferNoAttestation),
 		// Free storage and user verification are only preferred. Therefore a security key without free storage or
 		// without a PIN still works as a second factor.
@@ -56,34 +56,34 @@ func (p *Party) Created(c Creation, response []byte) (Credential, error) {
 	}
 	parsed, err := protocol.ParseCredentialCreationResponseBytes(response)
 	if err != nil {
-		return Credential{}, rejected(err)
+		return Credential{}, wrapRejected(err)
 	}
 	if err := p.checkOrigin(parsed.Response.CollectedClientData.Origin); err != nil {
 		return Credential{}, err
 	}
-	session := p.session(c.Challenge)
+	session := p.sessionData(c.Challenge)
 	session.UserID, session.Mediation = c.Owner.Handle, c.mediation()
 	session.CredParams = webauthn.CredentialParametersRecommendedL3()
 	session.UserVerification = protocol.VerificationPreferred
 	made, err := p.lib.CreateCredential(c.Owner, session, parsed)
 	if err != nil {
-		return Credential{}, rejected(err)
+		return Credential{}, wrapRejected(err)
 	}
 	record := Record{
 		Key: made.PublicKey, Flags: byte(made.Flags.ProtocolValue()), AAGUID: made.Authenticator.AAGUID,
 		Format: made.AttestationFormat, RPID: p.RPID(),
 	}
 	for _, transport := range made.Transport {
-		if known(transport) {
+		if isKnownTransport(transport) {
 			record.Transports = append(record.Transports, string(transport))
 		}
 	}
 	return Credential{ID: made.ID, Count: made.Authenticator.SignCount, Record: record}, nil
 }
 
-// The function known reports whether the specification names a transport. Other transports are not stored, because
-// the response may contain any text.
-func known(t protocol.AuthenticatorTransport) bool {
+// isKnownTransport accepts the transports of the specification. Others are not stored, because the response may
+// contain any text.
+func isKnownTransport(t protocol.AuthenticatorTransport) bool {
 	switch t {
 	case protocol.USB, protocol.NFC, protocol.BLE, protocol.SmartCard, protocol.Hybrid, protocol.Internal:
 		return true

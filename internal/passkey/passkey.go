@@ -24,9 +24,8 @@ import (
 // too.
 const Timeout = 5 * time.Minute
 
-// maxResponse is the largest response in bytes. Attestations with certificate chains take a few
-// thousand.
-const maxResponse = 32 << 10
+// maxResponseBytes leaves room for certificate chains: attestations with them take a few thousand bytes.
+const maxResponseBytes = 32 << 10
 
 // ErrRejected means that a response does not prove what the ceremony requires.
 var ErrRejected = errors.New("passkey rejected")
@@ -191,9 +190,8 @@ func (p *Party) checkOrigin(origin string) error {
 	return nil
 }
 
-// The function rejected turns an error of the library into ErrRejected, because only a wrong response causes such an
-// error.
-func rejected(err error) error {
+// wrapRejected turns every error of the library into ErrRejected, because only a wrong response causes such an error.
+func wrapRejected(err error) error {
 	var detailed *protocol.Error
 	if errors.As(err, &detailed) {
 		return fmt.Errorf("%w: %s", ErrRejected, detailed.Details)
@@ -202,21 +200,19 @@ func rejected(err error) error {
 }
 
 func checkSize(response []byte) error {
-	if len(response) > maxResponse {
+	if len(response) > maxResponseBytes {
 		return fmt.Errorf("%w: the response has %d bytes", ErrRejected, len(response))
 	}
 	return nil
 }
 
-// session returns the data with which the library compares a response. It sets no expiry, because the caller checks
-// whether the challenge has expired.
-func (p *Party) session(challenge []byte) webauthn.SessionData {
+// sessionData sets no expiry, because the caller checks whether the challenge has expired.
+func (p *Party) sessionData(challenge []byte) webauthn.SessionData {
 	return webauthn.SessionData{Challenge: EncodeID(challenge), RelyingPartyID: p.RPID()}
 }
 
-// descriptors returns the ids of credentials with their transports. A passkey of another RP ID is
-// left out, because the browser can't use it here.
-func (p *Party) descriptors(all []Credential) (list []protocol.CredentialDescriptor) {
+// credentialDescriptors leaves out passkeys of another RP ID, because the browser can't use them here.
+func (p *Party) credentialDescriptors(all []Credential) (list []protocol.CredentialDescriptor) {
 	for _, c := range all {
 		if c.Record.RPID == p.RPID() {
 			one := c.forLibrary()
@@ -226,5 +222,4 @@ func (p *Party) descriptors(all []Credential) (list []protocol.CredentialDescrip
 	return list
 }
 
-// sameBytes reports whether two ids are equal and not empty.
-func sameBytes(a, b []byte) bool { return len(a) > 0 && bytes.Equal(a, b) }
+func equalAndNotEmpty(a, b []byte) bool { return len(a) > 0 && bytes.Equal(a, b) }

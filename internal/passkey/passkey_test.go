@@ -30,15 +30,14 @@ func newParty(t testing.TB) *passkey.Party {
 	return p
 }
 
-// A holder is a virtual authenticator with one passkey.
-type holder struct {
+type virtualAuthenticator struct {
 	auth virtualwebauthn.Authenticator
 	key  virtualwebauthn.Credential
 }
 
-// fullKey returns a P-256 passkey whose coordinates have no leading zeros. The virtual authenticator drops leading
-// zeros, so it would encode about one random key in a hundred incorrectly.
-func fullKey() virtualwebauthn.Credential {
+// newFullLengthKey returns a P-256 passkey whose coordinates have no leading zeros. The virtual authenticator drops
+// leading zeros, so it would encode about one random key in a hundred incorrectly.
+func newFullLengthKey() virtualwebauthn.Credential {
 	for {
 		key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
 		if len(key.Key.AttestationData()) == 77 {
@@ -47,21 +46,21 @@ func fullKey() virtualwebauthn.Credential {
 	}
 }
 
-func newHolder(kind virtualwebauthn.KeyType) *holder {
+func newHolder(kind virtualwebauthn.KeyType) *virtualAuthenticator {
 	auth := virtualwebauthn.NewAuthenticatorWithOptions(virtualwebauthn.AuthenticatorOptions{UserHandle: handle})
-	key := fullKey()
+	key := newFullLengthKey()
 	if kind != virtualwebauthn.KeyTypeEC2 {
 		key = virtualwebauthn.NewCredential(kind)
 	}
-	return &holder{auth, key}
+	return &virtualAuthenticator{auth, key}
 }
 
-func (h *holder) create(c []byte) []byte {
+func (h *virtualAuthenticator) create(c []byte) []byte {
 	options := virtualwebauthn.AttestationOptions{Challenge: c}
 	return []byte(virtualwebauthn.CreateAttestationResponse(party, h.auth, h.key, options))
 }
 
-func (h *holder) use(c []byte) []byte {
+func (h *virtualAuthenticator) use(c []byte) []byte {
 	return []byte(virtualwebauthn.CreateAssertionResponse(party, h.auth, h.key,
 		virtualwebauthn.AssertionOptions{Challenge: c}))
 }
@@ -71,8 +70,7 @@ func creation() passkey.Creation {
 		Challenge: challenge}
 }
 
-// The method created returns the passkey that the virtual authenticator creates and p accepts.
-func (h *holder) created(t testing.TB, p *passkey.Party) passkey.Credential {
+func (h *virtualAuthenticator) createPasskey(t testing.TB, p *passkey.Party) passkey.Credential {
 	t.Helper()
 	c, err := p.Created(creation(), h.create(challenge))
 	if err != nil {
@@ -88,7 +86,8 @@ func (h *holder) created(t testing.TB, p *passkey.Party) passkey.Credential {
 func TestOptionsAreThoseOfWebAuthnLevelThree(t *testing.T) {
 	t.Parallel()
 	p := newParty(t)
-	here, elsewhere := newHolder(virtualwebauthn.KeyTypeEC2).created(t, p), passkey.Credential{ID: []byte("other")}
+	here := newHolder(virtualwebauthn.KeyTypeEC2).createPasskey(t, p)
+	elsewhere := passkey.Credential{ID: []byte("other")}
 	here.Record.Transports, elsewhere.Record.RPID = []string{"internal", "hybrid"}, "other.example"
 	c := creation()
 	c.Owner.Credentials = []passkey.Credential{here, elsewhere}
@@ -127,7 +126,7 @@ func TestBothKindsOfKeysWork(t *testing.T) {
 	p := newParty(t)
 	for _, kind := range []virtualwebauthn.KeyType{virtualwebauthn.KeyTypeEC2, virtualwebauthn.KeyTypeRSA} {
 		h := newHolder(kind)
-		c := h.created(t, p)
+		c := h.createPasskey(t, p)
 		h.key.Counter = 3
 		response, err := passkey.ParseResponse(h.use(challenge))
 		if err != nil || !bytes.Equal(response.CredentialID(), c.ID) || !bytes.Equal(response.Challenge(), challenge) {
@@ -174,7 +173,7 @@ func TestVerificationIsRememberedOnlyIfAuthorized(t *testing.T) {
 	p, h := newParty(t), newHolder(virtualwebauthn.KeyTypeEC2)
 	h.auth.Options.UserNotVerified = true
 	h.auth.Options.BackupEligible = true
-	c := h.created(t, p)
+	c := h.createPasskey(t, p)
 	h.auth.Options.UserNotVerified, h.auth.Options.BackupState = false, true
 	response, err := passkey.ParseResponse(h.use(challenge))
 	if err != nil {
@@ -227,8 +226,8 @@ func TestProductNamesAreKnown(t *testing.T) {
 	}
 }
 
-// The function seeds adds complete responses, and parts of them, to the corpus of a fuzz test.
-func seeds(f *testing.F, response []byte) {
+// addSeeds adds complete responses, and parts of them, to the corpus of a fuzz test.
+func addSeeds(f *testing.F, response []byte) {
 	f.Add(response)
 	for _, part := range []string{"", "null", "{}", "[]", `{"id":"AA","rawId":"AA","type":"public-key","response":{}}`,
 		strings.Repeat("[", 1000), `{"type":"public-key"}`} {
@@ -242,7 +241,7 @@ func seeds(f *testing.F, response []byte) {
 // an id, a key and an RP ID.
 func FuzzCreated(f *testing.F) {
 	h := newHolder(virtualwebauthn.KeyTypeEC2)
-	seeds(f, h.create(challenge))
+	addSeeds(f, h.create(challenge))
 	p := newParty(f)
 	f.Fuzz(func(t *testing.T, response []byte) {
 		c, err := p.Created(creation(), response)
@@ -259,8 +258,8 @@ func FuzzCreated(f *testing.F) {
 func FuzzVerify(f *testing.F) {
 	h := newHolder(virtualwebauthn.KeyTypeEC2)
 	p := newParty(f)
-	c := h.created(f, p)
-	seeds(f, h.use(challenge))
+	c := h.createPasskey(f, p)
+	addSeeds(f, h.use(challenge))
 	f.Fuzz(func(t *testing.T, response []byte) {
 		parsed, err := passkey.ParseResponse(response)
 		if err != nil {

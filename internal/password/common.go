@@ -32,7 +32,7 @@ var loadCommon = sync.OnceValue(func() *xorfilter.BinaryFuse[uint16] {
 // FilterKey returns the key of a common password in the filter. It is exported for the
 // program gen, which generates the filter.
 func FilterKey(common string) uint64 {
-	sum := sha256.Sum256([]byte(fold(common)))
+	sum := sha256.Sum256([]byte(foldCaseAndWidth(common)))
 	return binary.LittleEndian.Uint64(sum[:])
 }
 
@@ -46,8 +46,8 @@ func isCommon(folded string) bool {
 	filter := loadCommon()
 	for _, base := range []string{
 		folded,
-		withoutSuffix(folded, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }),
-		withoutSuffix(folded, func(r rune) bool { return !unicode.IsLetter(r) }),
+		trimShortSuffix(folded, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }),
+		trimShortSuffix(folded, func(r rune) bool { return !unicode.IsLetter(r) }),
 	} {
 		if filter.Contains(FilterKey(base)) {
 			return true
@@ -56,9 +56,9 @@ func isCommon(folded string) bool {
 	return false
 }
 
-// withoutSuffix removes the trailing characters for which isSuffix returns true. If there are more than maxSuffix
+// trimShortSuffix removes the trailing characters for which isSuffix returns true. If there are more than maxSuffix
 // such characters, it returns s unchanged.
-func withoutSuffix(s string, isSuffix func(rune) bool) string {
+func trimShortSuffix(s string, isSuffix func(rune) bool) string {
 	base := strings.TrimRightFunc(s, isSuffix)
 	if utf8.RuneCountInString(s[len(base):]) > maxSuffix {
 		return s

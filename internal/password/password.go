@@ -64,16 +64,16 @@ func Check(normal string, min int, context []string, personal ...string) Problem
 	if points > maxPoints {
 		return TooLong
 	}
-	folded := fold(normal)
-	service := append(serviceWords(), words(context)...)
+	folded := foldCaseAndWidth(normal)
+	service := append(serviceWords(), splitWords(context)...)
 	switch {
-	case isCommon(folded), consistsOf(folded, service):
+	case isCommon(folded), consistsOfWords(folded, service):
 		return Common
-	case consistsOf(folded, append(service, words(personal)...)):
+	case consistsOfWords(folded, append(service, splitWords(personal)...)):
 		return Personal
 	}
 	return ""
 }
 
-// fold removes differences in case and width, because attackers try such variants.
-func fold(s string) string { return strings.ToLower(norm.NFKC.String(s)) }
+// foldCaseAndWidth removes differences in case and width, because attackers try such variants.
+func foldCaseAndWidth(s string) string { return strings.ToLower(norm.NFKC.String(s)) }

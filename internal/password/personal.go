@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// minWord is the minimum length of a word in bytes, so that initials do not count.
-	minWord = 3
+	// minWordBytes excludes initials.
+	minWordBytes = 3
 
 	// maxFiller is the maximum number of digits and symbols around the words. It covers
 	// a date of birth. A name with a longer random number is accepted.
@@ -23,9 +23,9 @@ func serviceWords() []string {
 		"register", "account", "welcome", "admin", "administrator", "user", "guest", "test"}
 }
 
-// The function words returns the words of addresses and names: the whole text, both sides of the @, and every run of
-// letters. It returns each word with and without apostrophes (O'Hara, OHara).
-func words(personal []string) []string {
+// splitWords returns the whole texts, both sides of the @, and every run of letters. It returns each word with and
+// without apostrophes (O'Hara, OHara).
+func splitWords(personal []string) []string {
 	const apostrophes = "'\u2018\u2019\u02bc"
 	separates := func(r rune) bool { return !unicode.IsLetter(r) && !strings.ContainsRune(apostrophes, r) }
 	drop := func(r rune) rune {
@@ -36,7 +36,7 @@ func words(personal []string) []string {
 	}
 	var all []string
 	for _, s := range personal {
-		s = fold(s)
+		s = foldCaseAndWidth(s)
 		for _, s := range []string{s, strings.Map(drop, s)} {
 			all = append(all, s)
 			all = append(all, strings.Split(s, "@")...)
@@ -47,9 +47,9 @@ func words(personal []string) []string {
 	return slices.Compact(all)
 }
 
-// consistsOf reports whether s consists of at least one of the words and at most maxFiller other characters. These
-// other characters must not be letters. Words may repeat in any order.
-func consistsOf(s string, words []string) bool {
+// consistsOfWords reports whether s consists of at least one of the words and at most maxFiller other characters.
+// These other characters must not be letters. Words may repeat in any order.
+func consistsOfWords(s string, words []string) bool {
 	const impossible = maxFiller + 1
 	filler := make([]int, len(s)+1) // minimum number of filler characters in s[:i]
 	for i := range filler[1:] {
@@ -57,7 +57,7 @@ func consistsOf(s string, words []string) bool {
 	}
 	for i, r := range s {
 		for _, w := range words {
-			if end := i + len(w); len(w) >= minWord && strings.HasPrefix(s[i:], w) {
+			if end := i + len(w); len(w) >= minWordBytes && strings.HasPrefix(s[i:], w) {
 				filler[end] = min(filler[end], filler[i])
 			}
 		}

@@ -26,7 +26,7 @@ type Bouncer struct{ port int }
 func NewBouncer(t testing.TB, s *Server, settings ...string) *Bouncer {
 	t.Helper()
 	skip(t)
-	program, err := find("pgbouncer")
+	program, err := findProgram("pgbouncer")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func NewBouncer(t testing.TB, s *Server, settings ...string) *Bouncer {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(root) })
 	if os.Geteuid() == 0 {
-		if _, err := unprivileged(root); err != nil {
+		if _, err := chownToUnprivilegedUser(root); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -59,7 +59,7 @@ func NewBouncer(t testing.TB, s *Server, settings ...string) *Bouncer {
 	}
 	cmd := exec.Command(program, "-q", config)
 	cmd.Dir, cmd.SysProcAttr = "/", &syscall.SysProcAttr{Credential: s.owner}
-	ended, err := launch(cmd)
+	ended, err := launchWithTestProcess(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func NewBouncer(t testing.TB, s *Server, settings ...string) *Bouncer {
 	return b
 }
 
-// waitUntilReady waits until PgBouncer accepts connections, at most 30 seconds.
+// waitUntilReady waits at most 30 seconds.
 func (b *Bouncer) waitUntilReady(ctx context.Context, s *Server, ended chan struct{}) error {
 	var err error
 	for range 600 {

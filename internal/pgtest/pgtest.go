@@ -43,7 +43,7 @@ type Server struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
 
-	frozen []int // ids of the child processes that Freeze has stopped
+	frozenPIDs []int // child processes that Freeze has stopped
 
 	next     atomic.Int64
 	mu       sync.Mutex // held while a migrated database is created or copied
@@ -55,7 +55,7 @@ type Server struct {
 func New(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	skip(t)
-	s, err := prepare("")
+	s, err := prepareServer("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,8 +69,8 @@ func New(t testing.TB, settings ...string) *Server {
 	return s
 }
 
-// shared is the cluster of Database.
-var shared struct {
+// sharedCluster is the cluster of Database.
+var sharedCluster struct {
 	sync.Mutex
 	*Server
 	alive *os.File // a pipe: when it closes, the shell knows that this process has ended
@@ -92,24 +92,25 @@ func Migrated(t testing.TB, migrate func(ctx context.Context, url string) ([]str
 func sharedServer(t testing.TB) *Server {
 	t.Helper()
 	skip(t)
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.Server == nil {
+	sharedCluster.Lock()
+	defer sharedCluster.Unlock()
+	if sharedCluster.Server == nil {
 		s, err := Launch(t.Context(), "", "fsync = off", "max_connections = 500", "max_wal_size = 128MB")
 		if err == nil {
-			shared.alive, err = removeAfterUs(filepath.Dir(s.Dir))
+			sharedCluster.alive, err = removeAfterExit(filepath.Dir(s.Dir))
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		shared.Server = s
+		sharedCluster.Server = s
 	}
-	return shared.Server
+	return sharedCluster.Server
 }
 
-// removeAfterUs starts a shell that removes a folder after this process has ended, even if it was killed. PostgreSQL
-// ends at the same time (see launch), but may still write for a moment. Therefore the shell retries.
-func removeAfterUs(folder string) (alive *os.File, err error) {
+// removeAfterExit starts a shell that removes a folder after this process has ended, even if it was killed.
+// PostgreSQL ends at the same time (see launchWithTestProcess), but may still write for a moment. Therefore the shell
+// retries.
+func removeAfterExit(folder string) (alive *os.File, err error) {
 	read, alive, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -125,7 +126,7 @@ func removeAfterUs(folder string) (alive *os.File, err error) {
 // Launch creates and starts a cluster in a new folder of dir, for programs that are not
 // tests. The caller must call Remove.
 func Launch(ctx context.Context, dir string, settings ...string) (*Server, error) {
-	s, err := prepare(dir)
+	s, err := prepareServer(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +143,7 @@ func Launch(ctx context.Context, dir string, settings ...string) (*Server, error
 // Remove ends the cluster, without a checkpoint, and deletes its files. It does not kill the cluster, because a
 // killed cluster leaves a shared-memory segment behind, and a system allows only few segments.
 func (s *Server) Remove() {
-	if s.cmd != nil && len(s.frozen) == 0 {
+	if s.cmd != nil && len(s.frozenPIDs) == 0 {
 		_ = syscall.Kill(s.cmd.Process.Pid, syscall.SIGQUIT)
 		<-s.ended
 		s.cmd = nil
@@ -161,10 +162,10 @@ func skip(t testing.TB) {
 	}
 }
 
-// prepare creates a folder in dir ("": the default one for temporary files) and selects an
-// unprivileged user and a port.
-func prepare(dir string) (*Server, error) {
-	initdb, err := find("initdb")
+// prepareServer creates a folder in dir ("": the default one for temporary files) and selects an unprivileged user
+// and a port.
+func prepareServer(dir string) (*Server, error) {
+	initdb, err := findProgram("initdb")
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +175,7 @@ func prepare(dir string) (*Server, error) {
 	}
 	s := &Server{bin: filepath.Dir(initdb), Dir: filepath.Join(root, "data")}
 	if os.Geteuid() == 0 {
-		s.owner, err = unprivileged(root)
+		s.owner, err = chownToUnprivilegedUser(root)
 	}
 	if err == nil {
 		s.Port, err = porttest.Free()
@@ -239,7 +240,7 @@ func (s *Server) Start(ctx context.Context) error {
 
 func (s *Server) start(ctx context.Context) error {
 	cmd := s.command("postgres", "-D", s.Dir)
-	ended, err := launch(cmd)
+	ended, err := launchWithTestProcess(cmd)
 	if err != nil {
 		return err
 	}
@@ -262,9 +263,9 @@ func (s *Server) start(ctx context.Context) error {
 	return errors.New("PostgreSQL did not accept connections within 30 seconds")
 }
 
-// launch starts a program that the kernel terminates when the test process exits for any
-// reason. ended is closed when the program exits.
-func launch(cmd *exec.Cmd) (ended chan struct{}, err error) {
+// launchWithTestProcess starts a program that the kernel terminates when the test process exits for any reason. ended
+// is closed when the program exits.
+func launchWithTestProcess(cmd *exec.Cmd) (ended chan struct{}, err error) {
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT
 	ended = make(chan struct{})
 	started := make(chan error)
@@ -284,11 +285,11 @@ func (s *Server) Kill() {
 	if s.cmd == nil {
 		return
 	}
-	for _, pid := range append(s.frozen, s.cmd.Process.Pid) {
+	for _, pid := range append(s.frozenPIDs, s.cmd.Process.Pid) {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	<-s.ended
-	s.cmd, s.frozen = nil, nil
+	s.cmd, s.frozenPIDs = nil, nil
 }
 
 // URL returns the URL of a database of the cluster.
@@ -310,7 +311,7 @@ func (s *Server) Migrated(t testing.TB, migrate func(ctx context.Context, url st
 	defer s.mu.Unlock()
 	const name = "migrated"
 	if !s.migrated {
-		if err := s.execute(t.Context(), "CREATE DATABASE "+name); err != nil {
+		if err := s.executeOnCluster(t.Context(), "CREATE DATABASE "+name); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := migrate(t.Context(), s.URL(name)); err != nil {
@@ -325,14 +326,14 @@ func (s *Server) database(t testing.TB, template string) string {
 	t.Helper()
 	name := "test" + strconv.FormatInt(s.next.Add(1), 10)
 	// Copies of files need less processor time than copies through the write-ahead log.
-	if err := s.execute(t.Context(), "CREATE DATABASE "+name+" STRATEGY FILE_COPY TEMPLATE "+template); err != nil {
+	statement := "CREATE DATABASE " + name + " STRATEGY FILE_COPY TEMPLATE " + template
+	if err := s.executeOnCluster(t.Context(), statement); err != nil {
 		t.Fatal(err)
 	}
 	return s.URL(name)
 }
 
-// execute runs a statement that concerns the whole cluster.
-func (s *Server) execute(ctx context.Context, statement string) error {
+func (s *Server) executeOnCluster(ctx context.Context, statement string) error {
 	conn, err := pgx.Connect(ctx, s.URL("postgres"))
 	if err != nil {
 		return err
@@ -359,23 +360,21 @@ func (s *Server) command(program string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// packages maps a program to the Debian package that contains it.
-var packages = map[string]string{"initdb": "postgresql", "pgbouncer": "pgbouncer"}
+var debianPackages = map[string]string{"initdb": "postgresql", "pgbouncer": "pgbouncer"}
 
 // Missing returns the packages that the tests need and that are not installed.
 func Missing() (names []string) {
-	for _, program := range slices.Sorted(maps.Keys(packages)) {
-		if _, err := find(program); err != nil {
-			names = append(names, packages[program])
+	for _, program := range slices.Sorted(maps.Keys(debianPackages)) {
+		if _, err := findProgram(program); err != nil {
+			names = append(names, debianPackages[program])
 		}
 	}
 	return names
 }
 
-// find returns the path of a program: the newest version in Debian's folders, or else
-// the first on the PATH. If the variable Skip names a folder, find searches only that
-// folder.
-func find(program string) (string, error) {
+// findProgram prefers the newest version in Debian's folders to the first on the PATH. If the variable Skip names a
+// folder, findProgram searches only that folder.
+func findProgram(program string) (string, error) {
 	places := []string{"/usr/lib/postgresql/*/bin", "/usr/sbin"}
 	if only := os.Getenv(Skip); only != "" {
 		places = []string{only}
@@ -387,12 +386,11 @@ func find(program string) (string, error) {
 			return slices.Max(found), nil
 		}
 	}
-	return "", fmt.Errorf("%s is missing: install the package %s, or set %s=skip", program, packages[program], Skip)
+	return "", fmt.Errorf("%s is missing: install the package %s, or set %s=skip", program, debianPackages[program], Skip)
 }
 
-// unprivileged makes a user other than root the owner of the folder, because PostgreSQL refuses to run as root. It
-// returns the credential of this user.
-func unprivileged(root string) (*syscall.Credential, error) {
+// chownToUnprivilegedUser returns the credential of the new owner. PostgreSQL refuses to run as root.
+func chownToUnprivilegedUser(root string) (*syscall.Credential, error) {
 	for _, name := range []string{"postgres", "nobody"} {
 		account, err := user.Lookup(name)
 		if err != nil {

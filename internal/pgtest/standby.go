@@ -18,7 +18,7 @@ import (
 // only after the standby has received them.
 func (s *Server) Standby(t testing.TB) *Server {
 	t.Helper()
-	standby, err := prepare("")
+	standby, err := prepareServer("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,6 @@ func (s *Server) Promote(t testing.TB) {
 	}
 }
 
-// queryValue returns the single value of a query's result.
 func (s *Server) queryValue(t testing.TB, query string) (value any) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), s.URL("postgres"))
@@ -98,22 +97,22 @@ func (s *Server) Freeze(t testing.TB) {
 	t.Helper()
 	parent := s.cmd.Process.Pid
 	err := syscall.Kill(parent, syscall.SIGSTOP) // stop the parent first, because it starts the others
-	children, globErr := childrenOf(parent)
+	children, globErr := childProcesses(parent)
 	for _, pid := range children {
 		err = errors.Join(err, ignoreGone(syscall.Kill(pid, syscall.SIGSTOP)))
 	}
 	if err := errors.Join(err, globErr); err != nil {
 		t.Fatal(err)
 	}
-	s.frozen = children
+	s.frozenPIDs = children
 }
 
 // Thaw resumes a frozen cluster.
 func (s *Server) Thaw() {
-	for _, pid := range append(s.frozen, s.cmd.Process.Pid) {
+	for _, pid := range append(s.frozenPIDs, s.cmd.Process.Pid) {
 		_ = syscall.Kill(pid, syscall.SIGCONT)
 	}
-	s.frozen = nil
+	s.frozenPIDs = nil
 }
 
 func ignoreGone(err error) error {
@@ -123,9 +122,8 @@ func ignoreGone(err error) error {
 	return err
 }
 
-// childrenOf returns the ids of the child processes of parent, from /proc/PID/stat
-// (proc(5)).
-func childrenOf(parent int) (children []int, err error) {
+// childProcesses reads /proc/PID/stat (proc(5)).
+func childProcesses(parent int) (children []int, err error) {
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	for _, file := range files {
 		text, err := os.ReadFile(file)

@@ -10,15 +10,15 @@ import (
 	"sync"
 )
 
-// Free chooses a port from this range. Kernels assign higher ports to outgoing connections and to listeners on port
-// 0. Such a port could be taken after a test has chosen it and before its server listens.
-const first, last = 11_000, 32_000
+// firstPort and lastPort bound the ports that Free chooses. Kernels assign higher ports to outgoing connections and
+// to listeners on port 0. Such a port could be taken after a test has chosen it and before its server listens.
+const firstPort, lastPort = 11_000, 32_000
 
-// claims prevents other test processes from getting the same TCP ports, even while a server restarts. For each
+// claimedPorts prevents other test processes from getting the same TCP ports, even while a server restarts. For each
 // returned TCP port, it keeps a UDP port open until this process ends. The number of this UDP port is the TCP port
 // plus an offset. Without the offset, a server with HTTP/3 could not use the UDP port with the same number as its TCP
 // port.
-var claims struct {
+var claimedPorts struct {
 	sync.Mutex
 	open []net.PacketConn
 }
@@ -26,12 +26,12 @@ var claims struct {
 // Free returns a TCP port without a listener. No other call returns it while this process runs.
 func Free() (int, error) {
 	for range 1000 {
-		offset, err := rand.Int(rand.Reader, big.NewInt(last-first))
+		offset, err := rand.Int(rand.Reader, big.NewInt(lastPort-firstPort))
 		if err != nil {
 			return 0, err
 		}
-		port := first + int(offset.Int64())
-		claim, err := net.ListenPacket("udp4", fmt.Sprintf("127.0.0.1:%d", port+last-first+1))
+		port := firstPort + int(offset.Int64())
+		claim, err := net.ListenPacket("udp4", fmt.Sprintf("127.0.0.1:%d", port+lastPort-firstPort+1))
 		if err != nil {
 			continue
 		}
@@ -43,9 +43,9 @@ func Free() (int, error) {
 			_ = claim.Close()
 			continue
 		}
-		claims.Lock()
-		defer claims.Unlock()
-		claims.open = append(claims.open, claim)
+		claimedPorts.Lock()
+		defer claimedPorts.Unlock()
+		claimedPorts.open = append(claimedPorts.open, claim)
 		return port, nil
 	}
 	return 0, errors.New("no port is free")

@@ -9,23 +9,22 @@ import (
 )
 
 const (
-	kept        = 2 * time.Second        // how long a successful probe counts
-	pause       = 500 * time.Millisecond // minimum time between two probes
-	timeout     = 5 * time.Second
-	refusalKept = 5 * time.Second // how long a refusal counts
+	successValidity = 2 * time.Second
+	minPause        = 500 * time.Millisecond // between the starts of two probes
+	timeout         = 5 * time.Second
+	refusalValidity = 5 * time.Second
 )
 
 // A Probe keeps the last result. The zero Probe is ready to use. It is safe for concurrent use.
 type Probe struct {
-	mu      sync.Mutex
-	running *run // nil: no probe is running
-	last    *run // nil: before the first probe
-	suspect bool // an operation failed after the last probe
-	refused time.Time
-	refusal error
+	mu          sync.Mutex
+	running     *run // nil: no probe is running
+	lastRun     *run // nil: before the first probe
+	failedSince bool // after the last probe
+	refused     time.Time
+	refusal     error
 }
 
-// A run is one probe.
 type run struct {
 	done  chan struct{} // closed when the probe has ended
 	ended time.Time     // monotonic
@@ -36,7 +35,7 @@ type run struct {
 func (p *Probe) Suspect() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.suspect = true
+	p.failedSince = true
 }
 
 // Refuse sets err as the result for some seconds, even if a probe succeeds in this time.
@@ -51,13 +50,13 @@ func (p *Probe) Refuse(err error) {
 func (p *Probe) Result(ctx context.Context, try func(context.Context) error) error {
 	p.mu.Lock()
 	now := time.Now()
-	if p.refusal != nil && now.Sub(p.refused) < refusalKept {
+	if p.refusal != nil && now.Sub(p.refused) < refusalValidity {
 		defer p.mu.Unlock()
 		return p.refusal
 	}
 	if p.running == nil && p.isFresh(now) {
 		defer p.mu.Unlock()
-		return p.last.err
+		return p.lastRun.err
 	}
 	if p.running == nil {
 		p.running = &run{done: make(chan struct{})}
@@ -73,16 +72,15 @@ func (p *Probe) Result(ctx context.Context, try func(context.Context) error) err
 	}
 }
 
-// isFresh reports whether the last probe still counts.
 func (p *Probe) isFresh(now time.Time) bool {
-	if p.last == nil {
+	if p.lastRun == nil {
 		return false
 	}
-	age := now.Sub(p.last.ended)
-	return age < pause || age < kept && p.last.err == nil && !p.suspect
+	age := now.Sub(p.lastRun.ended)
+	return age < minPause || age < successValidity && p.lastRun.err == nil && !p.failedSince
 }
 
-// run performs one probe. It continues if the first caller goes away.
+// run continues if the first caller goes away.
 func (p *Probe) run(ctx context.Context, r *run, try func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -90,6 +88,6 @@ func (p *Probe) run(ctx context.Context, r *run, try func(context.Context) error
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r.err, r.ended = err, time.Now()
-	p.running, p.last, p.suspect = nil, r, false
+	p.running, p.lastRun, p.failedSince = nil, r, false
 	close(r.done)
 }

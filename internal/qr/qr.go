@@ -8,8 +8,8 @@ import (
 	goqr "github.com/piglig/go-qr"
 )
 
-// border is the quiet zone in modules (ISO/IEC 18004 requires 4). Readers need it to find the code.
-const border = 4
+// quietZone is in modules (ISO/IEC 18004 requires 4). Readers need it to find the code.
+const quietZone = 4
 
 // SVG returns text as a QR code of error correction level M. The colours are attributes, because a strict
 // Content-Security-Policy forbids inline styles. They are black on white in every theme, because many readers reject
@@ -28,12 +28,12 @@ func SVG(text string) (string, error) {
 				wide++
 			}
 			if wide > 0 {
-				fmt.Fprintf(&path, "M%d %dh%dv1h-%dz", x+border, y+border, wide, wide)
+				fmt.Fprintf(&path, "M%d %dh%dv1h-%dz", x+quietZone, y+quietZone, wide, wide)
 				x += wide
 			}
 		}
 	}
-	size := code.Size() + 2*border
+	size := code.Size() + 2*quietZone
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" shape-rendering="crispEdges">`+
 		`<path fill="#fff" d="M0 0h%dv%dH0z"/><path fill="#000" d="%s"/></svg>`, size, size, size, size, path.String()), nil
 }

@@ -20,7 +20,7 @@ const (
 
 // Sign returns the token of a device for an account.
 func Sign(secret []byte, account string, id [idSize]byte) string {
-	return prefix + base64.RawURLEncoding.EncodeToString(append(id[:], mac(secret, account, id)...))
+	return prefix + base64.RawURLEncoding.EncodeToString(append(id[:], computeMAC(secret, account, id)...))
 }
 
 // Parse returns the device id in a token. It reports false unless Sign created the token for that
@@ -37,15 +37,15 @@ func Parse(token string, secret []byte, account string) (id [idSize]byte, ok boo
 		return id, false
 	}
 	copy(id[:], raw[:])
-	if !hmac.Equal(mac(secret, account, id), raw[idSize:]) {
+	if !hmac.Equal(computeMAC(secret, account, id), raw[idSize:]) {
 		return [idSize]byte{}, false
 	}
 	return id, true
 }
 
-// mac returns the MAC of a device id and an account. The id comes first and has a fixed length, so different pairs of
-// id and account never give the same input.
-func mac(secret []byte, account string, id [idSize]byte) []byte {
+// computeMAC writes the id first. The id has a fixed length, so different pairs of id and account never give the same
+// input.
+func computeMAC(secret []byte, account string, id [idSize]byte) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write(id[:])
 	h.Write([]byte(account))

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 )
 
-// maxFile is the number of bytes to read from a key file. A valid file is shorter.
-const maxFile = 1 << 10
+// maxFileBytes is more than a valid key file has.
+const maxFileBytes = 1 << 10
 
 // LoadOrCreate reads the master key from the file, or creates the file (mode 0600) with
 // a new key. If several processes start at once, one creates the file and the others read
@@ -22,7 +22,7 @@ func LoadOrCreate(path string) (key []byte, created bool, err error) {
 		return key, false, err
 	}
 	key = NewMaster()
-	err = create(path, key)
+	err = writeKeyFile(path, key)
 	if errors.Is(err, fs.ErrExist) {
 		key, err = load(path)
 		return key, false, err
@@ -46,7 +46,7 @@ func load(path string) ([]byte, error) {
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("other users can read the master key %s: run chmod 600 %s", path, path)
 	}
-	text, err := io.ReadAll(io.LimitReader(file, maxFile))
+	text, err := io.ReadAll(io.LimitReader(file, maxFileBytes))
 	if err != nil {
 		return nil, fmt.Errorf("read master key: %w", err)
 	}
@@ -57,10 +57,10 @@ func load(path string) ([]byte, error) {
 	return key, nil
 }
 
-// create writes the key to a temporary file, syncs it and then links it to path, so that
-// no process reads a partial key. It also syncs the folder: if a power failure lost the
-// file name, data sealed with the key could never be opened again.
-func create(path string, key []byte) error {
+// writeKeyFile writes the key to a temporary file, syncs it and then links it to path, so that no process reads a
+// partial key. It also syncs the folder: if a power failure lost the file name, data sealed with the key could never
+// be opened again.
+func writeKeyFile(path string, key []byte) error {
 	file, err := os.CreateTemp(filepath.Dir(path), ".master-key-*") // mode 0600
 	if err != nil {
 		return err

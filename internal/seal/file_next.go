@@ -18,7 +18,7 @@ func nextOf(path string) string { return path + ".new" }
 // Create creates a master key in a new file (mode 0600). It fails if the file exists.
 func Create(path string) ([]byte, error) {
 	key := NewMaster()
-	if err := create(path, key); err != nil {
+	if err := writeKeyFile(path, key); err != nil {
 		return nil, fmt.Errorf("make master key: %w", err)
 	}
 	return key, nil
@@ -34,7 +34,7 @@ func CreateNext(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return key, keepOwner(path, nextOf(path))
+	return key, copyOwner(path, nextOf(path))
 }
 
 // LoadNext reads the successor of the master key of a file. The error is fs.ErrNotExist if there is no successor.

@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// keepOwner gives the file next the owner of the file at path, if they differ. Otherwise a
-// command that root runs would leave a master key that the user of the server can't read.
-// SQLite does the same for the files next to its database.
-func keepOwner(path, next string) error {
+// copyOwner gives the file next the owner of the file at path, if they differ. Otherwise a command that root runs
+// would leave a master key that the user of the server can't read. SQLite does the same for the files next to its
+// database.
+func copyOwner(path, next string) error {
 	old, err := os.Stat(path)
 	if err != nil {
 		return fmt.Errorf("read the owner of the master key: %w", err)

@@ -2,5 +2,5 @@
 
 package seal
 
-// keepOwner has no effect, because a new file inherits its permissions from the folder.
-func keepOwner(string, string) error { return nil }
+// copyOwner has no effect, because a new file inherits its permissions from the folder.
+func copyOwner(string, string) error { return nil }

@@ -20,9 +20,9 @@ import (
 // MasterSize is the length of a master key in bytes.
 const MasterSize = 32
 
-// version is the first byte of all sealed data. Version 1 is AES-256-GCM with a random
-// 96-bit nonce, under a key derived from the master key with HKDF-SHA-256.
-const version = 1
+// formatVersion is the first byte of all sealed data. Version 1 is AES-256-GCM with a random 96-bit nonce, under a
+// key derived from the master key with HKDF-SHA-256.
+const formatVersion = 1
 
 var errOpen = errors.New("cannot be opened with this master key")
 
@@ -60,7 +60,7 @@ func (b *Box) Derive(purpose string) []byte {
 // not secret and not part of the result.
 func (b *Box) Seal(context string, plain []byte) []byte {
 	sealed := make([]byte, 1+b.aead.NonceSize(), 1+b.aead.NonceSize()+len(plain)+b.aead.Overhead())
-	sealed[0] = version
+	sealed[0] = formatVersion
 	nonce := sealed[1:]
 	rand.Read(nonce) //nolint:errcheck // never returns an error: it crashes the process instead
 	return b.aead.Seal(sealed, nonce, plain, []byte(context))
@@ -69,7 +69,7 @@ func (b *Box) Seal(context string, plain []byte) []byte {
 // Open decrypts the result of Seal with the same context. Its error does not reveal the content.
 func (b *Box) Open(context string, sealed []byte) ([]byte, error) {
 	head := 1 + b.aead.NonceSize()
-	if len(sealed) < head || sealed[0] != version {
+	if len(sealed) < head || sealed[0] != formatVersion {
 		return nil, errOpen
 	}
 	plain, err := b.aead.Open(nil, sealed[1:head], sealed[head:], []byte(context))

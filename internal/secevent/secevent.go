@@ -77,22 +77,22 @@ type claims struct {
 	IssuedAt int64        `json:"iat"`
 	ID       string       `json:"jti"`
 	Number   int64        `json:"number,omitempty"`
-	Subject  subject      `json:"sub_id"`
+	Subject  subjectID    `json:"sub_id"`
 	Events   map[Kind]any `json:"events"`
 }
 
-// A subject is a subject identifier (RFC 9493), or a complex subject of SSF. It takes the place of the `sub` claim,
+// A subjectID is a subject identifier (RFC 9493), or a complex subject of SSF. It takes the place of the `sub` claim,
 // because SSF forbids `sub` in events.
-type subject struct {
-	Format  string   `json:"format"`
-	ID      string   `json:"id,omitempty"`
-	Issuer  string   `json:"iss,omitempty"`
-	Subject string   `json:"sub,omitempty"`
-	Session *subject `json:"session,omitempty"`
+type subjectID struct {
+	Format  string     `json:"format"`
+	ID      string     `json:"id,omitempty"`
+	Issuer  string     `json:"iss,omitempty"`
+	Subject string     `json:"sub,omitempty"`
+	Session *subjectID `json:"session,omitempty"`
 }
 
-// A change is the payload of SessionRevoked and of ClaimsChanged.
-type change struct {
+// A stateChange is the payload of SessionRevoked and of ClaimsChanged.
+type stateChange struct {
 	At        int64             `json:"event_timestamp"`
 	Initiator string            `json:"initiating_entity,omitempty"`
 	Reason    map[string]string `json:"reason_admin,omitempty"`
@@ -106,20 +106,20 @@ type verification struct {
 // Sign returns the signed token for e. It returns an error if e.Kind is unknown.
 func Sign(k accesstoken.Key, e Event) (string, error) {
 	c := claims{Issuer: e.Issuer, Audience: e.Audience, IssuedAt: e.IssuedAt, ID: e.ID, Number: e.Number}
-	payload := change{At: e.At, Initiator: e.Initiator}
+	payload := stateChange{At: e.At, Initiator: e.Initiator}
 	if e.Reason != "" {
 		payload.Reason = map[string]string{"en": e.Reason}
 	}
 	switch e.Kind {
 	case SessionRevoked:
-		c.Subject = subject{Format: "complex", Session: &subject{Format: "opaque", ID: e.Session}}
+		c.Subject = subjectID{Format: "complex", Session: &subjectID{Format: "opaque", ID: e.Session}}
 		c.Events = map[Kind]any{e.Kind: payload}
 	case ClaimsChanged:
-		c.Subject = subject{Format: "iss_sub", Issuer: e.Issuer, Subject: e.User}
+		c.Subject = subjectID{Format: "iss_sub", Issuer: e.Issuer, Subject: e.User}
 		payload.Claims = map[string]any{"roles": nil} // no roles, because the feed is public
 		c.Events = map[Kind]any{e.Kind: payload}
 	case Heartbeat:
-		c.Subject = subject{Format: "opaque", ID: "0"} // the id of the only stream
+		c.Subject = subjectID{Format: "opaque", ID: "0"} // the id of the only stream
 		c.Events = map[Kind]any{e.Kind: verification{strconv.FormatInt(e.Head, 10)}}
 	default:
 		return "", fmt.Errorf("unknown kind of event %q", e.Kind)
@@ -172,14 +172,13 @@ func parse(payload []byte, issuer, audience string) (Event, bool) {
 	}
 	for kind, payload := range events {
 		e.Kind = Kind(kind)
-		ok = e.read(payload, m["sub_id"])
+		ok = e.parseEvent(payload, m["sub_id"])
 	}
 	return e, ok
 }
 
-// read reads the payload and the subject of an event of kind e.Kind, both in JSON. It
-// accepts unknown kinds.
-func (e *Event) read(payload, subject string) (ok bool) {
+// parseEvent accepts unknown kinds. payload and subject are JSON, of an event of kind e.Kind.
+func (e *Event) parseEvent(payload, subject string) (ok bool) {
 	switch e.Kind {
 	case SessionRevoked:
 		members, ok := accesstoken.Members([]byte(subject))

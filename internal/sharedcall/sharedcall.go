@@ -10,8 +10,7 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// kept is how long a result counts.
-const kept = time.Second
+const resultValidity = time.Second
 
 // A Call keeps its last result. The zero Call is ready to use. It is safe for concurrent use.
 type Call struct {
@@ -33,7 +32,7 @@ func (c *Call) Do(ctx context.Context, limit time.Duration, work func(context.Co
 		return nil
 	}
 	running := c.group.DoChan("", func() (any, error) {
-		if time.Since(c.failed) < kept {
+		if time.Since(c.failed) < resultValidity {
 			return nil, c.failure
 		}
 		if c.isFresh() { // another call has just succeeded
@@ -57,4 +56,4 @@ func (c *Call) Do(ctx context.Context, limit time.Duration, work func(context.Co
 	}
 }
 
-func (c *Call) isFresh() bool { return time.Since(time.Unix(0, c.succeeded.Load())) < kept }
+func (c *Call) isFresh() bool { return time.Since(time.Unix(0, c.succeeded.Load())) < resultValidity }

@@ -13,11 +13,11 @@ import (
 // A Clock returns the time of a remote clock. It is safe for concurrent use.
 type Clock struct {
 	local func() time.Time
-	last  atomic.Pointer[sample]
+	last  atomic.Pointer[clockSample]
 }
 
-// A sample contains the times of both clocks at one moment.
-type sample struct{ local, remote time.Time }
+// A clockSample contains the times of both clocks at one moment.
+type clockSample struct{ local, remote time.Time }
 
 // New returns a Clock. Until the first sample, the Clock returns the local time.
 func New(local func() time.Time) *Clock { return &Clock{local: local} }
@@ -45,7 +45,7 @@ func (c *Clock) Sample(remote func() (time.Time, error)) error {
 		return err
 	}
 	if took := c.local().Sub(began); took >= 0 && (took <= maxLatency || c.last.Load() == nil) {
-		c.last.Store(&sample{local: began.Add(took / 2), remote: at})
+		c.last.Store(&clockSample{local: began.Add(took / 2), remote: at})
 	}
 	return nil
 }

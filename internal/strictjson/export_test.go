@@ -1,7 +1,9 @@
 package strictjson
 
 // IsFlat reports whether the fast check accepts an object with these members.
-func IsFlat(data []byte, known []string) bool { return rules{known: known}.isFlat(data) }
+func IsFlat(data []byte, known []string) bool { return objectRules{allowedNames: known}.isFlat(data) }
 
 // CheckTokens runs the complete check, which must accept every object that IsFlat accepts.
-func CheckTokens(data []byte, known []string) error { return rules{known: known}.checkTokens(data) }
+func CheckTokens(data []byte, known []string) error {
+	return objectRules{allowedNames: known}.checkTokens(data)
+}

@@ -9,8 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/strictjson"
 )
 
-// pieces are valid and invalid parts of bodies. The test joins random pieces to a body.
-var pieces = []string{
+// bodyPieces are valid and invalid parts of bodies. The test joins random pieces to a body.
+var bodyPieces = []string{
 	"{", "}", "[", "]", ":", ",", " ", "\n", "\"", "\\", `\"`, `"a"`, `"A"`, `"b"`, `""`, `"x"`, `"a":1`, `"b":"text"`, `"a":null`,
 	"null", "true", "false", "1", "-1.5e3", "01", `"\u0061"`, `"\u0000"`, `"a\\"`, "\x00", "\xff", `{"a":1}`, `{"b":true,"a":""}`,
 }
@@ -20,7 +20,7 @@ func TestFastCheckAcceptsOnlyWhatTheCompleteCheckAccepts(t *testing.T) {
 	known := []string{"a", "b", ""}
 	flat := 0
 	rapid.Check(t, func(t *rapid.T) {
-		body := strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 5).Draw(t, "pieces"), "")
+		body := strings.Join(rapid.SliceOfN(rapid.SampledFrom(bodyPieces), 0, 5).Draw(t, "pieces"), "")
 		if rapid.Bool().Draw(t, "object") {
 			body = "{" + body + "}"
 		}

@@ -18,7 +18,6 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is the maximum nesting depth of objects and arrays.
 const maxDepth = 8
 
 // ErrTooLarge means that the body has more bytes than the limit.
@@ -40,9 +39,9 @@ func (e *Error) Error() string {
 
 func invalid(reason string) error { return &Error{Reason: reason} }
 
-// unknown returns the error for an unknown member. The error contains the name only if it has the form of a name,
-// because a broken client could have sent a value instead.
-func unknown(name string) error {
+// unknownMemberError contains the name only if it has the form of a name, because a broken client could have sent a
+// value instead.
+func unknownMemberError(name string) error {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 	if len(name) > 40 || strings.Trim(name, letters) != "" || name == "" {
 		return invalid("the body has an unknown member (names are case-sensitive)")
@@ -54,7 +53,7 @@ func unknown(name string) error {
 // members, and members whose exact name is not in v or in the structs in it. The body must be UTF-8 without NUL and
 // lone surrogates, and at most 8 levels deep. Errors are *Error, ErrTooLarge, and those of r.
 func Decode(r io.Reader, limit int64, v any) error {
-	data, err := read(r, limit, rulesOf(reflect.TypeOf(v)))
+	data, err := readBody(r, limit, rulesOf(reflect.TypeOf(v)))
 	if err != nil {
 		return err
 	}
@@ -65,8 +64,8 @@ func Decode(r io.Reader, limit int64, v any) error {
 // a JSON merge patch (RFC 7396). The member itself must not be null. The caller must bound the depth of a patch.
 func DecodePatch(r io.Reader, limit int64, v any) error {
 	s := rulesOf(reflect.TypeOf(v))
-	s.patches = true
-	data, err := read(r, limit, s)
+	s.isPatch = true
+	data, err := readBody(r, limit, s)
 	if err != nil {
 		return err
 	}
@@ -76,7 +75,7 @@ func DecodePatch(r io.Reader, limit int64, v any) error {
 // DecodeLenient is like Decode, but ignores nulls and members that v does not have. It
 // serves clients that were written for other servers. It still rejects duplicates.
 func DecodeLenient(r io.Reader, limit int64, v any) error {
-	data, err := read(r, limit, rules{lenient: true})
+	data, err := readBody(r, limit, objectRules{allowsNulls: true})
 	if err != nil {
 		return err
 	}
@@ -85,7 +84,7 @@ func DecodeLenient(r io.Reader, limit int64, v any) error {
 		return err
 	}
 	known := map[string]json.RawMessage{} // by exact name, because encoding/json would accept Email for email
-	for _, name := range rulesOf(reflect.TypeOf(v)).known {
+	for _, name := range rulesOf(reflect.TypeOf(v)).allowedNames {
 		if value, found := all[name]; found && name != "" {
 			known[name] = value
 		}
@@ -107,14 +106,14 @@ func Check(data []byte) error {
 	if _, err := decoder.Token(); err != nil {
 		return invalid("the object is not valid JSON")
 	}
-	if err := (rules{lenient: true, anyDepth: true}).checkObject(decoder, 1); err != nil {
+	if err := (objectRules{allowsNulls: true, anyDepth: true}).checkObject(decoder, 1); err != nil {
 		return invalid(strings.Replace(err.Error(), "the body", "the object", 1))
 	}
 	return nil
 }
 
-// read reads a body and checks it against the rules.
-func read(r io.Reader, limit int64, s rules) ([]byte, error) {
+// readBody checks the body against the rules.
+func readBody(r io.Reader, limit int64, s objectRules) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, err
@@ -125,7 +124,7 @@ func read(r io.Reader, limit int64, s rules) ([]byte, error) {
 	if err := checkText(data); err != nil {
 		return nil, err
 	}
-	return data, s.check(data)
+	return data, s.checkBody(data)
 }
 
 func unmarshal(data []byte, v any) error {
@@ -140,23 +139,22 @@ func unmarshal(data []byte, v any) error {
 	return nil
 }
 
-// rulesOf returns the rules for a struct type. A pointer or a list has the rules of its element type. For any other
-// type, rulesOf returns the zero rules.
-func rulesOf(t reflect.Type) (s rules) {
+// rulesOf gives a pointer or a list the rules of its element type. Types other than structs have the zero rules.
+func rulesOf(t reflect.Type) (s objectRules) {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
 	if t.Kind() != reflect.Struct {
-		return rules{}
+		return objectRules{}
 	}
-	s.known = make([]string, t.NumField())
-	for i := range s.known {
-		s.known[i], _, _ = strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		if inner := rulesOf(t.Field(i).Type); inner.known != nil {
-			if s.within == nil {
-				s.within = map[string]rules{}
+	s.allowedNames = make([]string, t.NumField())
+	for i := range s.allowedNames {
+		s.allowedNames[i], _, _ = strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		if inner := rulesOf(t.Field(i).Type); inner.allowedNames != nil {
+			if s.memberRules == nil {
+				s.memberRules = map[string]objectRules{}
 			}
-			s.within[s.known[i]] = inner
+			s.memberRules[s.allowedNames[i]] = inner
 		}
 	}
 	return s
@@ -175,12 +173,12 @@ func checkText(data []byte) error {
 		if data[i] != '\\' {
 			continue
 		}
-		unit := escaped(data[i:])
+		unit := codeUnitOfEscape(data[i:])
 		switch {
 		case unit == 0, 0xdc00 <= unit && unit <= 0xdfff:
 			return invalid("the body contains an invalid character escape")
 		case 0xd800 <= unit && unit <= 0xdbff:
-			if low := escaped(data[i+6:]); low < 0xdc00 || low > 0xdfff {
+			if low := codeUnitOfEscape(data[i+6:]); low < 0xdc00 || low > 0xdfff {
 				return invalid("the body contains an invalid character escape")
 			}
 			i += 11
@@ -191,8 +189,8 @@ func checkText(data []byte) error {
 	return nil
 }
 
-// escaped returns the code unit of a \uXXXX escape at the start of data, or -1.
-func escaped(data []byte) int64 {
+// codeUnitOfEscape reads a \uXXXX escape at the start of data. It returns -1 if there is none.
+func codeUnitOfEscape(data []byte) int64 {
 	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
 		return -1
 	}
@@ -203,25 +201,23 @@ func escaped(data []byte) int64 {
 	return int64(unit)
 }
 
-// rules define what an object may contain.
-type rules struct {
-	known    []string // allowed members; nil: all
-	lenient  bool     // allow nulls
-	anyDepth bool     // do not limit the depth
-	patches  bool     // allow nulls and any depth below the first level
+type objectRules struct {
+	allowedNames []string // nil: all
+	allowsNulls  bool
+	anyDepth     bool // do not limit the depth
+	isPatch      bool // allow nulls and any depth below the first level
 
-	within map[string]rules // rules of members that are structs; only their fields known and within are set
+	memberRules map[string]objectRules // of members that are structs; only allowedNames and memberRules are set
 }
 
-// of returns the rules for the value of a member.
-func (s rules) of(name string) rules {
-	inner := s.within[name]
-	s.known, s.within = inner.known, inner.within
+func (s objectRules) rulesOfMember(name string) objectRules {
+	inner := s.memberRules[name]
+	s.allowedNames, s.memberRules = inner.allowedNames, inner.memberRules
 	return s
 }
 
-// check checks that data is exactly one JSON object that follows the rules.
-func (s rules) check(data []byte) error {
+// checkBody requires exactly one JSON object that follows the rules.
+func (s objectRules) checkBody(data []byte) error {
 	if s.isFlat(data) {
 		return nil
 	}
@@ -232,28 +228,28 @@ func (s rules) check(data []byte) error {
 // numbers, booleans and strings without escapes. Such an object follows all rules. Most
 // bodies are flat, and a json.Decoder would allocate each of their tokens. A test compares
 // isFlat with checkTokens.
-func (s rules) isFlat(data []byte) bool {
+func (s objectRules) isFlat(data []byte) bool {
 	if !json.Valid(data) {
 		return false
 	}
-	i := blanks(data, 0)
+	i := skipSpace(data, 0)
 	if data[i] != '{' {
 		return false
 	}
-	seen := make([]bool, 0, 16)[:min(len(s.known), 16)]
-	for i = blanks(data, i+1); data[i] != '}'; {
+	seen := make([]bool, 0, 16)[:min(len(s.allowedNames), 16)]
+	for i = skipSpace(data, i+1); data[i] != '}'; {
 		nameEnd := i + 1 + bytes.IndexByte(data[i+1:], '"') // known names have no escapes
-		k := index(s.known, data[i+1:nameEnd])
+		k := indexOfName(s.allowedNames, data[i+1:nameEnd])
 		if k < 0 || k >= len(seen) || seen[k] {
 			return false
 		}
 		seen[k] = true
-		i = blanks(data, blanks(data, nameEnd+1)+1) // skip the colon
+		i = skipSpace(data, skipSpace(data, nameEnd+1)+1) // skip the colon
 		if i = scalarEnd(data, i); i < 0 {
 			return false
 		}
-		if i = blanks(data, i); data[i] == ',' {
-			i = blanks(data, i+1)
+		if i = skipSpace(data, i); data[i] == ',' {
+			i = skipSpace(data, i+1)
 		}
 	}
 	return true
@@ -278,26 +274,24 @@ func scalarEnd(data []byte, i int) int {
 	return i
 }
 
-// blanks returns the index of the first character at or after i that is not white space.
-func blanks(data []byte, i int) int {
+func skipSpace(data []byte, i int) int {
 	for i < len(data) && (data[i] == ' ' || data[i] == '\t' || data[i] == '\n' || data[i] == '\r') {
 		i++
 	}
 	return i
 }
 
-// index returns the position of a name in known, or -1. It returns -1 for an empty name, because known contains an
-// empty name for each field that JSON can't set.
-func index(known []string, name []byte) int {
+// indexOfName returns -1 for an unknown name. It also does so for an empty name, because known contains one for each
+// field that JSON can't set.
+func indexOfName(known []string, name []byte) int {
 	if len(name) == 0 {
 		return -1
 	}
 	return slices.IndexFunc(known, func(k string) bool { return k == string(name) })
 }
 
-// checkTokens checks any object, including those that are not flat, and returns the reason for
-// a rejection.
-func (s rules) checkTokens(data []byte) error {
+// checkTokens checks any object, including those that are not flat. Its error is the reason for the rejection.
+func (s objectRules) checkTokens(data []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
 	if first, err := decoder.Token(); err != nil || first != json.Delim('{') {
@@ -313,7 +307,7 @@ func (s rules) checkTokens(data []byte) error {
 }
 
 // checkObject checks an object after its opening brace.
-func (s rules) checkObject(decoder *json.Decoder, depth int) error {
+func (s objectRules) checkObject(decoder *json.Decoder, depth int) error {
 	seen := make(map[string]bool, 4)
 	for decoder.More() {
 		token, err := decoder.Token()
@@ -325,11 +319,11 @@ func (s rules) checkObject(decoder *json.Decoder, depth int) error {
 			return invalid("the body has a duplicate member")
 		}
 		seen[name] = true
-		isKnown := isOneOf(name, s.known)
-		if s.known != nil && !isKnown {
-			return unknown(name)
+		isKnown := isOneOf(name, s.allowedNames)
+		if s.allowedNames != nil && !isKnown {
+			return unknownMemberError(name)
 		}
-		if err := s.of(name).checkValue(decoder, depth); err != nil {
+		if err := s.rulesOfMember(name).checkValue(decoder, depth); err != nil {
 			if isKnown && errors.Is(err, errNull) {
 				return &Error{name, "is null: omit it instead"}
 			}
@@ -353,19 +347,19 @@ func isOneOf(name string, known []string) bool {
 
 var errNull = invalid("the body contains null")
 
-func (s rules) checkValue(decoder *json.Decoder, depth int) error {
+func (s objectRules) checkValue(decoder *json.Decoder, depth int) error {
 	token, err := decoder.Token()
 	if err != nil {
 		return invalid("the body is not valid JSON")
 	}
 	switch token {
 	case nil:
-		if s.lenient || s.patches && depth > 1 {
+		if s.allowsNulls || s.isPatch && depth > 1 {
 			return nil
 		}
 		return errNull
 	case json.Delim('{'), json.Delim('['):
-		if depth == maxDepth && !s.anyDepth && !s.patches {
+		if depth == maxDepth && !s.anyDepth && !s.isPatch {
 			return invalid("the body is nested too deeply")
 		}
 	}

@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// ways is the number of slots in which a token can be stored. If all are taken, the entry that expires first is
-// evicted.
-const ways = 8
+// slotsPerToken is how many slots can hold a token. If all are taken, the entry that expires first is evicted.
+const slotsPerToken = 8
 
 // A Cache stores a value for each verified token, under the complete text of the token, because a token that differs
 // in one byte is another token. An entry also contains the key set, of type K, whose keys verified the signature.
@@ -37,14 +36,13 @@ func New[K comparable, V any](size int) *Cache[K, V] {
 	if size < 0 {
 		return nil
 	}
-	slots := 1 << bits.Len(uint(max(size, ways)-1))
+	slots := 1 << bits.Len(uint(max(size, slotsPerToken)-1))
 	return &Cache[K, V]{seed: maphash.MakeSeed(), slots: make([]atomic.Pointer[entry[K, V]], slots)}
 }
 
-// bucket returns the slots that can hold a token.
-func (c *Cache[K, V]) bucket(token string) []atomic.Pointer[entry[K, V]] {
-	i := int(maphash.String(c.seed, token)&uint64(len(c.slots)-1)) &^ (ways - 1)
-	return c.slots[i : i+ways]
+func (c *Cache[K, V]) slotsOf(token string) []atomic.Pointer[entry[K, V]] {
+	i := int(maphash.String(c.seed, token)&uint64(len(c.slots)-1)) &^ (slotsPerToken - 1)
+	return c.slots[i : i+slotsPerToken]
 }
 
 // Get returns the value of a token that was verified with these keys. It ignores
@@ -53,7 +51,7 @@ func (c *Cache[K, V]) Get(token string, keys K) (value V, ok bool) {
 	if c == nil {
 		return value, false
 	}
-	bucket := c.bucket(token)
+	bucket := c.slotsOf(token)
 	for i := range bucket {
 		if e := bucket[i].Load(); e != nil && e.token == token && e.keys == keys {
 			return e.value, true
@@ -68,7 +66,7 @@ func (c *Cache[K, V]) Put(token string, keys K, value V, expires int64, now time
 	if c == nil {
 		return
 	}
-	bucket := c.bucket(token)
+	bucket := c.slotsOf(token)
 	victim, soonest := 0, int64(0)
 	for i := range bucket {
 		e := bucket[i].Load()

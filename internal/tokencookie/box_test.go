@@ -12,8 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
-// boxed returns a cookie of this name whose token is sealed.
-func boxed(t *testing.T, name string) tokencookie.Cookie {
+func newSealedCookie(t *testing.T, name string) tokencookie.Cookie {
 	t.Helper()
 	box, err := seal.New([]byte("a master key for tests, 32 bytes"))
 	if err != nil {
@@ -25,7 +24,7 @@ func boxed(t *testing.T, name string) tokencookie.Cookie {
 // A sealed token must be readable only in the cookie for which it was sealed.
 func TestSealedCookieOpensUnderItsNameOnly(t *testing.T) {
 	t.Parallel()
-	c, w := boxed(t, "admin"), httptest.NewRecorder()
+	c, w := newSealedCookie(t, "admin"), httptest.NewRecorder()
 	c.Set(w, "token", time.Minute)
 	value := w.Result().Cookies()[0].Value
 	if strings.Contains(value, "token") {
@@ -45,17 +44,17 @@ func TestSealedCookieOpensUnderItsNameOnly(t *testing.T) {
 		"changed":         {[]string{"admin", string(changed)}, nil},
 		"one of two fits": {[]string{"admin", "token", "admin", value}, []string{"token"}},
 	} {
-		r := request(want.cookies)
+		r := requestWithCookies(want.cookies)
 		if got := c.Values(r); !slices.Equal(got, want.tokens) {
 			t.Errorf("%s: %q, want %q", name, got, want.tokens)
 		}
-		if name == "another name" && boxed(t, "admin-page").Value(r) != "" {
+		if name == "another name" && newSealedCookie(t, "admin-page").Value(r) != "" {
 			t.Error("the token of one cookie opens in another one")
 		}
 	}
 	// Two cookies of one name must be deleted, even if the Box can't open one of them.
 	w = httptest.NewRecorder()
-	tokencookie.Pair{Usual: c}.ClearRepeated(w, request([]string{"admin", "x", "admin", value}))
+	tokencookie.Pair{Usual: c}.ClearRepeated(w, requestWithCookies([]string{"admin", "x", "admin", value}))
 	if got := w.Header().Values("Set-Cookie"); len(got) != 1 || !strings.Contains(got[0], "Max-Age=0") {
 		t.Errorf("%q", got)
 	}
@@ -65,7 +64,7 @@ func TestSealedCookieOpensUnderItsNameOnly(t *testing.T) {
 func TestSealedTokenThatIsTooLongDeletesItsCookie(t *testing.T) {
 	t.Parallel()
 	for size, want := range map[int]bool{100: true, 3000: true, 3100: false, 4000: false} {
-		c, w := boxed(t, "__Host-watchword-admin-page"), httptest.NewRecorder()
+		c, w := newSealedCookie(t, "__Host-watchword-admin-page"), httptest.NewRecorder()
 		c.Set(w, strings.Repeat("t", size), time.Minute)
 		set := w.Result().Cookies()[0]
 		if kept := set.MaxAge > 0; kept != want || len(set.Name)+len(set.Value) > 4096 {

@@ -77,7 +77,7 @@ func (p Pair) Check() error {
 // cookie, Presented still returns one of them.
 func (p Pair) Presented(r *http.Request) Cookie {
 	c, exists := p.partitioned()
-	if exists && usesPartitioned(IsEmbedded(r), p.Usual.isIn(r), c.isIn(r)) {
+	if exists && usesPartitioned(IsEmbedded(r), p.Usual.isSentWith(r), c.isSentWith(r)) {
 		return c
 	}
 	return p.Usual
@@ -107,7 +107,7 @@ func (p Pair) ForSignIn(r *http.Request) Cookie {
 // would use the old cookie after the new one has expired.
 func (p Pair) SignIn(w http.ResponseWriter, r *http.Request, token string, life time.Duration) {
 	set, replaced := p.ForSignIn(r), p.Presented(r)
-	if set.Name != replaced.Name && replaced.isIn(r) {
+	if set.Name != replaced.Name && replaced.isSentWith(r) {
 		replaced.Clear(w)
 	}
 	set.Set(w, token, life)
@@ -146,7 +146,7 @@ func (p Pair) ClearRepeated(w http.ResponseWriter, r *http.Request) {
 // IsIn reports whether the request has one of the cookies, even an empty one.
 func (p Pair) IsIn(r *http.Request) bool {
 	for _, c := range p.Cookies() {
-		if c.isIn(r) {
+		if c.isSentWith(r) {
 			return true
 		}
 	}
@@ -161,13 +161,13 @@ func (p Pair) Values(r *http.Request) (tokens []string) {
 	return tokens
 }
 
-// reserved lists the suffixes in the names of the server's other cookies.
-var reserved = []string{partitionedSuffix, "-known", "-step", "-device", "-page", "-notice", "-link"}
+// reservedSuffixes are in the names of the server's other cookies.
+var reservedSuffixes = []string{partitionedSuffix, "-known", "-step", "-device", "-page", "-notice", "-link"}
 
 // CheckName returns an error if name is not allowed for a refresh cookie, because another cookie of the server could
 // have the same name.
 func CheckName(name string) error {
-	for _, ending := range reserved {
+	for _, ending := range reservedSuffixes {
 		if strings.HasSuffix(name, ending) {
 			return fmt.Errorf("%s ends in %s, which is kept for another cookie of this server", name, ending)
 		}

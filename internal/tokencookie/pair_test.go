@@ -48,7 +48,7 @@ func TestOnlyBackgroundRequestsOfAnotherSiteAreEmbedded(t *testing.T) {
 		{"", "cors", false},
 		{"", "", false}, // a program, or a browser older than these headers
 	} {
-		r := request(nil)
+		r := requestWithCookies(nil)
 		r.Header.Set("Sec-Fetch-Site", c.site)
 		r.Header.Set("Sec-Fetch-Mode", c.mode)
 		if got := tokencookie.IsEmbedded(r); got != c.want {
@@ -57,8 +57,8 @@ func TestOnlyBackgroundRequestsOfAnotherSiteAreEmbedded(t *testing.T) {
 	}
 }
 
-// request returns a request with cookies, given as pairs of name and value.
-func request(cookies []string) *http.Request {
+// requestWithCookies takes pairs of name and value.
+func requestWithCookies(cookies []string) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "/", nil)
 	for i := 0; i < len(cookies); i += 2 {
 		r.AddCookie(&http.Cookie{Name: cookies[i], Value: cookies[i+1]})
@@ -101,7 +101,7 @@ func TestPairSetsRotatesAndClearsByName(t *testing.T) {
 		{"two of one name", true, slices.Concat(both, old), pair.ClearRepeated, []string{noUsual}},
 		{"two names", true, both, pair.ClearRepeated, nil},
 	} {
-		w, r := httptest.NewRecorder(), request(c.cookies)
+		w, r := httptest.NewRecorder(), requestWithCookies(c.cookies)
 		r.Header.Set("Sec-Fetch-Site", "same-origin")
 		if c.embedded {
 			r.Header.Set("Sec-Fetch-Site", "cross-site")
@@ -128,7 +128,7 @@ func TestPairOnOneSiteIsTheUsualCookie(t *testing.T) {
 	t.Parallel()
 	for _, site := range []http.SameSite{http.SameSiteStrictMode, http.SameSiteLaxMode} {
 		pair := tokencookie.Pair{Usual: tokencookie.Cookie{Name: "t", Secure: true, SameSite: site}}
-		r := request([]string{"t-partitioned", "other"})
+		r := requestWithCookies([]string{"t-partitioned", "other"})
 		r.Header.Set("Sec-Fetch-Site", "cross-site")
 		if names := pair.Names(); !slices.Equal(names, []string{"t"}) || pair.IsIn(r) ||
 			pair.Presented(r).Name != "t" || pair.ForSignIn(r).Name != "t" {

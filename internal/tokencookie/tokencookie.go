@@ -58,17 +58,16 @@ func (c Cookie) Check() error {
 	return c.with("").Valid()
 }
 
-// maxSize is the maximum size of a cookie: browsers reject a cookie if its name and value together have more bytes
-// (RFC 6265bis, section 5.6).
-const maxSize = 4096
+// maxCookieBytes is the limit of browsers for the name and the value of a cookie together (RFC 6265bis, section 5.6).
+const maxCookieBytes = 4096
 
 // Set stores a token for the time life, or until the browser closes if life is 0. A sealed token is a third longer.
 // If a sealed token does not fit into a cookie, Set deletes the cookie, because browsers would otherwise keep the old
 // token.
 func (c Cookie) Set(w http.ResponseWriter, token string, life time.Duration) {
 	if c.Box != nil {
-		token = base64.RawURLEncoding.EncodeToString(c.Box.Seal(c.context(), []byte(token)))
-		if len(c.Name)+len(token) > maxSize {
+		token = base64.RawURLEncoding.EncodeToString(c.Box.Seal(c.sealingContext(), []byte(token)))
+		if len(c.Name)+len(token) > maxCookieBytes {
 			c.Clear(w)
 			return
 		}
@@ -97,7 +96,7 @@ func (c Cookie) Values(r *http.Request) (tokens []string) {
 			if err != nil {
 				continue
 			}
-			plain, err := c.Box.Open(c.context(), sealed)
+			plain, err := c.Box.Open(c.sealingContext(), sealed)
 			if err != nil {
 				continue
 			}
@@ -108,8 +107,8 @@ func (c Cookie) Values(r *http.Request) (tokens []string) {
 	return tokens
 }
 
-// context binds a sealed token to the name of its cookie.
-func (c Cookie) context() string { return "cookie " + c.Name }
+// sealingContext binds a sealed token to the name of its cookie.
+func (c Cookie) sealingContext() string { return "cookie " + c.Name }
 
 // Value returns the token in a request, or "" if the request has no token or more than one.
 func (c Cookie) Value(r *http.Request) string {
@@ -119,8 +118,8 @@ func (c Cookie) Value(r *http.Request) string {
 	return ""
 }
 
-// isIn reports whether a request has the cookie, even an empty one.
-func (c Cookie) isIn(r *http.Request) bool { return len(r.CookiesNamed(c.Name)) > 0 }
+// isSentWith also reports true for an empty cookie.
+func (c Cookie) isSentWith(r *http.Request) bool { return len(r.CookiesNamed(c.Name)) > 0 }
 
 func (c Cookie) with(value string) *http.Cookie {
 	return &http.Cookie{Name: c.Name, Value: value, Path: "/", Domain: c.Domain,

@@ -29,7 +29,7 @@ var (
 func Parse(text string) (secret []byte, label string, err error) {
 	text = strings.TrimSpace(text)
 	if strings.HasPrefix(strings.ToLower(text), "otpauth:") {
-		if text, label, err = fromURI(text); err != nil {
+		if text, label, err = parseURI(text); err != nil {
 			return nil, "", err
 		}
 	}
@@ -44,9 +44,9 @@ func Parse(text string) (secret []byte, label string, err error) {
 	return secret, label, nil
 }
 
-// fromURI returns the secret of an otpauth URI in base32, and its label. It rejects a URI with unusual parameters,
+// parseURI returns the secret of an otpauth URI in base32, and its label. It rejects a URI with unusual parameters,
 // because the codes would never match.
-func fromURI(text string) (secret, label string, err error) {
+func parseURI(text string) (secret, label string, err error) {
 	u, err := url.Parse(text)
 	if err != nil {
 		return "", "", errSecret

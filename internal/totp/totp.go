@@ -67,13 +67,13 @@ func Match(secret []byte, code string, now time.Time, last int64) (step int64, o
 	}
 	used := 0
 	if last > 0 {
-		if used, err = same(secret, last, code); err != nil {
+		if used, err = compareCode(secret, last, code); err != nil {
 			return 0, false, err
 		}
 	}
 	current := Step(now)
 	for candidate := max(current-1, 0); candidate <= current+1; candidate++ {
-		matches, err := same(secret, candidate, code)
+		matches, err := compareCode(secret, candidate, code)
 		if err != nil {
 			return 0, false, err
 		}
@@ -84,8 +84,8 @@ func Match(secret []byte, code string, now time.Time, last int64) (step int64, o
 	return step, ok, nil
 }
 
-// same returns 1 if the step has this code, and 0 otherwise.
-func same(secret []byte, step int64, code string) (int, error) {
+// compareCode returns 1 if the step has this code, and 0 otherwise.
+func compareCode(secret []byte, step int64, code string) (int, error) {
 	want, err := Code(secret, step)
 	return subtle.ConstantTimeCompare([]byte(want), []byte(code)), err
 }

@@ -22,16 +22,16 @@ import (
 // user may have written "eve@example.com,admin" into a text about themselves. That text must not become an account.
 
 type csvSource struct {
-	lines  lines
-	held   []csvLine // lines that may be read a second time
-	at     int       // index in held of the next line
-	rows   []raw     // problems within the previous record, which the method next returns first
-	header []string  // names of the columns; columns with an empty name are skipped
-	emails []int     // indexes in header of the columns for the address
-	exact  bool      // a record must not have more values than the header
-	feed   *csvFeed
-	parser *csv.Reader
-	comma  rune
+	lines          lineReader
+	heldLines      []csvLine
+	nextHeld       int          // index in heldLines
+	innerProblems  []rawAccount // within the previous record; the method next returns them first
+	header         []string     // columns with an empty name are skipped
+	addressIndexes []int        // in header
+	forbidsExtra   bool         // a record must not have more values than the header
+	feed           *recordReader
+	parser         *csv.Reader
+	comma          rune
 }
 
 type csvLine struct {
@@ -47,7 +47,9 @@ const (
 )
 
 func newCSV(in *bufio.Reader, names []string, columns *columns) (*csvSource, error) {
-	c := &csvSource{lines: lines{in: in}, header: names, exact: names == nil, comma: ',', feed: &csvFeed{}}
+	c := &csvSource{
+		lines: lineReader{in: in}, header: names, forbidsExtra: names == nil, comma: ',', feed: &recordReader{},
+	}
 	err := c.readSeparator()
 	if err == nil && names == nil {
 		err = c.readHeader()
@@ -57,8 +59,8 @@ func newCSV(in *bufio.Reader, names []string, columns *columns) (*csvSource, err
 	}
 	columns.addHeader(c.header)
 	for i, name := range c.header {
-		if name != "" && columns.serves(name, Email) {
-			c.emails = append(c.emails, i)
+		if name != "" && columns.isReadFor(name, Email) {
+			c.addressIndexes = append(c.addressIndexes, i)
 		}
 	}
 	return c, nil
@@ -67,7 +69,7 @@ func newCSV(in *bufio.Reader, names []string, columns *columns) (*csvSource, err
 // readSeparator reads a first line that names the separator for Excel, such as "sep=;". Any other first line is read
 // again by readHeader.
 func (c *csvSource) readSeparator() error {
-	first, err := c.line()
+	first, err := c.nextLine()
 	if err != nil {
 		return err
 	}
@@ -77,19 +79,19 @@ func (c *csvSource) readSeparator() error {
 			return nil
 		}
 	}
-	c.at = 0
+	c.nextHeld = 0
 	return nil
 }
 
 func (c *csvSource) readHeader() error {
-	first, err := c.content()
+	first, err := c.nextNonEmptyLine()
 	if err != nil {
 		return err
 	}
 	if c.comma == ',' {
-		c.comma = separator(first.text)
+		c.comma = findSeparator(first.text)
 	}
-	header, problem := c.parse(first.text)
+	header, problem := c.parseRecord(first.text)
 	switch {
 	case first.long:
 		problem = tooLong
@@ -115,9 +117,8 @@ func FirebaseColumns() []string {
 
 const separators = ",;\t"
 
-// separator returns the separator of a header: the comma if the header has one, or else another separator of
-// spreadsheets.
-func separator(header string) rune {
+// findSeparator returns the comma if the header has one, or else another separator of spreadsheets.
+func findSeparator(header string) rune {
 	for _, each := range separators {
 		if strings.ContainsRune(header, each) {
 			return each
@@ -143,36 +144,36 @@ func checkHeader(header []string, line int) error {
 	return nil
 }
 
-func (c *csvSource) next() (raw, error) {
-	if len(c.rows) > 0 {
-		got := c.rows[0]
-		c.rows = c.rows[1:]
+func (c *csvSource) next() (rawAccount, error) {
+	if len(c.innerProblems) > 0 {
+		got := c.innerProblems[0]
+		c.innerProblems = c.innerProblems[1:]
 		return got, nil
 	}
-	first, err := c.content()
+	first, err := c.nextNonEmptyLine()
 	if err != nil {
-		return raw{}, err
+		return rawAccount{}, err
 	}
-	return c.record(first), nil
+	return c.readRecord(first), nil
 }
 
-// content returns the next line with a value. It skips empty rows, which spreadsheets write as lines of separators.
-func (c *csvSource) content() (csvLine, error) {
+// nextNonEmptyLine also skips rows that consist of separators, because spreadsheets write empty rows in this way.
+func (c *csvSource) nextNonEmptyLine() (csvLine, error) {
 	for {
-		c.discardRead()
-		line, err := c.line()
+		c.discardReadLines()
+		line, err := c.nextLine()
 		if err != nil || strings.TrimFunc(line.text, func(r rune) bool { return unicode.IsSpace(r) || r == c.comma }) != "" {
 			return line, err
 		}
 	}
 }
 
-// record reads the record that begins with the line first. If the record is invalid, its other lines are read again
-// as records.
-func (c *csvSource) record(first csvLine) raw {
-	got := raw{line: first.n}
-	second := c.at
-	whole, closed := c.rest(first)
+// readRecord reads the record that begins with the line first. If the record is invalid, its other lines are read
+// again as records.
+func (c *csvSource) readRecord(first csvLine) rawAccount {
+	got := rawAccount{line: first.n}
+	second := c.nextHeld
+	whole, closed := c.joinRecord(first)
 	var values []string
 	switch {
 	case first.long:
@@ -182,18 +183,18 @@ func (c *csvSource) record(first csvLine) raw {
 	case !closed:
 		got.problem = notClosed
 	default:
-		if values, got.problem = c.parse(whole); got.problem == "" {
+		if values, got.problem = c.parseRecord(whole); got.problem == "" {
 			got.problem = c.wrongNumber(values)
 		}
 	}
 	if got.problem != "" {
-		c.at = second
+		c.nextHeld = second
 		return got
 	}
-	for _, line := range c.held[second:c.at] {
-		if c.isRow(line.text) {
+	for _, line := range c.heldLines[second:c.nextHeld] {
+		if c.looksLikeRow(line.text) {
 			got.problem = holdsRows
-			c.rows = append(c.rows, raw{line: line.n, problem: heldRow})
+			c.innerProblems = append(c.innerProblems, rawAccount{line: line.n, problem: heldRow})
 		}
 	}
 	if got.problem == "" && !utf8.ValidString(whole) {
@@ -206,7 +207,7 @@ func (c *csvSource) record(first csvLine) raw {
 }
 
 func (c *csvSource) wrongNumber(values []string) (problem string) {
-	if len(values) < len(c.header) || c.exact && len(values) > len(c.header) {
+	if len(values) < len(c.header) || c.forbidsExtra && len(values) > len(c.header) {
 		return fmt.Sprintf("%d values for %d columns", len(values), len(c.header))
 	}
 	return ""
@@ -216,40 +217,39 @@ func (c *csvSource) named(values []string) map[string]any {
 	byName := make(map[string]any, len(c.header))
 	for i, name := range c.header {
 		if name != "" {
-			byName[name] = csvValue(values[i])
+			byName[name] = cleanValue(values[i])
 		}
 	}
 	return byName
 }
 
-// isRow reports whether a line within a value looks like a record: it has the right number
-// of values, and an address in the right column. Its last value may contain the quotation
-// mark that closes the surrounding value.
-func (c *csvSource) isRow(text string) bool {
+// looksLikeRow reports whether a line within a value looks like a record: it has the right number of values, and an
+// address in the right column. Its last value may contain the quotation mark that closes the surrounding value.
+func (c *csvSource) looksLikeRow(text string) bool {
 	if !strings.Contains(text, "@") || strings.Count(text, string(c.comma)) < len(c.header)-1 {
 		return false
 	}
 	lazy := csv.NewReader(strings.NewReader(text))
 	lazy.Comma, lazy.FieldsPerRecord, lazy.LazyQuotes = c.comma, -1, true
 	values, err := lazy.Read()
-	return err == nil && c.wrongNumber(values) == "" && slices.ContainsFunc(c.emails, func(i int) bool {
+	return err == nil && c.wrongNumber(values) == "" && slices.ContainsFunc(c.addressIndexes, func(i int) bool {
 		value := strings.TrimSpace(values[i])
 		return strings.Contains(value, "@") && !strings.ContainsAny(value, " \t")
 	})
 }
 
-// rest returns the whole record that begins with the line first. It appends lines while a quotation mark is open. The
-// result closed is false if the quotation mark is not closed.
-func (c *csvSource) rest(first csvLine) (whole string, closed bool) {
+// joinRecord appends lines to first while a quotation mark is open. closed is false if the quotation mark is not
+// closed.
+func (c *csvSource) joinRecord(first csvLine) (whole string, closed bool) {
 	if closed = hasEvenQuotes(first.text); closed || first.long {
 		return first.text, closed
 	}
 	size := len(first.text)
 	texts := []string{first.text}
 	for !closed {
-		line, err := c.line()
+		line, err := c.nextLine()
 		if err != nil {
-			break // c.line returns the same read error at its next call
+			break // c.nextLine returns the same read error at its next call
 		}
 		if size += len(line.text) + 1; line.long || size > MaxAccount {
 			break
@@ -262,29 +262,29 @@ func (c *csvSource) rest(first csvLine) (whole string, closed bool) {
 
 func hasEvenQuotes(text string) bool { return strings.Count(text, `"`)%2 == 0 }
 
-// line returns the next line and keeps it in held. To read lines again, callers set c.at back.
-func (c *csvSource) line() (csvLine, error) {
-	if c.at == len(c.held) {
-		text, long, err := c.lines.next()
+// nextLine keeps the line in heldLines. To read lines again, callers set c.nextHeld back.
+func (c *csvSource) nextLine() (csvLine, error) {
+	if c.nextHeld == len(c.heldLines) {
+		text, long, err := c.lines.nextText()
 		if err != nil {
 			return csvLine{}, err
 		}
-		c.held = append(c.held, csvLine{string(text), long, c.lines.n})
+		c.heldLines = append(c.heldLines, csvLine{string(text), long, c.lines.lineNumber})
 	}
-	c.at++
-	return c.held[c.at-1], nil
+	c.nextHeld++
+	return c.heldLines[c.nextHeld-1], nil
 }
 
-// discardRead removes the lines that were read, if they are at least half of the lines in held. It thus never moves
-// more lines than it removes.
-func (c *csvSource) discardRead() {
-	if 2*c.at >= len(c.held) {
-		c.held, c.at = slices.Delete(c.held, 0, c.at), 0
+// discardReadLines has no effect unless at least half of heldLines were read. It thus never moves more lines than it
+// removes.
+func (c *csvSource) discardReadLines() {
+	if 2*c.nextHeld >= len(c.heldLines) {
+		c.heldLines, c.nextHeld = slices.Delete(c.heldLines, 0, c.nextHeld), 0
 	}
 }
 
-// parse returns the values of one record. They are valid until the next call.
-func (c *csvSource) parse(record string) (values []string, problem string) {
+// parseRecord returns values that are valid until the next call.
+func (c *csvSource) parseRecord(record string) (values []string, problem string) {
 	if c.parser == nil {
 		c.parser = csv.NewReader(c.feed)
 		c.parser.Comma, c.parser.FieldsPerRecord, c.parser.ReuseRecord = c.comma, -1, true
@@ -298,10 +298,10 @@ func (c *csvSource) parse(record string) (values []string, problem string) {
 	return values, ""
 }
 
-// A csvFeed gives the parser one record at a time.
-type csvFeed struct{ rest strings.Reader }
+// A recordReader gives the parser one record at a time.
+type recordReader struct{ rest strings.Reader }
 
-func (f *csvFeed) Read(p []byte) (int, error) {
+func (f *recordReader) Read(p []byte) (int, error) {
 	n, err := f.rest.Read(p)
 	if n == 0 && err == nil {
 		err = io.EOF
@@ -309,8 +309,8 @@ func (f *csvFeed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// csvValue returns the text of a value: "" for \N, and the digits of ObjectId(…).
-func csvValue(text string) string {
+// cleanValue returns "" for \N, and the digits of ObjectId(…).
+func cleanValue(text string) string {
 	if text == `\N` {
 		return ""
 	}

@@ -16,9 +16,9 @@ const (
 	keycloaks = "Keycloak's is not a TOTP with SHA1, 6 digits and 30 seconds. --totp=- leaves these factors out"
 )
 
-// factors reads the authenticator apps of other systems, and all factors of our own export.
-func (r *reading) factors() {
-	if pick, ok := r.pick(SecondFactors); ok && !absent(pick.value) {
+// readFactors reads the authenticator apps of other systems, and all factors of our own export.
+func (r *rowReader) readFactors() {
+	if pick, ok := r.pick(SecondFactors); ok && !isEmpty(pick.value) {
 		text, isText := pick.value.(string)
 		if !isText {
 			raw, _ := json.Marshal(pick.value) //nolint:errchkjson // can't fail: it was decoded from JSON
@@ -33,28 +33,28 @@ func (r *reading) factors() {
 	on, says := Mark{Set: true}, false
 	if pick, ok := r.pick(TOTPEnabled); ok {
 		says = true
-		if on, ok = markOf(pick.value); !ok {
+		if on, ok = parseMark(pick.value); !ok {
 			r.problem(TOTPEnabled, notBool)
 		}
 	}
 	if secret := r.text(TOTP); secret != "" && on.Set {
-		r.app(factorfile.Factor{Kind: factorfile.TOTP, Secret: secret})
+		r.addApp(factorfile.Factor{Kind: factorfile.TOTP, Secret: secret})
 	}
-	if list, ok := r.values[credentials].([]any); ok && r.columns.wanted[TOTP] == "" {
-		r.keycloakApps(list)
+	if list, ok := r.values[keycloakCredentials].([]any); ok && r.columns.namedColumns[TOTP] == "" {
+		r.readKeycloakApps(list)
 	}
 	r.row.LostFactor = says && on.Set && len(r.row.Factors) == 0
 }
 
-// keycloakApps reads the authenticator apps in the credentials of a Keycloak user. By default, Keycloak stores the
-// secret as plain text, and the user's app has the bytes of this text in base32.
-func (r *reading) keycloakApps(list []any) {
+// readKeycloakApps reads the authenticator apps in the credentials of a Keycloak user. By default, Keycloak stores
+// the secret as plain text, and the user's app has the bytes of this text in base32.
+func (r *rowReader) readKeycloakApps(list []any) {
 	for _, each := range list {
 		credential, _ := each.(map[string]any)
 		if credential["type"] != "otp" {
 			continue
 		}
-		r.use(credentials)
+		r.use(keycloakCredentials)
 		var secret struct{ Value string }
 		var data struct {
 			SubType, Algorithm, SecretEncoding string
@@ -75,12 +75,12 @@ func (r *reading) keycloakApps(list []any) {
 			secret.Value = totp.Text([]byte(secret.Value))
 		}
 		name, _ := credential["userLabel"].(string)
-		r.app(factorfile.Factor{Kind: factorfile.TOTP, Name: name, Secret: secret.Value})
+		r.addApp(factorfile.Factor{Kind: factorfile.TOTP, Name: name, Secret: secret.Value})
 	}
 }
 
-// app adds an authenticator app, if its secret can be read.
-func (r *reading) app(f factorfile.Factor) {
+// addApp skips a factor whose secret can't be read, and adds a problem.
+func (r *rowReader) addApp(f factorfile.Factor) {
 	if _, _, err := totp.Parse(f.Secret); err != nil {
 		r.problem(TOTP, err.Error()+leaveOut)
 		return

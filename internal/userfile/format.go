@@ -10,22 +10,21 @@ import (
 	"strings"
 )
 
-// format is the format of a file. It is recognized from the first MaxAccount bytes.
-type format int
+// A fileFormat is recognized from the first MaxAccount bytes.
+type fileFormat int
 
 const (
-	formatCSV    format = iota
-	formatLines         // JSON: one account per line
-	formatValues        // JSON: one account after the other, over several lines
-	formatArray         // JSON: [ account, … ]
-	formatObject        // JSON: { …, "users": [ account, … ], … }
+	formatCSV    fileFormat = iota
+	formatLines             // JSON: one account per line
+	formatValues            // JSON: one account after the other, over several lines
+	formatArray             // JSON: [ account, … ]
+	formatObject            // JSON: { …, "users": [ account, … ], … }
 )
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// recognise returns the format of a file that begins with head. Its errors name a format
-// that is not supported, and say how to get a supported one.
-func recognise(head []byte, o Options) (format, error) {
+// recogniseFormat returns errors that name an unsupported format, and say how to get a supported one.
+func recogniseFormat(head []byte, o Options) (fileFormat, error) {
 	switch {
 	case bytes.HasPrefix(head, []byte{0xff, 0xfe}), bytes.HasPrefix(head, []byte{0xfe, 0xff}):
 		return 0, errors.New("the file is UTF-16. Save it as UTF-8")
@@ -40,7 +39,7 @@ func recognise(head []byte, o Options) (format, error) {
 		return 0, errors.New("the file is binary. Write CSV or JSON")
 	}
 	text := bytes.TrimSpace(bytes.TrimPrefix(head, byteOrderMark))
-	if problem := otherFormat(text, o); problem != "" {
+	if problem := unsupportedFormat(text, o); problem != "" {
 		return 0, errors.New(problem)
 	}
 	looksJSON := len(text) > 0 && (text[0] == '{' || text[0] == '[')
@@ -66,7 +65,7 @@ func recognise(head []byte, o Options) (format, error) {
 // recogniseObject returns the format of JSON that begins with an object. This object is either the first account, or
 // it contains the array of accounts. The object may be cut off or invalid before the format is clear. In that case,
 // the format is formatLines if any line is a valid object. If no line is, the result known is false.
-func recogniseObject(text []byte, o Options) (f format, known bool) {
+func recogniseObject(text []byte, o Options) (f fileFormat, known bool) {
 	if o.List != "" {
 		return formatObject, true
 	}
@@ -93,7 +92,7 @@ func recogniseObject(text []byte, o Options) (f format, known bool) {
 			path = append(path, nil)
 		case json.Delim('}'), json.Delim(']'):
 			if path = path[:len(path)-1]; len(path) == 0 {
-				if arrays && !nameFields(names) {
+				if arrays && !containAnyField(names) {
 					return formatObject, true // not an account: jsonSource.enter returns the error
 				}
 				if bytes.ContainsRune(text[:dec.InputOffset()], '\n') {
@@ -103,7 +102,7 @@ func recogniseObject(text []byte, o Options) (f format, known bool) {
 			}
 			path[len(path)-1] = nil
 		default:
-			path = named(path, token)
+			path = updatePath(path, token)
 			if name, ok := token.(string); ok && len(path) == 1 && path[0] != nil {
 				names[folded(name)] = true
 			}
@@ -117,8 +116,8 @@ func recogniseObject(text []byte, o Options) (f format, known bool) {
 	return formatObject, false
 }
 
-// named updates the path after a token. The name of a member stays in the path until its value has been read.
-func named(path []json.Token, token json.Token) []json.Token {
+// updatePath updates the path after a token. The name of a member stays in the path until its value has been read.
+func updatePath(path []json.Token, token json.Token) []json.Token {
 	top := len(path) - 1
 	if path[top] == nil {
 		path[top] = token
@@ -148,25 +147,24 @@ func listed(name json.Token) bool {
 // listsAccounts reports whether an array is the array of accounts, and not a member of the first account. The array
 // must contain objects, and no member of an account may come before it.
 func listsAccounts(path []json.Token, rest []byte, names map[string]bool) bool {
-	return isList(path) && holdsObjects(rest) && !nameAccount(names)
+	return isList(path) && holdsObjects(rest) && !identifyAccount(names)
 }
 
 func holdsObjects(rest []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(rest), []byte("{")) }
 
-// nameAccount reports whether names contains the address, the hash or the id of an account.
-func nameAccount(names map[string]bool) bool {
+// identifyAccount reports whether names contains the address, the hash or the id of an account.
+func identifyAccount(names map[string]bool) bool {
 	for name := range names {
-		if u := lookUp(name); u.field == Email || u.field == PasswordHash || u.field == ID {
+		if u := lookUpUse(name); u.field == Email || u.field == PasswordHash || u.field == ID {
 			return true
 		}
 	}
 	return false
 }
 
-// nameFields reports whether names contains any field of an account.
-func nameFields(names map[string]bool) bool {
+func containAnyField(names map[string]bool) bool {
 	for name := range names {
-		if lookUp(name).field != "" || meaningOf(name) != 0 || name == credentials || name == "attributes" ||
+		if lookUpUse(name).field != "" || meaningOf(name) != 0 || name == keycloakCredentials || name == "attributes" ||
 			name == "traits" || name == "profile" {
 			return true
 		}
@@ -180,8 +178,8 @@ var (
 	yamlLine = regexp.MustCompile(`^(---\s*\n|#[^\n]*\n)*(- )?["']?[A-Za-z_][\w-]*["']?:( [^\n,;\t]*)?\r?\n`)
 )
 
-// otherFormat recognizes an unsupported text format. It returns the name of the format and how to convert it, or "".
-func otherFormat(text []byte, o Options) string {
+// unsupportedFormat returns the name of the format and how to convert it, or "".
+func unsupportedFormat(text []byte, o Options) string {
 	head := text[:min(len(text), 64<<10)]
 	switch {
 	case o.Format != "" || o.Columns != nil || len(head) == 0 || head[0] == '{' || head[0] == '[':

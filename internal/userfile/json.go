@@ -21,32 +21,30 @@ import (
 
 const notObject = "not a JSON object"
 
-// jsonLines reads one account per line.
-type jsonLines struct{ lines lines }
+type jsonLineSource struct{ lines lineReader }
 
-func (j *jsonLines) next() (raw, error) {
+func (j *jsonLineSource) next() (rawAccount, error) {
 	for {
-		text, long, err := j.lines.next()
+		text, long, err := j.lines.nextText()
 		if err != nil {
-			return raw{}, err
+			return rawAccount{}, err
 		}
 		if len(bytes.TrimSpace(text)) == 0 {
 			continue
 		}
-		got := raw{line: j.lines.n}
+		got := rawAccount{line: j.lines.lineNumber}
 		switch {
 		case long:
 			got.problem = tooLong
 		default:
-			got.values, got.problem = object(text)
+			got.values, got.problem = decodeObject(text)
 		}
 		return got, nil
 	}
 }
 
-// object decodes one account. It is as strict as the API: no duplicate names, and no
-// invalid UTF-8.
-func object(text []byte) (values map[string]any, problem string) {
+// decodeObject is as strict as the API: no duplicate names, and no invalid UTF-8.
+func decodeObject(text []byte) (values map[string]any, problem string) {
 	if !utf8.Valid(text) {
 		return nil, notUTF8
 	}
@@ -66,54 +64,54 @@ func object(text []byte) (values map[string]any, problem string) {
 
 // jsonSource reads accounts from an array, from an array within an object, or one after the other.
 type jsonSource struct {
-	dec    *json.Decoder
-	feed   *jsonFeed
-	format format
-	inside bool   // the array has begun
-	list   string // name of the array; empty: one of listNames
-	depth  int    // number of objects around the array
+	dec       *json.Decoder
+	feed      *lineCountingReader
+	format    fileFormat
+	isInArray bool
+	arrayName string // empty: one of listNames
+	depth     int    // number of objects around the array
 }
 
-func newJSON(in *bufio.Reader, f format, list string) *jsonSource {
-	feed := &jsonFeed{in: in, line: 1}
-	return &jsonSource{dec: json.NewDecoder(feed), feed: feed, format: f, list: list}
+func newJSON(in *bufio.Reader, f fileFormat, list string) *jsonSource {
+	feed := &lineCountingReader{in: in, line: 1}
+	return &jsonSource{dec: json.NewDecoder(feed), feed: feed, format: f, arrayName: list}
 }
 
-func (j *jsonSource) next() (raw, error) {
-	j.feed.allow(maxValue)
-	if !j.inside && j.format != formatValues {
-		if err := j.enter(); err != nil {
-			return raw{}, j.broken(err)
+func (j *jsonSource) next() (rawAccount, error) {
+	j.feed.allow(maxValueBytes)
+	if !j.isInArray && j.format != formatValues {
+		if err := j.skipToAccounts(); err != nil {
+			return rawAccount{}, j.errorWithLine(err)
 		}
-		j.inside = true
+		j.isInArray = true
 	}
 	if !j.dec.More() {
-		return raw{}, j.end()
+		return rawAccount{}, j.readEnd()
 	}
 	var text json.RawMessage
 	if err := j.dec.Decode(&text); err != nil {
-		return raw{}, j.broken(err)
+		return rawAccount{}, j.errorWithLine(err)
 	}
-	got := raw{line: j.feed.lineAt(j.dec.InputOffset() - int64(len(text)))}
+	got := rawAccount{line: j.feed.lineAt(j.dec.InputOffset() - int64(len(text)))}
 	if len(text) > MaxAccount {
 		got.problem = tooLong
 	} else {
-		got.values, got.problem = object(text)
+		got.values, got.problem = decodeObject(text)
 	}
 	return got, nil
 }
 
-// enter reads up to the first account.
-func (j *jsonSource) enter() error {
+// skipToAccounts reads up to the first account.
+func (j *jsonSource) skipToAccounts() error {
 	if _, err := j.dec.Token(); err != nil || j.format == formatArray {
 		return err
 	}
-	return j.find(nil)
+	return j.findAccounts(nil)
 }
 
-// find reads up to the first account in the array of accounts. It searches for this array in the members of the open
-// object, and in the objects that these members contain.
-func (j *jsonSource) find(path []json.Token) error {
+// findAccounts reads up to the first account in the array of accounts. It searches for this array in the members of
+// the open object, and in the objects that these members contain.
+func (j *jsonSource) findAccounts(path []json.Token) error {
 	var arrays []string
 	for j.dec.More() {
 		name, err := j.dec.Token()
@@ -129,7 +127,7 @@ func (j *jsonSource) find(path []json.Token) error {
 			j.depth = len(here)
 			return nil
 		case token == json.Delim('{') && len(path) < 3 && j.leadsToList(here):
-			if err := j.find(here); !errors.Is(err, errNoUsers) {
+			if err := j.findAccounts(here); !errors.Is(err, errNoUsers) {
 				return err
 			}
 			if _, err := j.dec.Token(); err != nil { // reads the end of the object
@@ -144,8 +142,8 @@ func (j *jsonSource) find(path []json.Token) error {
 			}
 		}
 	}
-	if j.list != "" {
-		return fmt.Errorf("%w `%s`. Name another array with --list", errNoUsers, j.list)
+	if j.arrayName != "" {
+		return fmt.Errorf("%w `%s`. Name another array with --list", errNoUsers, j.arrayName)
 	}
 	if len(arrays) > 0 {
 		return fmt.Errorf("%w `users`. It has %s: name the one with the accounts, as in: --list NAME", errNoUsers,
@@ -156,17 +154,17 @@ func (j *jsonSource) find(path []json.Token) error {
 }
 
 func (j *jsonSource) isList(path []json.Token) bool {
-	if j.list == "" {
+	if j.arrayName == "" {
 		return isList(path)
 	}
-	return pathText(path) == j.list
+	return pathText(path) == j.arrayName
 }
 
 func (j *jsonSource) leadsToList(path []json.Token) bool {
-	if j.list == "" {
+	if j.arrayName == "" {
 		return len(path) == 1 && listed(path[0])
 	}
-	return strings.HasPrefix(j.list, pathText(path)+".")
+	return strings.HasPrefix(j.arrayName, pathText(path)+".")
 }
 
 func pathText(path []json.Token) string {
@@ -192,13 +190,12 @@ var shownName = regexp.MustCompile(`^[\pL_][\w.:-]{0,39}$`)
 
 var errNoUsers = errors.New("the file has one object and no array")
 
-// skip skips a value.
-func (j *jsonSource) skip() error { return j.skipOpen(0) }
+func (j *jsonSource) skipValue() error { return j.skipOpen(0) }
 
 // skipOpen skips the rest of a value in which depth objects and arrays are open.
 func (j *jsonSource) skipOpen(depth int) error {
 	for {
-		j.feed.allow(maxValue)
+		j.feed.allow(maxValueBytes)
 		token, err := j.dec.Token()
 		if err != nil {
 			return err
@@ -216,14 +213,14 @@ func (j *jsonSource) skipOpen(depth int) error {
 	}
 }
 
-// end reads the text after the last account. It returns io.EOF only if every object is closed, because a truncated
-// file must not look complete.
-func (j *jsonSource) end() error {
+// readEnd reads the text after the last account. It returns io.EOF only if every object is closed, because a
+// truncated file must not look complete.
+func (j *jsonSource) readEnd() error {
 	for open := j.depth; j.format != formatValues; {
 		if !j.dec.More() {
 			token, err := j.dec.Token() // reads the end of the array, or of an object around it
 			if err != nil {
-				return j.broken(err)
+				return j.errorWithLine(err)
 			}
 			if token == json.Delim('}') {
 				open--
@@ -234,24 +231,24 @@ func (j *jsonSource) end() error {
 			continue
 		}
 		if _, err := j.dec.Token(); err != nil { // reads the name of another member
-			return j.broken(err)
+			return j.errorWithLine(err)
 		}
-		if err := j.skip(); err != nil {
-			return j.broken(err)
+		if err := j.skipValue(); err != nil {
+			return j.errorWithLine(err)
 		}
 	}
 	switch _, err := j.dec.Token(); {
 	case errors.Is(err, io.EOF):
 		return io.EOF
 	case err != nil:
-		return j.broken(err)
+		return j.errorWithLine(err)
 	}
 	return fmt.Errorf("line %d: more text follows the array of accounts. Write one array",
 		j.feed.lineAt(j.dec.InputOffset()))
 }
 
-// broken returns an error with the line where the reading ended.
-func (j *jsonSource) broken(err error) error {
+// errorWithLine adds the line where the reading ended.
+func (j *jsonSource) errorWithLine(err error) error {
 	var syntax *json.SyntaxError
 	switch line := j.feed.lineAt(j.dec.InputOffset()); {
 	case errors.Is(err, errNoUsers):
@@ -266,47 +263,47 @@ func (j *jsonSource) broken(err error) error {
 	return err
 }
 
-// maxValue bounds the memory for one value. An account between MaxAccount and maxValue has a problem, and the next
-// account is read. A longer value ends the reading.
-const maxValue = 16 * MaxAccount
+// maxValueBytes bounds the memory for one value. An account between MaxAccount and maxValueBytes has a problem, and
+// the next account is read. A longer value ends the reading.
+const maxValueBytes = 16 * MaxAccount
 
 var errHuge = errors.New("an account or value is longer than 16 MiB. The rest of the file can't be read")
 
-// A jsonFeed limits the bytes that the decoder reads, and counts lines.
-type jsonFeed struct {
-	in      io.Reader
-	allowed int
-	passed  int64   // bytes read
-	ends    []int64 // offsets of line ends that were read
-	asked   int     // number of line ends before the last offset given to lineAt
-	line    int     // line of that offset
+// A lineCountingReader limits the bytes that the decoder reads, and counts lines.
+type lineCountingReader struct {
+	in         io.Reader
+	allowed    int
+	bytesRead  int64
+	lineEnds   []int64 // offsets that were read
+	passedEnds int     // number of lineEnds before the last offset given to lineAt
+	line       int     // line of that offset
 }
 
-func (f *jsonFeed) allow(n int) { f.allowed = n }
+func (f *lineCountingReader) allow(n int) { f.allowed = n }
 
-func (f *jsonFeed) Read(p []byte) (int, error) {
+func (f *lineCountingReader) Read(p []byte) (int, error) {
 	if f.allowed <= 0 {
 		return 0, errHuge
 	}
 	n, err := f.in.Read(p[:min(len(p), f.allowed)])
 	for i, c := range p[:n] {
 		if c == '\n' {
-			f.ends = append(f.ends, f.passed+int64(i))
+			f.lineEnds = append(f.lineEnds, f.bytesRead+int64(i))
 		}
 	}
-	f.passed += int64(n)
+	f.bytesRead += int64(n)
 	f.allowed -= n
 	return n, err
 }
 
 // lineAt returns the line number of an offset. From call to call, the offset must not decrease.
-func (f *jsonFeed) lineAt(offset int64) int {
-	for f.asked < len(f.ends) && f.ends[f.asked] < offset {
-		f.asked++
+func (f *lineCountingReader) lineAt(offset int64) int {
+	for f.passedEnds < len(f.lineEnds) && f.lineEnds[f.passedEnds] < offset {
+		f.passedEnds++
 		f.line++
 	}
-	if 2*f.asked >= len(f.ends) { // not at each call, so that the copying stays cheap
-		f.ends, f.asked = f.ends[:copy(f.ends, f.ends[f.asked:])], 0
+	if 2*f.passedEnds >= len(f.lineEnds) { // not at each call, so that the copying stays cheap
+		f.lineEnds, f.passedEnds = f.lineEnds[:copy(f.lineEnds, f.lineEnds[f.passedEnds:])], 0
 	}
 	return f.line
 }

@@ -13,16 +13,16 @@ const (
 	notUTF8 = "not UTF-8. Was the file saved as Latin-1? Try: iconv -f latin1 -t utf-8"
 )
 
-// lines reads a text line by line. It keeps at most MaxAccount bytes of a line.
-type lines struct {
-	in   *bufio.Reader
-	n    int // number of the last line read
-	text []byte
+// A lineReader keeps at most MaxAccount bytes of a line.
+type lineReader struct {
+	in         *bufio.Reader
+	lineNumber int // of the last line read
+	text       []byte
 }
 
-// next returns a line without its end. The slice is valid until the next call. The result long reports that the line
-// was cut at MaxAccount and its rest was skipped.
-func (l *lines) next() (text []byte, long bool, err error) {
+// nextText returns a line without its end. The slice is valid until the next call. long reports that the line was cut
+// at MaxAccount and its rest was skipped.
+func (l *lineReader) nextText() (text []byte, long bool, err error) {
 	l.text = l.text[:0]
 	for {
 		part, err := l.in.ReadSlice('\n')
@@ -32,13 +32,13 @@ func (l *lines) next() (text []byte, long bool, err error) {
 		l.text = append(l.text, part...)
 		switch {
 		case err == nil:
-			l.n++
+			l.lineNumber++
 			return withoutEnd(l.text), long, nil
 		case errors.Is(err, io.EOF):
 			if len(l.text) == 0 {
 				return nil, false, io.EOF
 			}
-			l.n++
+			l.lineNumber++
 			return withoutEnd(l.text), long, nil
 		case !errors.Is(err, bufio.ErrBufferFull):
 			return nil, false, err
@@ -68,10 +68,10 @@ func endsInReturns(head []byte) bool {
 	return false
 }
 
-// carriageReturns replaces carriage returns with line feeds.
-type carriageReturns struct{ in io.Reader }
+// A carriageReturnReader replaces carriage returns with line feeds.
+type carriageReturnReader struct{ in io.Reader }
 
-func (r carriageReturns) Read(p []byte) (int, error) {
+func (r carriageReturnReader) Read(p []byte) (int, error) {
 	n, err := r.in.Read(p)
 	for i, c := range p[:n] {
 		if c == '\r' {

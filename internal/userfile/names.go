@@ -9,15 +9,14 @@ import (
 // This file has the column names of other systems. A name is first compared exactly, and then folded: "Password Hash"
 // equals password_hash. Dots separate the names of nested members.
 
-// known lists the names of a field in other systems.
-type known struct {
+type fieldNames struct {
 	field Field
 	names []string // in order of preference; the first one with a value counts
 }
 
-// wellKnown are the names that need no flag. First and last name take precedence over a
-// whole name, because a column "name" often holds the login name.
-var wellKnown = [...]known{
+// wellKnown are the names that need no flag. First and last name take precedence over a whole name, because a column
+// "name" often holds the login name.
+var wellKnown = [...]fieldNames{
 	{ID, []string{"id", "_id", "localId", "uid", "userId", "uuid", "sub"}},
 	{Email, []string{
 		"email", "emailAddress", "mail", "userEmail", "primaryEmail", "primaryEmailAddress", "userEmailAddress", "userMail",
@@ -102,23 +101,23 @@ var plainName = strings.NewReplacer("_", "", "-", "", " ", "", ":", "")
 
 func folded(name string) string { return strings.ToLower(plainName.Replace(name)) }
 
-// lookUp returns the use of a column with a well-known name, or the zero use.
-func lookUp(name string) use {
+// lookUpUse returns the zero use for a name that is not well known.
+func lookUpUse(name string) columnUse {
 	for worse, fold := range []func(string) string{strings.Clone, folded} {
 		for at, k := range &wellKnown {
 			for i, each := range k.names {
 				if fold(each) == fold(name) {
-					return use{field: k.field, at: at, rank: 2*i + worse}
+					return columnUse{field: k.field, fieldIndex: at, rank: 2*i + worse}
 				}
 			}
 		}
 	}
-	return use{}
+	return columnUse{}
 }
 
-// wordsOf splits a name into lower-case words: bannedUntil, banned_until and "Banned
-// Until" are the same two words. A run of capitals is one word.
-func wordsOf(name string) (words []string) {
+// splitName splits a name into lower-case words: bannedUntil, banned_until and "Banned Until" are the same two words.
+// A run of capitals is one word.
+func splitName(name string) (words []string) {
 	var word []rune
 	end := func() {
 		if len(word) > 0 {

@@ -10,19 +10,19 @@ import (
 // maxNesting is the maximum number of names in a path, such as user.account.state.name.
 const maxNesting = 4
 
-// withNested returns the values of an account. It adds nested values, with their path as name.
+// withNested adds nested values to those of an account, with their path as name.
 func withNested(values map[string]any) map[string]any {
 	all := make(map[string]any, len(values))
 	for name, value := range values {
 		all[name] = value
 		flatten(all, name, value, 1)
 	}
-	attributes(all, values)
+	addCognitoAttributes(all, values)
 	for _, name := range []string{"emails", "email_addresses", "verifiable_addresses"} {
 		list, _ := all[name].([]any)
 		if text, ok := first(list).(string); ok {
 			all[name] = text
-		} else if object := primary(list, all); object != nil {
+		} else if object := primaryAddress(list, all); object != nil {
 			delete(all, name)
 			for member, value := range object {
 				all[name+"."+member] = value
@@ -34,7 +34,7 @@ func withNested(values map[string]any) map[string]any {
 }
 
 func flatten(all map[string]any, path string, value any, depth int) {
-	object, ok := unwrapped(value).(map[string]any)
+	object, ok := unwrapExtendedJSON(value).(map[string]any)
 	if !ok || depth == maxNesting {
 		return
 	}
@@ -57,8 +57,8 @@ func first(list []any) any {
 	return list[0]
 }
 
-// primary returns the object that holds the account's address, from a list of addresses.
-func primary(list []any, all map[string]any) map[string]any {
+// primaryAddress returns the object that holds the account's address, from a list of addresses.
+func primaryAddress(list []any, all map[string]any) map[string]any {
 	var objects []map[string]any
 	for _, each := range list {
 		if object, ok := each.(map[string]any); ok {
@@ -85,8 +85,8 @@ func sameText(a, b any) bool {
 	return ok && ok2 && strings.EqualFold(one, other)
 }
 
-// attributes adds the attributes of Cognito: [{"Name": "email", "Value": "…"}].
-func attributes(all, values map[string]any) {
+// addCognitoAttributes reads the form [{"Name": "email", "Value": "…"}].
+func addCognitoAttributes(all, values map[string]any) {
 	for _, name := range []string{"Attributes", "UserAttributes"} {
 		list, _ := values[name].([]any)
 		for _, each := range list {
@@ -100,9 +100,9 @@ func attributes(all, values map[string]any) {
 	}
 }
 
-// topLevel returns the top-level member that contains the value with that name. For a Cognito attribute, this is the
-// list of attributes.
-func topLevel(name string, values map[string]any) string {
+// topLevelName returns the top-level member that contains the value with that name. For a Cognito attribute, this is
+// the list of attributes.
+func topLevelName(name string, values map[string]any) string {
 	if _, ok := values[name]; ok {
 		return name
 	}

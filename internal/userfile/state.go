@@ -18,28 +18,27 @@ import (
 //   - A value that can't be read is a problem. An empty value is also a problem in a column where
 //     "true" means enabled.
 
-// A meaning defines how to read the values of a column.
-type meaning int
+// A columnMeaning defines how to read the values of a column.
+type columnMeaning int
 
 const (
-	disabledIf     meaning = iota + 1 // true, or the date at which the account was disabled
-	enabledIf                         // true, or the date at which the account was enabled
-	disabledUntil                     // a date: the account is disabled before it
-	enabledUntil                      // a date: the account is disabled after it
-	word                              // one of disabledWords or enabledWords, or one of rule.words
-	accountControl                    // userAccountControl of Active Directory
+	disabledIf     columnMeaning = iota + 1 // true, or the date at which the account was disabled
+	enabledIf                               // true, or the date at which the account was enabled
+	disabledUntil                           // a date: the account is disabled before it
+	enabledUntil                            // a date: the account is disabled after it
+	statusWord                              // one of disabledWords or enabledWords, or one of listedWords
+	accountControl                          // userAccountControl of Active Directory
 )
 
-// A rule defines how to read one column.
-type rule struct {
-	column  string
-	meaning meaning
-	words   []string // words that mean disabled; nil: disabledWords
-	negated bool     // the listed words mean enabled instead of disabled
+type columnRule struct {
+	column       string
+	meaning      columnMeaning
+	listedWords  []string // nil: disabledWords
+	listsEnabled bool     // instead of words that mean disabled
 }
 
-// stateNames are the known names of columns that say who is disabled. They are compared folded.
-var stateNames = map[meaning][]string{
+// stateColumnNames are the known names of columns that say who is disabled. They are compared folded.
+var stateColumnNames = map[columnMeaning][]string{
 	disabledIf: {
 		"disabled", "isDisabled", "disabledAt", "banned", "isBanned", "bannedAt", "blocked", "isBlocked", "block",
 		"blockedAt", "suspended", "isSuspended", "suspendedAt", "locked", "isLocked", "lockedAt", "accountLocked",
@@ -66,17 +65,17 @@ var stateNames = map[meaning][]string{
 		"blockExpiresAt", "disabledUntil", "lockedOutUntil", "accountLockedUntil", "deactivatedUntil", "inactiveUntil",
 	},
 	enabledUntil: {"accountExpires", "accountExpiresAt", "accountExpiryDate", "validUntil", "validTo", "activeUntil"},
-	word: {
+	statusWord: {
 		"status", "state", "accountStatus", "accountState", "userStatus", "userState", "lifecycleState", "loginStatus",
 		"memberStatus", "statusName", "identityState", "cognito:user_status",
 	},
 	accountControl: {"userAccountControl"},
 }
 
-// meaningOf returns the meaning of a known name, or 0.
-func meaningOf(name string) meaning {
+// meaningOf returns 0 for a name that is not known.
+func meaningOf(name string) columnMeaning {
 	plain := folded(name)
-	for m, names := range stateNames {
+	for m, names := range stateColumnNames {
 		if slices.ContainsFunc(names, func(each string) bool { return folded(each) == plain }) {
 			return m
 		}
@@ -110,52 +109,52 @@ const (
 		"--disabled '%[2]s=WORD,WORD'; --ignore %[2]s if it is about something else"
 )
 
-// A state is what one column says about an account.
-type state struct {
-	disabled  bool
-	at        time.Time // when it was disabled, or zero
-	over      bool      // the end of a temporary ban has passed
-	temporary bool      // the password must be changed
-	problem   string
+// A columnState is what one column says about an account.
+type columnState struct {
+	disabled           bool
+	disabledAt         time.Time // or zero
+	isExpired          bool      // the end of a temporary ban has passed
+	mustChangePassword bool
+	problem            string
 }
 
-// read returns the state in a value, at the time now.
-func (r rule) read(value any, now time.Time) state {
-	if r.words != nil {
-		text, ok := textOf(value)
-		found := slices.ContainsFunc(r.words, func(w string) bool { return strings.EqualFold(strings.TrimSpace(text), w) })
+func (r columnRule) readState(value any, now time.Time) columnState {
+	if r.listedWords != nil {
+		text, ok := parseText(value)
+		plain := strings.TrimSpace(text)
+		found := slices.ContainsFunc(r.listedWords, func(w string) bool { return strings.EqualFold(plain, w) })
 		if !ok {
-			return state{problem: fmt.Sprintf(oddWord, "a value", r.column)}
+			return columnState{problem: fmt.Sprintf(oddWord, "a value", r.column)}
 		}
-		return state{disabled: found != r.negated}
+		return columnState{disabled: found != r.listsEnabled}
 	}
 	switch r.meaning {
 	case disabledUntil, enabledUntil:
 		return r.until(value, now)
-	case word:
+	case statusWord:
 		return r.word(value)
 	case accountControl:
-		text, _ := textOf(value)
+		text, _ := parseText(value)
 		flags, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 		if err != nil {
-			return state{problem: fmt.Sprintf(oddState, r.column)}
+			return columnState{problem: fmt.Sprintf(oddState, r.column)}
 		}
-		return state{disabled: flags&2 != 0}
+		return columnState{disabled: flags&2 != 0}
 	}
 	return r.mark(value)
 }
 
-func (r rule) mark(value any) state {
-	if absent(value) {
+func (r columnRule) mark(value any) columnState {
+	if isEmpty(value) {
 		if r.meaning == enabledIf {
-			return state{problem: fmt.Sprintf(emptyState, r.column)}
+			return columnState{problem: fmt.Sprintf(emptyState, r.column)}
 		}
-		return state{}
+		return columnState{}
 	}
-	mark, ok := markOf(value)
-	if text, isText := textOf(value); !ok && isText {
+	mark, ok := parseMark(value)
+	if text, isText := parseText(value); !ok && isText {
 		if text == lockedForever {
-			return state{disabled: r.meaning == disabledIf}
+			return columnState{disabled: r.meaning == disabledIf}
 		}
 		if s := r.word(value); s.problem == "" && r.meaning == enabledIf { // a known word, such as active=suspended
 			return s
@@ -163,39 +162,39 @@ func (r rule) mark(value any) state {
 	}
 	switch {
 	case !ok:
-		return state{problem: fmt.Sprintf(oddState, r.column)}
+		return columnState{problem: fmt.Sprintf(oddState, r.column)}
 	case r.meaning == enabledIf:
-		return state{disabled: !mark.Set}
+		return columnState{disabled: !mark.Set}
 	}
-	return state{disabled: mark.Set, at: mark.At}
+	return columnState{disabled: mark.Set, disabledAt: mark.At}
 }
 
 // lockedForever is the value in LDAP for an account that an administrator locked
 // (draft-behera-ldap-password-policy, section 5.3.3).
 const lockedForever = "000001010000Z"
 
-func (r rule) until(value any, now time.Time) state {
-	text, ok := textOf(value)
+func (r columnRule) until(value any, now time.Time) columnState {
+	text, ok := parseText(value)
 	text = strings.ToLower(strings.TrimSpace(text))
 	never := text == "" || text == "0" || text == "false" || text == "f" || text == "-infinity"
 	switch {
 	case ok && (text == "infinity" || text == "never" || text == "forever" || text == "9223372036854775807"):
-		return state{disabled: r.meaning == disabledUntil && text != "never"}
-	case ok && never, absent(value):
-		return state{}
+		return columnState{disabled: r.meaning == disabledUntil && text != "never"}
+	case ok && never, isEmpty(value):
+		return columnState{}
 	case ok && (text == "true" || text == "t" || text == "1"):
-		return state{disabled: r.meaning == disabledUntil}
+		return columnState{disabled: r.meaning == disabledUntil}
 	}
-	at, ok := timeOf(value)
+	at, ok := parseTime(value)
 	switch {
 	case !ok:
-		return state{problem: fmt.Sprintf(oddUntil, r.column)}
+		return columnState{problem: fmt.Sprintf(oddUntil, r.column)}
 	case at.IsZero():
-		return state{}
+		return columnState{}
 	case r.meaning == enabledUntil:
-		return state{disabled: !at.After(now), at: earlier(at, now)}
+		return columnState{disabled: !at.After(now), disabledAt: earlier(at, now)}
 	}
-	return state{disabled: at.After(now), over: !at.After(now)}
+	return columnState{disabled: at.After(now), isExpired: !at.After(now)}
 }
 
 func earlier(at, now time.Time) time.Time {
@@ -205,34 +204,35 @@ func earlier(at, now time.Time) time.Time {
 	return at
 }
 
-// shownWord matches a value that an error may show: one short word or number.
-var shownWord = regexp.MustCompile(`^\pL[\pL _-]{0,29}$|^\d{1,3}$`)
+// showableWord matches a value that an error may show: one short word or number.
+var showableWord = regexp.MustCompile(`^\pL[\pL _-]{0,29}$|^\d{1,3}$`)
 
-func (r rule) word(value any) state {
-	text, ok := textOf(value)
+func (r columnRule) word(value any) columnState {
+	text, ok := parseText(value)
 	plain := folded(strings.TrimSpace(text))
 	switch {
 	case ok && slices.Contains(disabledWords, plain):
-		return state{disabled: true}
+		return columnState{disabled: true}
 	case ok && slices.Contains(enabledWords, plain):
-		return state{temporary: slices.Contains(temporaryWords, plain)}
+		return columnState{mustChangePassword: slices.Contains(temporaryWords, plain)}
 	}
 	shown := "a word"
-	if text = strings.TrimSpace(text); shownWord.MatchString(text) {
+	if text = strings.TrimSpace(text); showableWord.MatchString(text) {
 		shown = strconv.Quote(text)
 	}
 	if text == "" {
-		return state{problem: fmt.Sprintf(emptyState, r.column)}
+		return columnState{problem: fmt.Sprintf(emptyState, r.column)}
 	}
-	return state{problem: fmt.Sprintf(oddWord, shown, r.column)}
+	return columnState{problem: fmt.Sprintf(oddWord, shown, r.column)}
 }
 
-// stems are parts of names that connect a column with the column of its end date, such as banned with banExpires.
-var stems = strings.Fields("ban block suspend suspens lock disab delet deactiv")
+// linkingStems are parts of names that connect a column with the column of its end date, such as banned with
+// banExpires.
+var linkingStems = strings.Fields("ban block suspend suspens lock disab delet deactiv")
 
 func stemOf(name string) string {
 	plain := folded(name)
-	for _, stem := range stems {
+	for _, stem := range linkingStems {
 		if strings.Contains(plain, stem) {
 			return stem
 		}
@@ -242,28 +242,30 @@ func stemOf(name string) string {
 
 // disabledBy reports whether the account is disabled according to the values of all columns in rules. It ignores a
 // column such as banned if a column with the same stem, such as banExpires, contains an end date that has passed.
-func disabledBy(rules []rule, values map[string]any, now time.Time) (mark Mark, temporary bool, problems []string) {
+func disabledBy(
+	rules []columnRule, values map[string]any, now time.Time,
+) (mark Mark, temporary bool, problems []string) {
 	over := map[string]bool{}
-	var read []state
+	var read []columnState
 	for _, r := range rules {
-		value, _, _ := member(values, r.column)
-		s := r.read(value, now)
+		value, _, _ := valueAtPath(values, r.column)
+		s := r.readState(value, now)
 		read = append(read, s)
 		if s.problem != "" {
 			problems = append(problems, fmt.Sprintf("the column %s %s", r.column, s.problem))
 		}
-		if s.over {
+		if s.isExpired {
 			over[stemOf(r.column)] = true
 		}
-		temporary = temporary || s.temporary
+		temporary = temporary || s.mustChangePassword
 	}
 	for i, s := range read {
-		flag := rules[i].words == nil && rules[i].meaning == disabledIf
+		flag := rules[i].listedWords == nil && rules[i].meaning == disabledIf
 		if !s.disabled || flag && over[stemOf(rules[i].column)] {
 			continue
 		}
 		if !mark.Set || mark.At.IsZero() {
-			mark = Mark{Set: true, At: s.at}
+			mark = Mark{Set: true, At: s.disabledAt}
 		}
 	}
 	return mark, temporary, problems
@@ -275,27 +277,27 @@ func disabledBy(rules []rule, values map[string]any, now time.Time) (mark Mark, 
 //   - NAME=WORD,WORD gives the words that mean disabled (or verified).
 //   - !NAME means the opposite.
 //   - NAME:until means that the column contains an end date.
-func parseRules(text string) (rules []rule) {
+func parseRules(text string) (rules []columnRule) {
 	open := false // whether the next part can be another word of the last rule
 	for part := range strings.SplitSeq(text, ",") {
 		name, first, hasWords := strings.Cut(part, "=")
 		if open && !hasWords {
 			last := &rules[len(rules)-1]
-			last.words = append(last.words, strings.TrimSpace(part))
+			last.listedWords = append(last.listedWords, strings.TrimSpace(part))
 			continue
 		}
-		r := rule{}
-		name, r.negated = strings.CutPrefix(strings.TrimSpace(name), "!")
+		r := columnRule{}
+		name, r.listsEnabled = strings.CutPrefix(strings.TrimSpace(name), "!")
 		name, until := strings.CutSuffix(name, ":until")
 		r.column, r.meaning = name, meaningOf(name)
 		switch {
 		case hasWords:
-			r.meaning, r.words, open = word, []string{strings.TrimSpace(first)}, true
-		case until && r.negated:
+			r.meaning, r.listedWords, open = statusWord, []string{strings.TrimSpace(first)}, true
+		case until && r.listsEnabled:
 			r.meaning = enabledUntil
 		case until:
 			r.meaning = disabledUntil
-		case r.negated && (r.meaning == 0 || r.meaning == disabledIf):
+		case r.listsEnabled && (r.meaning == 0 || r.meaning == disabledIf):
 			r.meaning = enabledIf
 		case r.meaning == 0 && untilName(name):
 			r.meaning = disabledUntil
@@ -308,7 +310,7 @@ func parseRules(text string) (rules []rule) {
 }
 
 func untilName(name string) bool {
-	return slices.ContainsFunc(wordsOf(name), func(w string) bool {
+	return slices.ContainsFunc(splitName(name), func(w string) bool {
 		return w == "until" || w == "till" || strings.HasPrefix(w, "expir") || w == "end" || w == "ends"
 	})
 }
@@ -346,7 +348,7 @@ const anyStem = "*"
 // suggestsState reports whether the name of a column suggests that the column says who is disabled. The argument
 // stemsRead contains the stems of the columns from which this is already read.
 func suggestsState(name string, stemsRead []string) bool {
-	words := wordsOf(name)
+	words := splitName(name)
 	has := func(list []string) bool {
 		return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(list, w) })
 	}
@@ -369,7 +371,7 @@ func suggestsState(name string, stemsRead []string) bool {
 
 // suggestsVerified reports whether a column may say that the address is verified.
 func suggestsVerified(name string) bool {
-	words := wordsOf(name)
+	words := splitName(name)
 	speaks := slices.ContainsFunc(words, func(w string) bool {
 		return strings.HasPrefix(w, "verif") || strings.HasPrefix(w, "confirm") || strings.HasPrefix(w, "validat")
 	})

@@ -126,14 +126,14 @@ type Problem struct {
 
 // A Place is the position in the file where an account begins.
 type Place struct {
-	Line   int  // from 1
-	Number int  // number of the account in the file, from 1
-	shared bool // another account begins on this line
+	Line         int  // from 1
+	Number       int  // number of the account in the file, from 1
+	lineIsShared bool // another account begins on this line
 }
 
 // String returns "line 17", or "line 1, account 3" if the line has several accounts.
 func (p Place) String() string {
-	if p.shared {
+	if p.lineIsShared {
 		return fmt.Sprintf("line %d, account %d", p.Line, p.Number)
 	}
 	return fmt.Sprintf("line %d", p.Line)
@@ -141,41 +141,41 @@ func (p Place) String() string {
 
 // A Reader reads the accounts of a file in their order.
 type Reader struct {
-	source  source
+	source  accountSource
 	columns *columns
-	count   *counter
+	count   *countingReader
 	last    Place
 }
 
-// source reads the accounts of one format.
-type source interface {
+// An accountSource reads the accounts of one format.
+type accountSource interface {
 	// next returns io.EOF after the last account. Any other error means that the rest
 	// of the file can't be read.
-	next() (raw, error)
+	next() (rawAccount, error)
 }
 
-// raw is an account before its columns are assigned to fields.
-type raw struct {
+// A rawAccount has no fields yet: its columns are not assigned.
+type rawAccount struct {
 	line    int
 	values  map[string]any // strings from CSV, decoded values from JSON
-	problem string         // why the account can't be read; the field values is then nil
+	problem string         // why the account can't be read; values is then nil
 }
 
 // New recognizes the format and reads the header. Errors of New and Next say how to correct the file. They contain no
 // value of it.
 func New(file io.Reader, o Options) (*Reader, error) {
-	count := &counter{in: file}
+	count := &countingReader{in: file}
 	r := &Reader{count: count, columns: newColumns(o)}
 	in := bufio.NewReaderSize(count, MaxAccount)
 	head, err := in.Peek(MaxAccount)
 	if endsInReturns(head) {
-		in = bufio.NewReaderSize(carriageReturns{in}, MaxAccount)
+		in = bufio.NewReaderSize(carriageReturnReader{in}, MaxAccount)
 		head, err = in.Peek(MaxAccount)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	format, err := recognise(head, o)
+	format, err := recogniseFormat(head, o)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +186,7 @@ func New(file io.Reader, o Options) (*Reader, error) {
 	case formatCSV:
 		r.source, err = newCSV(in, o.Columns, r.columns)
 	case formatLines:
-		r.source = &jsonLines{lines: lines{in: in}}
+		r.source = &jsonLineSource{lines: lineReader{in: in}}
 	default:
 		r.source = newJSON(in, format, o.List)
 	}
@@ -203,12 +203,12 @@ func (r *Reader) Next() (Row, error) {
 	if err != nil {
 		return Row{}, err
 	}
-	place := Place{Line: raw.line, Number: r.last.Number + 1, shared: raw.line == r.last.Line}
+	place := Place{Line: raw.line, Number: r.last.Number + 1, lineIsShared: raw.line == r.last.Line}
 	r.last = place
 	if raw.problem != "" {
 		return Row{Place: place, Problems: []Problem{{"", raw.problem}}}, nil
 	}
-	row := r.columns.read(raw.values)
+	row := r.columns.readRow(raw.values)
 	row.Place = place
 	return row, nil
 }
@@ -219,18 +219,18 @@ func (r *Reader) Offset() int64 { return r.count.n }
 
 // Columns returns the used columns and the unused columns, sorted by name. Both lists are complete after Next has
 // returned io.EOF.
-func (r *Reader) Columns() (used, unused []string) { return r.columns.usage() }
+func (r *Reader) Columns() (used, unused []string) { return r.columns.usedAndUnused() }
 
 // Missing lists the columns in Options.Names and Options.Ignore that no account had.
-func (r *Reader) Missing() []string { return r.columns.missing() }
+func (r *Reader) Missing() []string { return r.columns.missingNames() }
 
 // Unsettled lists the unused columns that may say that an account is disabled or verified, in the accounts read so
 // far. No account should be imported before each of these columns is in Options.Names or Options.Ignore.
-func (r *Reader) Unsettled() []string { return slices.Sorted(maps.Keys(r.columns.unsettled)) }
+func (r *Reader) Unsettled() []string { return slices.Sorted(maps.Keys(r.columns.unsettledNames)) }
 
 // Hashes lists the unused columns whose values look like password hashes, in accounts
 // without a password hash.
-func (r *Reader) Hashes() []string { return slices.Sorted(maps.Keys(r.columns.hashes)) }
+func (r *Reader) Hashes() []string { return slices.Sorted(maps.Keys(r.columns.hashColumns)) }
 
 // System returns the name of the system that wrote the file, or "" if it is unknown.
 func (r *Reader) System() string {
@@ -242,21 +242,20 @@ func (r *Reader) System() string {
 
 // HasEmail reports whether an account read so far had a column with a well-known name for the address.
 func (r *Reader) HasEmail() bool {
-	for name := range r.columns.known {
-		if r.columns.use(name).field == Email {
+	for name := range r.columns.useByName {
+		if r.columns.useOf(name).field == Email {
 			return true
 		}
 	}
 	return false
 }
 
-// counter counts the bytes that are read.
-type counter struct {
+type countingReader struct {
 	in io.Reader
 	n  int64
 }
 
-func (c *counter) Read(p []byte) (int, error) {
+func (c *countingReader) Read(p []byte) (int, error) {
 	n, err := c.in.Read(p)
 	c.n += int64(n)
 	return n, err

