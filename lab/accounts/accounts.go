@@ -24,21 +24,21 @@ type Row struct {
 	Last   time.Duration // median time of the last 100 pages if the list is deep, else of all pages
 }
 
-// A list is a search whose pages are measured.
-type list struct {
-	name   string
-	filter admin.Filter
-	deep   bool // measure all pages, at most maxPages; else only the first page
+// A search has pages, which are measured.
+type search struct {
+	name             string
+	filter           admin.Filter
+	measuresAllPages bool // at most maxPages; else only the first page
 }
 
 const (
-	repeats  = 30   // how often the first page of a list that is not deep is measured
-	maxPages = 5000 // maximum number of pages of a deep list
+	repeats  = 30   // how often the first page of a search is measured, if only this page is
+	maxPages = 5000 // of a search that measures all pages
 )
 
-// lists contains typical searches of administrators. Some prefixes and roles match few accounts, and others match
+// searches contains typical searches of administrators. Some prefixes and roles match few accounts, and others match
 // many. Some filters match few accounts, so the search reads a large range to fill a page.
-var lists = []list{
+var searches = []search{
 	{"all, first page", admin.Filter{}, false},
 	{"all, every page to the end", admin.Filter{}, true},
 	{"prefix of one account", admin.Filter{Email: "ab.user123"}, false},
@@ -62,7 +62,7 @@ var lists = []list{
 
 // Measure measures each list. The argument limit is the number of accounts per page.
 func Measure(ctx context.Context, m *admin.Manager, limit int) (rows []Row, err error) {
-	for _, l := range lists {
+	for _, l := range searches {
 		row, err := l.measure(ctx, m, limit)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", l.name, err)
@@ -72,7 +72,7 @@ func Measure(ctx context.Context, m *admin.Manager, limit int) (rows []Row, err 
 	return rows, nil
 }
 
-func (l list) measure(ctx context.Context, m *admin.Manager, limit int) (Row, error) {
+func (l search) measure(ctx context.Context, m *admin.Manager, limit int) (Row, error) {
 	row, after := Row{Name: l.name}, ""
 	var took []time.Duration
 	for range maxPages {
@@ -83,10 +83,10 @@ func (l list) measure(ctx context.Context, m *admin.Manager, limit int) (Row, er
 		}
 		took = append(took, time.Since(began))
 		row.Items += len(page.Items)
-		if l.deep {
+		if l.measuresAllPages {
 			after = page.Next
 		}
-		if l.deep && after == "" || !l.deep && len(took) == repeats {
+		if l.measuresAllPages && after == "" || !l.measuresAllPages && len(took) == repeats {
 			break
 		}
 	}

@@ -74,13 +74,13 @@ func (p Plan) runs(scenario string) bool {
 	return len(p.Scenarios) == 0 || slices.Contains(p.Scenarios, scenario)
 }
 
-// A runner contains the state that all trials share.
-type runner struct {
+// A benchRunner contains the state that all trials share.
+type benchRunner struct {
 	plan     Plan
 	dir      string
 	progress func(string)
 	targets  []target
-	programs []program
+	programs []builtServer
 	results  []Result
 	cluster  *pgtest.Server
 }
@@ -89,12 +89,12 @@ type runner struct {
 // this target and reports it with the function warn. If a target fails, Run stores the error in the Result of that
 // target and continues with the others. Run stops all servers and removes all files before it returns.
 func Run(ctx context.Context, plan Plan, progress, warn func(string)) (results []Result, err error) {
-	r := &runner{plan: plan, progress: progress}
+	r := &benchRunner{plan: plan, progress: progress}
 	if r.dir, err = os.MkdirTemp(plan.Dir, "watchword-bench-"); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(r.dir)) }()
-	if err := r.build(ctx, warn); err != nil {
+	if err := r.buildTargets(ctx, warn); err != nil {
 		return nil, err
 	}
 	if slices.ContainsFunc(r.targets, func(t target) bool { return t.kind.store == postgreSQL }) {
@@ -112,7 +112,7 @@ func Run(ctx context.Context, plan Plan, progress, warn func(string)) (results [
 				continue
 			}
 			step := fmt.Sprintf("round %d of %d, %s: ", round+1, plan.Rounds, t.spec)
-			got, err := r.trial(ctx, i, round, func(s string) { progress(step + s) })
+			got, err := r.measureOnce(ctx, i, round, func(s string) { progress(step + s) })
 			// Return ctx.Err() after Ctrl-C, because the target's error only says that its connections were closed.
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
@@ -129,19 +129,19 @@ func Run(ctx context.Context, plan Plan, progress, warn func(string)) (results [
 	return r.results, nil
 }
 
-// build builds the programs of all targets that can run on this machine.
-func (r *runner) build(ctx context.Context, warn func(string)) error {
+// buildTargets builds the programs of all targets that can run on this machine.
+func (r *benchRunner) buildTargets(ctx context.Context, warn func(string)) error {
 	root, err := moduleRoot(ctx)
 	if err != nil {
 		return err
 	}
-	b := &builder{ctx: ctx, root: root, dir: r.dir}
+	b := &targetBuilder{ctx: ctx, repository: root, binDir: r.dir}
 	for _, spec := range r.plan.Targets {
 		t, err := parseTarget(spec)
 		if err != nil {
 			return err
 		}
-		if missing := t.kind.missing(); missing != "" {
+		if missing := t.kind.missingProgram(); missing != "" {
 			warn(fmt.Sprintf("skip %s: it needs %s", spec, missing))
 			continue
 		}
@@ -152,7 +152,7 @@ func (r *runner) build(ctx context.Context, warn func(string)) error {
 		}
 		r.targets, r.programs = append(r.targets, t), append(r.programs, built)
 		r.results = append(r.results, Result{
-			Target: spec, About: t.kind.about, Store: string(t.kind.store), Hash: t.kind.hash,
+			Target: spec, About: t.kind.description, Store: string(t.kind.store), Hash: t.kind.hashAlgorithm,
 		})
 	}
 	if len(r.targets) == 0 {
@@ -161,15 +161,15 @@ func (r *runner) build(ctx context.Context, warn func(string)) error {
 	return nil
 }
 
-// trial measures one target in one round, on an empty database.
-func (r *runner) trial(ctx context.Context, index, round int, progress func(string)) (got Round, err error) {
+// measureOnce measures one target in one round, on an empty database.
+func (r *benchRunner) measureOnce(ctx context.Context, index, round int, progress func(string)) (got Round, err error) {
 	t := &trial{plan: r.plan, target: r.targets[index], program: r.programs[index]}
-	t.at.dir = filepath.Join(r.dir, fmt.Sprintf("%d-%d", index, round))
-	if err := os.Mkdir(t.at.dir, 0o700); err != nil {
+	t.at.dataDir = filepath.Join(r.dir, fmt.Sprintf("%d-%d", index, round))
+	if err := os.Mkdir(t.at.dataDir, 0o700); err != nil {
 		return got, err
 	}
 	// Remove the files after each round, because the databases of many rounds would fill the disk.
-	defer func() { err = errors.Join(err, os.RemoveAll(t.at.dir)) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(t.at.dataDir)) }()
 	if t.at.port, err = freePort(); err != nil {
 		return got, err
 	}
@@ -179,10 +179,10 @@ func (r *runner) trial(ctx context.Context, index, round int, progress func(stri
 	t.at.address = net.JoinHostPort("127.0.0.1", t.at.port)
 	if t.target.kind.store == postgreSQL {
 		name := fmt.Sprintf("bench%d_%d", index, round)
-		if t.database, err = newDatabase(ctx, r.cluster, name, t.target.kind.sql); err != nil {
+		if t.database, err = newDatabase(ctx, r.cluster, name, t.target.kind.setupSQL); err != nil {
 			return got, err
 		}
-		t.at.database = t.database.url()
+		t.at.databaseURL = t.database.url()
 		defer func() { err = errors.Join(err, t.database.drop(context.WithoutCancel(ctx))) }()
 	}
 	if t.program.prepare != nil {

@@ -10,9 +10,9 @@ import (
 	"github.com/watchword-auth/watchword/lab/bench"
 )
 
-// peers is the name of an environment variable that lists additional targets, such as express-sqlite,better-auth. The
+// peersVariable is an environment variable that lists additional targets, such as express-sqlite,better-auth. The
 // test omits them by default, because they need npm packages or long builds.
-const peers = "WATCHWORD_TEST_PEERS"
+const peersVariable = "WATCHWORD_TEST_PEERS"
 
 // Each scenario must run against the real server without errors. The test does not check times.
 func TestComparisonMeasuresEveryScenario(t *testing.T) {
@@ -29,7 +29,7 @@ func TestComparisonMeasuresEveryScenario(t *testing.T) {
 		Targets: []string{"ours-sqlite", "bare"}, Rounds: 1, For: 200 * time.Millisecond,
 		Connections: 4, Logins: 2, Dir: dir,
 	}
-	if more := os.Getenv(peers); more != "" {
+	if more := os.Getenv(peersVariable); more != "" {
 		plan.Targets = append(plan.Targets, strings.Split(more, ",")...)
 	}
 	if err := plan.Check(); err != nil {

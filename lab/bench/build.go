@@ -10,11 +10,11 @@ import (
 	"syscall"
 )
 
-// A builder builds targets. It stores the binaries in a temporary folder.
-type builder struct {
-	ctx  context.Context
-	root string // root folder of this repository
-	dir  string // folder for the binaries
+// A targetBuilder stores the binaries in a temporary folder.
+type targetBuilder struct {
+	ctx        context.Context
+	repository string // root folder
+	binDir     string
 }
 
 // moduleRoot returns the folder of this module's go.mod.
@@ -29,8 +29,8 @@ func moduleRoot(ctx context.Context) (string, error) {
 
 // goBuild builds a package with the flags of `make build`, but without commit and date. It returns the path of the
 // binary.
-func (b *builder) goBuild(module, pkg, name string) (string, error) {
-	binary := filepath.Join(b.dir, name)
+func (b *targetBuilder) goBuild(module, pkg, name string) (string, error) {
+	binary := filepath.Join(b.binDir, name)
 	cmd := exec.CommandContext(b.ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, pkg)
 	cmd.Dir, cmd.Env = module, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -39,10 +39,10 @@ func (b *builder) goBuild(module, pkg, name string) (string, error) {
 	return binary, nil
 }
 
-// watchword builds the server of a git revision. If revision is "", it builds the current files of this repository.
-func (b *builder) watchword(revision string) (binary string, err error) {
+// buildWatchword builds the current files of this repository if revision is "".
+func (b *targetBuilder) buildWatchword(revision string) (binary string, err error) {
 	if revision == "" {
-		return b.goBuild(b.root, "./cmd/watchword", "watchword")
+		return b.goBuild(b.repository, "./cmd/watchword", "watchword")
 	}
 	name := "watchword-" + strings.NewReplacer("/", "_", "~", "_", "^", "_").Replace(revision)
 	err = b.inWorktree(revision, func(tree string) (err error) {
@@ -53,26 +53,26 @@ func (b *builder) watchword(revision string) (binary string, err error) {
 }
 
 // inWorktree calls fn with a temporary git worktree of a revision. It then removes the worktree, even after Ctrl-C.
-func (b *builder) inWorktree(revision string, fn func(tree string) error) (err error) {
-	dir, err := os.MkdirTemp(b.dir, "source-")
+func (b *targetBuilder) inWorktree(revision string, fn func(tree string) error) (err error) {
+	dir, err := os.MkdirTemp(b.binDir, "source-")
 	if err != nil {
 		return err
 	}
 	tree := filepath.Join(dir, "watchword")
-	if err := b.git("worktree", "add", "--detach", tree, revision); err != nil {
+	if err := b.runGit("worktree", "add", "--detach", tree, revision); err != nil {
 		return err
 	}
 	defer func() {
-		if removed := b.git("worktree", "remove", "--force", tree); err == nil {
+		if removed := b.runGit("worktree", "remove", "--force", tree); err == nil {
 			err = removed
 		}
 	}()
 	return fn(tree)
 }
 
-// git runs a git command. It does not stop at Ctrl-C, because the worktree must be removed.
-func (b *builder) git(args ...string) error {
-	cmd := exec.CommandContext(context.WithoutCancel(b.ctx), "git", append([]string{"-C", b.root}, args...)...)
+// runGit does not stop at Ctrl-C, because the worktree must be removed.
+func (b *targetBuilder) runGit(args ...string) error {
+	cmd := exec.CommandContext(context.WithoutCancel(b.ctx), "git", append([]string{"-C", b.repository}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("git %s: %w\n%s", args[0], err, out)

@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// A conn is a persistent HTTP/1.1 connection to a server on loopback.
+// A rawConn is a persistent HTTP/1.1 connection to a server on loopback.
 //
 // The client shares the processors with the server that it measures. The client of net/http would take more processor
-// time per request than a fast server, so conn does only the necessary work.
-type conn struct {
+// time per request than a fast server, so rawConn does only the necessary work.
+type rawConn struct {
 	address string
 	net     net.Conn
 	in      *bufio.Reader
@@ -30,19 +30,19 @@ type request struct {
 	method, path, body string
 	authorization      string
 	cookie             string
-	admin              bool // send it to the target's second listener
+	toAdminListener    bool
 }
 
 // A response is valid until the next request on its connection.
 type response struct {
-	status int
-	cookie []byte // the first Set-Cookie, as name=value
-	body   []byte
+	status    int
+	setCookie []byte // the first one, as name=value
+	body      []byte
 }
 
 const requestTimeout = 60 * time.Second
 
-func (c *conn) open(ctx context.Context) error {
+func (c *rawConn) open(ctx context.Context) error {
 	var dialer net.Dialer
 	connection, err := dialer.DialContext(ctx, "tcp", c.address)
 	if err != nil {
@@ -54,7 +54,7 @@ func (c *conn) open(ctx context.Context) error {
 	return nil
 }
 
-func (c *conn) close() {
+func (c *rawConn) close() {
 	if c.net != nil {
 		c.stop()
 		_ = c.net.Close()
@@ -62,9 +62,9 @@ func (c *conn) close() {
 	}
 }
 
-// do sends a request and reads its response. The argument client is the address for X-Forwarded-For. do opens the
+// exchange sends a request and reads its response. client is the address for X-Forwarded-For. exchange opens the
 // connection if necessary, and closes it after an error.
-func (c *conn) do(ctx context.Context, r request, client string) (got response, err error) {
+func (c *rawConn) exchange(ctx context.Context, r request, client string) (got response, err error) {
 	if c.net == nil {
 		if err := c.open(ctx); err != nil {
 			return response{}, err
@@ -88,7 +88,7 @@ func (c *conn) do(ctx context.Context, r request, client string) (got response, 
 	return got, nil
 }
 
-func (c *conn) encode(r request, client string) {
+func (c *rawConn) encode(r request, client string) {
 	// The buffer is reused, so that a request allocates no memory. Otherwise, the client's garbage collector would
 	// take processor time from the server.
 	out := append(c.out[:0], r.method...)
@@ -114,8 +114,8 @@ func (c *conn) encode(r request, client string) {
 
 var errMalformed = errors.New("malformed response")
 
-func (c *conn) read() (got response, closes bool, err error) {
-	line, err := c.line()
+func (c *rawConn) read() (got response, closes bool, err error) {
+	line, err := c.readLine()
 	if err != nil {
 		return got, false, err
 	}
@@ -127,7 +127,7 @@ func (c *conn) read() (got response, closes bool, err error) {
 	}
 	length, chunked := 0, false
 	for {
-		if line, err = c.line(); err != nil || len(line) == 0 {
+		if line, err = c.readLine(); err != nil || len(line) == 0 {
 			break
 		}
 		name, value, _ := bytes.Cut(line, []byte(":"))
@@ -141,9 +141,9 @@ func (c *conn) read() (got response, closes bool, err error) {
 			chunked = true
 		case bytes.EqualFold(name, []byte("Connection")):
 			closes = bytes.EqualFold(value, []byte("close"))
-		case bytes.EqualFold(name, []byte("Set-Cookie")) && got.cookie == nil:
+		case bytes.EqualFold(name, []byte("Set-Cookie")) && got.setCookie == nil:
 			cookie, _, _ := bytes.Cut(value, []byte(";"))
-			got.cookie = bytes.Clone(cookie)
+			got.setCookie = bytes.Clone(cookie)
 		}
 	}
 	if err != nil {
@@ -153,15 +153,15 @@ func (c *conn) read() (got response, closes bool, err error) {
 	if chunked {
 		err = c.readChunks()
 	} else {
-		err = c.append(length)
+		err = c.appendToBody(length)
 	}
 	got.body = c.body
 	return got, closes, err
 }
 
-func (c *conn) readChunks() error {
+func (c *rawConn) readChunks() error {
 	for {
-		line, err := c.line()
+		line, err := c.readLine()
 		if err != nil {
 			return err
 		}
@@ -169,10 +169,10 @@ func (c *conn) readChunks() error {
 		if err != nil {
 			return errMalformed
 		}
-		if err := c.append(int(size)); err != nil {
+		if err := c.appendToBody(int(size)); err != nil {
 			return err
 		}
-		if line, err = c.line(); err != nil || len(line) > 0 {
+		if line, err = c.readLine(); err != nil || len(line) > 0 {
 			return errors.Join(err, errMalformedUnless(len(line) == 0))
 		}
 		if size == 0 {
@@ -188,16 +188,15 @@ func errMalformedUnless(ok bool) error {
 	return errMalformed
 }
 
-// append reads n bytes and appends them to the body.
-func (c *conn) append(n int) error {
+func (c *rawConn) appendToBody(n int) error {
 	begin := len(c.body)
 	c.body = append(c.body, make([]byte, n)...)
 	_, err := io.ReadFull(c.in, c.body[begin:])
 	return err
 }
 
-// line reads a line without its end. The result is valid until the next read.
-func (c *conn) line() ([]byte, error) {
+// readLine returns a line without its end. The result is valid until the next read.
+func (c *rawConn) readLine() ([]byte, error) {
 	line, err := c.in.ReadSlice('\n')
 	if err != nil {
 		return nil, err
@@ -205,9 +204,10 @@ func (c *conn) line() ([]byte, error) {
 	return bytes.TrimRight(line, "\r\n"), nil
 }
 
-// field returns the value of a member of a JSON document, such as a token, or "". The value must be a string without
-// escapes. field searches the text instead of parsing it, because parsing would take longer than everything else.
-func field(document []byte, name string) string {
+// findField returns the value of a member of a JSON document, such as a token, or "". The value must be a string
+// without escapes. findField searches the text instead of parsing it, because parsing would take longer than
+// everything else.
+func findField(document []byte, name string) string {
 	_, rest, found := bytes.Cut(document, []byte(`"`+name+`":"`))
 	if !found {
 		return ""

@@ -21,8 +21,7 @@ type database struct {
 
 func (d *database) url() string { return d.cluster.URL(d.name) }
 
-// newDatabase creates a database, runs statements in it, and checks that the cluster commits
-// durably.
+// newDatabase runs the statements in the new database, and checks that the cluster commits durably.
 func newDatabase(ctx context.Context, cluster *pgtest.Server, name string, statements []string) (*database, error) {
 	conn, err := pgx.Connect(ctx, cluster.URL("postgres"))
 	if err != nil {
@@ -30,7 +29,7 @@ func newDatabase(ctx context.Context, cluster *pgtest.Server, name string, state
 	}
 	defer conn.Close(ctx) //nolint:errcheck // an error does not change the result
 	reported := map[string]string{}
-	for setting := range required[postgreSQL] {
+	for setting := range requiredSettings[postgreSQL] {
 		var value string
 		if err := conn.QueryRow(ctx, "SELECT current_setting($1)", setting).Scan(&value); err != nil {
 			return nil, err
@@ -74,9 +73,9 @@ func (d *database) drop(ctx context.Context) error {
 	return err
 }
 
-// backends returns the PostgreSQL processes that serve connections to this database. It finds them by their titles,
-// which contain the name of the database.
-func (d *database) backends() (pids []int) {
+// backendPIDs returns the PostgreSQL processes that serve connections to this database. It finds them by their
+// titles, which contain the name of the database.
+func (d *database) backendPIDs() (pids []int) {
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range files {
 		title, _ := os.ReadFile(file)
@@ -98,7 +97,7 @@ func (t *trial) checkPool(context.Context) error {
 	if t.database == nil {
 		return nil
 	}
-	if n := len(t.database.backends()); n > poolSize+extraConnections {
+	if n := len(t.database.backendPIDs()); n > poolSize+extraConnections {
 		return fmt.Errorf("the server has %d connections to PostgreSQL, want at most %d", n, poolSize+extraConnections)
 	}
 	return nil

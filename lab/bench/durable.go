@@ -25,8 +25,8 @@ import (
 //   - While the server creates accounts, it (or its PostgreSQL process) is seen inside
 //     fsync or fdatasync. This check also works for servers that report no settings.
 
-// required contains, for each database, the settings that a server must report.
-var required = map[store]map[string]string{
+// requiredSettings contains, for each database, the settings that a server must report.
+var requiredSettings = map[databaseKind]map[string]string{
 	sqliteFile: {"journal_mode": "wal", "synchronous": "2"}, // 2 is FULL
 	postgreSQL: {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"},
 }
@@ -43,14 +43,13 @@ func checkDisk(dir string) error {
 	return nil
 }
 
-// checkSettings compares the settings that the server reports with the required ones.
 func (t *trial) checkSettings(ctx context.Context) error {
-	if t.target.kind.settings == "" {
+	if t.target.kind.settingsPath == "" {
 		return nil
 	}
-	c := conn{address: t.at.address}
+	c := rawConn{address: t.at.address}
 	defer c.close()
-	got, err := t.call(ctx, &c, request{method: "GET", path: t.target.kind.settings}, clientOf(0))
+	got, err := t.sendChecked(ctx, &c, request{method: "GET", path: t.target.kind.settingsPath}, clientAddress(0))
 	if err != nil {
 		return err
 	}
@@ -61,8 +60,8 @@ func (t *trial) checkSettings(ctx context.Context) error {
 	return errors.Join(checkRequired(t.target.kind.store, reported), checkPoolSize(t.target.kind.store, reported["pool"]))
 }
 
-func checkRequired(on store, reported map[string]string) error {
-	for name, want := range maps.All(required[on]) {
+func checkRequired(on databaseKind, reported map[string]string) error {
+	for name, want := range maps.All(requiredSettings[on]) {
 		if got := reported[name]; got != want {
 			return fmt.Errorf("setting %s is %q, want %q", name, got, want)
 		}
@@ -70,55 +69,55 @@ func checkRequired(on store, reported map[string]string) error {
 	return nil
 }
 
-func checkPoolSize(on store, size string) error {
+func checkPoolSize(on databaseKind, size string) error {
 	if on == postgreSQL && size != strconv.Itoa(poolSize) {
 		return fmt.Errorf("the pool has %q connections, want %d", size, poolSize)
 	}
 	return nil
 }
 
-// A syncWatch watches the system calls of the processes that commit.
-type syncWatch struct {
-	seen atomic.Bool // a system call was fsync or fdatasync
-	stop context.CancelFunc
+// A syncObserver watches the system calls of the processes that commit.
+type syncObserver struct {
+	sawSync atomic.Bool // a system call was fsync or fdatasync
+	stop    context.CancelFunc
 }
 
 // watchSyncs starts a goroutine that watches the processes that commit. The goroutine ends when it has seen one of
 // them wait for the disk, or when the caller stops it.
-func (t *trial) watchSyncs(ctx context.Context) *syncWatch {
-	w := &syncWatch{}
+func (t *trial) watchSyncs(ctx context.Context) *syncObserver {
+	w := &syncObserver{}
 	ctx, w.stop = context.WithCancel(ctx)
 	go func() {
 		var pids []int
-		for n := 0; ctx.Err() == nil && !w.seen.Load(); n++ {
+		for n := 0; ctx.Err() == nil && !w.sawSync.Load(); n++ {
 			if n%500 == 0 { // not every time, because listing the processes takes long
-				pids = t.committing()
+				pids = t.committingPIDs()
 			}
-			w.seen.Store(anySyncing(pids))
+			w.sawSync.Store(isAnySyncing(pids))
 			time.Sleep(50 * time.Microsecond) // leave the processors to the server
 		}
 	}()
 	return w
 }
 
-func (w *syncWatch) err() error {
-	if w.seen.Load() {
+func (w *syncObserver) err() error {
+	if w.sawSync.Load() {
 		return nil
 	}
 	return errors.New("the server created accounts and was never seen waiting for the disk " +
 		"(fsync or fdatasync in /proc/PID/task/*/syscall)")
 }
 
-// committing returns the processes that commit: the server, or the PostgreSQL processes that serve it.
-func (t *trial) committing() []int {
+// committingPIDs returns the server, or the PostgreSQL processes that serve it.
+func (t *trial) committingPIDs() []int {
 	if t.target.kind.store == postgreSQL {
-		return t.database.backends()
+		return t.database.backendPIDs()
 	}
 	return []int{t.process.cmd.Process.Pid}
 }
 
-// anySyncing reports whether a thread of the processes is inside fsync or fdatasync.
-func anySyncing(pids []int) bool {
+// isAnySyncing reports whether a thread of the processes is inside fsync or fdatasync.
+func isAnySyncing(pids []int) bool {
 	for _, pid := range pids {
 		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
 		for _, file := range files {

@@ -12,8 +12,8 @@ import (
 // This file describes servers that the runner can't build. It measures them only if their programs are on the PATH.
 // Both use PostgreSQL with a pool of poolSize connections.
 
-// onPath returns the first program on the PATH, or "".
-func onPath(names ...string) string {
+// findOnPath returns the first program on the PATH, or "".
+func findOnPath(names ...string) string {
 	for _, name := range names {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
@@ -24,21 +24,21 @@ func onPath(names ...string) string {
 
 func missingFromPath(names ...string) func() string {
 	return func() string {
-		if onPath(names...) != "" {
+		if findOnPath(names...) != "" {
 			return ""
 		}
 		return "the program " + strings.Join(names, " or ") + " on the PATH"
 	}
 }
 
-// supabaseAuth describes supabase/auth with refresh tokens of version 2. The number of idle connections that it keeps
+// describeSupabaseAuth selects refresh tokens of version 2. The number of idle connections that the server keeps
 // equals poolSize. With fewer, the server would open a connection for each transaction.
-func supabaseAuth() kind {
-	env := func(at place) []string {
+func describeSupabaseAuth() targetKind {
+	env := func(at serverPlace) []string {
 		pool := fmt.Sprint(poolSize)
 		return []string{
 			"GOTRUE_API_HOST=127.0.0.1", "PORT=" + at.port, "API_EXTERNAL_URL=http://" + at.address,
-			"GOTRUE_SITE_URL=http://" + at.address, "GOTRUE_DB_DRIVER=postgres", "DATABASE_URL=" + at.database,
+			"GOTRUE_SITE_URL=http://" + at.address, "GOTRUE_DB_DRIVER=postgres", "DATABASE_URL=" + at.databaseURL,
 			"DB_NAMESPACE=auth", "GOTRUE_DB_MAX_POOL_SIZE=" + pool, "GOTRUE_DB_MAX_IDLE_POOL_SIZE=" + pool,
 			"GOTRUE_JWT_SECRET=" + signingSecret, "GOTRUE_JWT_EXP=900", "GOTRUE_JWT_AUD=authenticated",
 			"GOTRUE_JWT_DEFAULT_GROUP_NAME=authenticated", "GOTRUE_MAILER_AUTOCONFIRM=true",
@@ -47,10 +47,10 @@ func supabaseAuth() kind {
 			"GOTRUE_SECURITY_REFRESH_TOKEN_REUSE_INTERVAL=10",
 		}
 	}
-	return kind{
-		about: "supabase/auth from the PATH, refresh tokens of version 2, HS256", hash: "bcrypt, cost 10",
-		store: postgreSQL, ready: "/health", missing: missingFromPath("auth", "gotrue"),
-		sql: []string{
+	return targetKind{
+		description: "supabase/auth from the PATH, refresh tokens of version 2, HS256", hashAlgorithm: "bcrypt, cost 10",
+		store: postgreSQL, readyPath: "/health", missingProgram: missingFromPath("auth", "gotrue"),
+		setupSQL: []string{
 			"CREATE SCHEMA auth",
 			"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = auth', current_database()); END $$",
 			// The migrations need these roles. A role belongs to the whole cluster, so it may already exist.
@@ -62,12 +62,12 @@ func supabaseAuth() kind {
 				END LOOP;
 			END $$`,
 		},
-		build: func(*builder, target) (program, error) {
-			return program{argv: []string{onPath("auth", "gotrue")}, arguments: func(at place) (argv, e []string) {
+		build: func(*targetBuilder, target) (builtServer, error) {
+			return builtServer{argv: []string{findOnPath("auth", "gotrue")}, arguments: func(at serverPlace) (argv, e []string) {
 				return nil, env(at)
 			}}, nil
 		},
-		api: api{
+		api: targetAPI{
 			signUp: func(u user) request { return post("/signup", credentials(u)) },
 			login:  func(u user) request { return post("/token?grant_type=password", credentials(u)) },
 			refresh: func(s *session) request {
@@ -77,33 +77,33 @@ func supabaseAuth() kind {
 			logout: func(s *session) request {
 				return request{method: "POST", path: "/logout?scope=local", authorization: "Bearer " + s.access}
 			},
-			adopt: adoptFields("access_token", "refresh_token"), signUpSignsIn: true,
+			adoptTokens: adoptFields("access_token", "refresh_token"), signUpSignsIn: true,
 		},
 	}
 }
 
-// kratos describes Ory Kratos. A refresh in Kratos extends a session through the admin listener, and the token stays
-// the same. A sign-up takes two requests, and a login takes two requests.
-func kratos() kind {
+// describeKratos refreshes through the admin listener, which extends a session. The token stays the same. A sign-up
+// takes two requests, and a login takes two requests.
+func describeKratos() targetKind {
 	bearer := func(method, path string) func(*session) request {
 		return func(s *session) request {
 			return request{method: method, path: path, authorization: "Bearer " + s.access}
 		}
 	}
-	return kind{
-		about: "Ory Kratos from the PATH, sessions are extended, no rotation", hash: "bcrypt, cost 10",
-		store: postgreSQL, ready: "/health/ready", missing: missingFromPath("kratos"),
-		build: func(*builder, target) (program, error) {
-			binary := onPath("kratos")
-			return program{
+	return targetKind{
+		description: "Ory Kratos from the PATH, sessions are extended, no rotation", hashAlgorithm: "bcrypt, cost 10",
+		store: postgreSQL, readyPath: "/health/ready", missingProgram: missingFromPath("kratos"),
+		build: func(*targetBuilder, target) (builtServer, error) {
+			binary := findOnPath("kratos")
+			return builtServer{
 				argv: []string{binary, "serve"}, env: []string{"SQA_OPT_OUT=true"},
-				prepare: func(ctx context.Context, at place) error { return prepareKratos(ctx, binary, at) },
-				arguments: func(at place) (argv, env []string) {
-					return []string{"--config", filepath.Join(at.dir, "kratos.yml")}, nil
+				prepare: func(ctx context.Context, at serverPlace) error { return prepareKratos(ctx, binary, at) },
+				arguments: func(at serverPlace) (argv, env []string) {
+					return []string{"--config", filepath.Join(at.dataDir, "kratos.yml")}, nil
 				},
 			}, nil
 		},
-		api: api{
+		api: targetAPI{
 			signUpFlow: "/self-service/registration/api", loginFlow: "/self-service/login/api",
 			signUp: func(u user) request {
 				return post("/self-service/registration?flow="+u.flow,
@@ -114,17 +114,17 @@ func kratos() kind {
 					`{"method":"password","identifier":"`+u.email+`","password":"`+u.password+`"}`)
 			},
 			refresh: func(s *session) request {
-				return request{method: "PATCH", path: "/admin/sessions/" + s.id + "/extend", admin: true}
+				return request{method: "PATCH", path: "/admin/sessions/" + s.id + "/extend", toAdminListener: true}
 			},
 			me: bearer("GET", "/sessions/whoami"),
 			logout: func(s *session) request {
 				return request{method: "DELETE", path: "/self-service/logout/api", body: `{"session_token":"` + s.access + `"}`}
 			},
-			adopt: func(s *session, got response) error {
+			adoptTokens: func(s *session, got response) error {
 				if s.access != "" {
 					return nil // after a refresh, the response contains no token
 				}
-				s.access, s.id = field(got.body, "session_token"), field(got.body, "id")
+				s.access, s.id = findField(got.body, "session_token"), findField(got.body, "id")
 				if s.access == "" || s.id == "" {
 					return fmt.Errorf("the response has no session: %.300s", got.body)
 				}
@@ -155,9 +155,9 @@ log: {level: info}
 `
 
 // prepareKratos writes the configuration and creates the tables.
-func prepareKratos(ctx context.Context, binary string, at place) error {
-	schema, config := filepath.Join(at.dir, "schema.json"), filepath.Join(at.dir, "kratos.yml")
-	dsn := fmt.Sprintf("%s&max_conns=%[2]d&max_idle_conns=%[2]d", at.database, poolSize)
+func prepareKratos(ctx context.Context, binary string, at serverPlace) error {
+	schema, config := filepath.Join(at.dataDir, "schema.json"), filepath.Join(at.dataDir, "kratos.yml")
+	dsn := fmt.Sprintf("%s&max_conns=%[2]d&max_idle_conns=%[2]d", at.databaseURL, poolSize)
 	text := fmt.Sprintf(kratosConfig, dsn, at.port, at.adminPort, schema, signingSecret)
 	if err := os.WriteFile(schema, []byte(kratosSchema), 0o600); err != nil {
 		return err

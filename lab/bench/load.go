@@ -11,21 +11,20 @@ import (
 
 // A load repeats an operation on several connections for some time.
 type load struct {
-	connections int
-	duration    time.Duration
-	rate        float64 // operations per second of all connections together; 0 means a closed loop
-	limit       int     // maximum number of operations; 0 means no limit
+	connections   int
+	duration      time.Duration
+	perSecond     float64 // all connections together; 0 means a closed loop
+	maxOperations int     // 0 means no limit
 
 	// operation runs one operation on a connection. n is the number of the operation, in the order in which
 	// operations start.
 	operation func(ctx context.Context, connection, n int) error
 }
 
-// An outcome is the result of a load.
-type outcome struct {
+type loadResult struct {
 	Histogram
-	refused int           // number of operations that the server refused with 429 or 503
-	took    time.Duration // from the start to the last success
+	refused int           // with 429 or 503
+	elapsed time.Duration // from the start to the last success
 }
 
 // errRefused means that the server refused an operation because of too much load.
@@ -37,7 +36,7 @@ var errRefused = errors.New("refused")
 // operation n is due at n/rate. Its latency counts from this due time, even if all connections are busy. If the
 // server stalls, all operations that the stall delays therefore have a long latency. A latency that counts from the
 // actual start would hide the stall (coordinated omission).
-func (l load) run(ctx context.Context) (sum outcome, err error) {
+func (l load) run(ctx context.Context) (sum loadResult, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var (
@@ -48,12 +47,12 @@ func (l load) run(ctx context.Context) (sum outcome, err error) {
 	)
 	for connection := range l.connections {
 		group.Go(func() {
-			one, err := l.loop(ctx, connection, start, &next)
+			one, err := l.runConnection(ctx, connection, start, &next)
 			mu.Lock()
 			defer mu.Unlock()
 			sum.Add(&one.Histogram)
 			sum.refused += one.refused
-			sum.took = max(sum.took, one.took)
+			sum.elapsed = max(sum.elapsed, one.elapsed)
 			if err != nil {
 				cancel(err)
 			}
@@ -64,20 +63,22 @@ func (l load) run(ctx context.Context) (sum outcome, err error) {
 	return sum, context.Cause(ctx)
 }
 
-// loop runs operations on one connection until the load ends.
-func (l load) loop(ctx context.Context, connection int, start time.Time, next *atomic.Int64) (one outcome, err error) {
+// runConnection runs operations on one connection until the load ends.
+func (l load) runConnection(
+	ctx context.Context, connection int, start time.Time, next *atomic.Int64,
+) (one loadResult, err error) {
 	for ctx.Err() == nil {
 		// All connections take their operations from one sequence, so a slow operation occupies only its own
 		// connection.
 		n := int(next.Add(1) - 1)
 		begin := time.Now()
-		if l.rate > 0 {
-			begin = start.Add(time.Duration(float64(n) / l.rate * float64(time.Second)))
+		if l.perSecond > 0 {
+			begin = start.Add(time.Duration(float64(n) / l.perSecond * float64(time.Second)))
 			if !sleepUntil(ctx, begin) {
 				break
 			}
 		}
-		if begin.Sub(start) >= l.duration || l.limit > 0 && n >= l.limit {
+		if begin.Sub(start) >= l.duration || l.maxOperations > 0 && n >= l.maxOperations {
 			break
 		}
 		err := l.operation(ctx, connection, n)
@@ -90,7 +91,7 @@ func (l load) loop(ctx context.Context, connection int, start time.Time, next *a
 			return one, fmt.Errorf("connection %d, operation %d: %w", connection, n, err)
 		}
 		one.Record(end.Sub(begin))
-		one.took = end.Sub(start)
+		one.elapsed = end.Sub(start)
 	}
 	return one, nil
 }
@@ -109,11 +110,11 @@ func sleepUntil(ctx context.Context, due time.Time) bool {
 	}
 }
 
-// perSecond returns the number of successful operations per second. It divides by took, which also includes the
-// operations that were still running at the end of the load's duration.
-func (o outcome) perSecond() float64 {
-	if o.took <= 0 {
+// perSecond counts only successful operations. It divides by elapsed, which also includes the operations that were
+// still running at the end of the load's duration.
+func (o loadResult) perSecond() float64 {
+	if o.elapsed <= 0 {
 		return 0
 	}
-	return float64(o.Count()) / o.took.Seconds()
+	return float64(o.Count()) / o.elapsed.Seconds()
 }

@@ -11,40 +11,39 @@ const poolSize = 16
 // signingSecret is the secret of targets that sign with HS256.
 const signingSecret = "a secret of thirty-two bytes or more"
 
-// ours returns the description of Watchword as a target. The server returns the refresh token in the body, as the
-// other targets do.
-func ours(on store) kind {
-	k := kind{
-		about: "Watchword, cmd/watchword, limits off",
-		hash:  "Argon2id m=19456 KiB t=2 p=1",
-		store: on,
-		ready: "/readyz",
-		api: api{
+// describeWatchword lets the server return the refresh token in the body, as the other targets do.
+func describeWatchword(on databaseKind) targetKind {
+	k := targetKind{
+		description:   "Watchword, cmd/watchword, limits off",
+		hashAlgorithm: "Argon2id m=19456 KiB t=2 p=1",
+		store:         on,
+		readyPath:     "/readyz",
+		api: targetAPI{
 			signUp: func(u user) request {
 				return post("/api/auth/register", `{"email":"`+u.email+`","password":"`+u.password+`","delivery":"body"}`)
 			},
 			login: func(u user) request {
 				return post("/api/auth/login", `{"email":"`+u.email+`","password":"`+u.password+`","delivery":"body"}`)
 			},
-			refresh: func(s *session) request { return post("/api/auth/refresh", `{"refreshToken":"`+s.refresh+`"}`) },
-			logout:  func(s *session) request { return post("/api/auth/logout", `{"refreshToken":"`+s.refresh+`"}`) },
-			me:      func(s *session) request { return get("/api/auth/me", s) },
-			adopt:   adoptFields("accessToken", "refreshToken"), signUpSignsIn: true,
+			refresh:     func(s *session) request { return post("/api/auth/refresh", `{"refreshToken":"`+s.refresh+`"}`) },
+			logout:      func(s *session) request { return post("/api/auth/logout", `{"refreshToken":"`+s.refresh+`"}`) },
+			me:          func(s *session) request { return get("/api/auth/me", s) },
+			adoptTokens: adoptFields("accessToken", "refreshToken"), signUpSignsIn: true,
 		},
 	}
-	k.missing = func() string { return "" }
-	k.build = func(b *builder, t target) (program, error) {
-		binary, err := b.watchword(t.revision)
-		return program{
+	k.missingProgram = func() string { return "" }
+	k.build = func(b *targetBuilder, t target) (builtServer, error) {
+		binary, err := b.buildWatchword(t.revision)
+		return builtServer{
 			argv: []string{binary, "serve", "--admin-listen=", "--limits=off", "--log-format=json", "--log-level=info",
 				"--trusted-proxies=127.0.0.0/8", "--signing-secret=" + secretFor(t.settings)},
 			env: []string{"WATCHWORD_MASTER_KEY=" + strings.Repeat("A", 43) + "="}, // the base64 form of 32 bytes
-			arguments: func(at place) (argv, env []string) {
+			arguments: func(at serverPlace) (argv, env []string) {
 				// The public URL must be the address of the server, because the load generator sends this address as
 				// Host and the server rejects other hosts.
-				argv = []string{"--listen=" + at.address, "--public-url=http://" + at.address, "--data-dir=" + at.dir}
+				argv = []string{"--listen=" + at.address, "--public-url=http://" + at.address, "--data-dir=" + at.dataDir}
 				if on == postgreSQL {
-					argv = append(argv, fmt.Sprintf("--store=%s&pool_max_conns=%d", at.database, poolSize))
+					argv = append(argv, fmt.Sprintf("--store=%s&pool_max_conns=%d", at.databaseURL, poolSize))
 				}
 				for _, setting := range t.settings {
 					argv = append(argv, "--"+setting)
@@ -67,20 +66,21 @@ func secretFor(settings []string) string {
 	return ""
 }
 
-// bare describes a server of net/http with a fixed response. It is the upper bound for all targets.
-func bare() kind {
+// describeBareServer describes a server of net/http with a fixed response. It is the upper bound for all targets.
+func describeBareServer() targetKind {
 	s := &session{}
-	return kind{
-		about: "a fixed response of net/http (lab/bench/bare), the ceiling", hash: "none", store: noStore, ready: "/",
-		missing: func() string { return "" }, withoutPasswords: true,
-		api: api{
-			refresh: func(*session) request { return post("/refresh", `{"refreshToken":"`+strings.Repeat("x", 120)+`"}`) },
-			me:      func(*session) request { return get("/me", s) },
-			adopt:   func(*session, response) error { return nil },
+	return targetKind{
+		description:   "a fixed response of net/http (lab/bench/bare), the ceiling",
+		hashAlgorithm: "none", store: noStore, readyPath: "/",
+		missingProgram: func() string { return "" }, withoutPasswords: true,
+		api: targetAPI{
+			refresh:     func(*session) request { return post("/refresh", `{"refreshToken":"`+strings.Repeat("x", 120)+`"}`) },
+			me:          func(*session) request { return get("/me", s) },
+			adoptTokens: func(*session, response) error { return nil },
 		},
-		build: func(b *builder, _ target) (program, error) {
-			binary, err := b.goBuild(b.root, "./lab/bench/bare", "bare")
-			return program{argv: []string{binary}, arguments: func(at place) (argv, env []string) {
+		build: func(b *targetBuilder, _ target) (builtServer, error) {
+			binary, err := b.goBuild(b.repository, "./lab/bench/bare", "bare")
+			return builtServer{argv: []string{binary}, arguments: func(at serverPlace) (argv, env []string) {
 				return []string{at.address}, nil
 			}}, err
 		},
@@ -93,11 +93,11 @@ func get(path string, s *session) request {
 	return request{method: "GET", path: path, authorization: "Bearer " + s.access}
 }
 
-// adoptFields returns an implementation of api.adopt. It reads the tokens from the members access and refresh of a
-// JSON response.
+// adoptFields returns an implementation of targetAPI.adoptTokens. It reads the tokens from the members access and
+// refresh of a JSON response.
 func adoptFields(access, refresh string) func(*session, response) error {
 	return func(s *session, got response) error {
-		s.access, s.refresh = field(got.body, access), field(got.body, refresh)
+		s.access, s.refresh = findField(got.body, access), findField(got.body, refresh)
 		if s.access == "" || s.refresh == "" {
 			return fmt.Errorf("the response has no %s or %s: %.300s", access, refresh, got.body)
 		}

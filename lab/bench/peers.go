@@ -8,22 +8,22 @@ import (
 	"path/filepath"
 )
 
-// express describes npm/express.mjs, which follows the design of common tutorials.
-func express(on store) kind {
-	k := kind{
-		about: "the tutorials' design on Express (lab/bench/npm/express.mjs), one process, HS256",
-		hash:  "bcrypt, cost 10", store: on, ready: "/ready", settings: "/settings",
-		missing: missingNode,
-		api: api{
-			signUp:  func(u user) request { return post("/register", credentials(u)) },
-			login:   func(u user) request { return post("/login", credentials(u)) },
-			refresh: func(s *session) request { return post("/refresh", `{"refreshToken":"`+s.refresh+`"}`) },
-			logout:  func(s *session) request { return post("/logout", `{"refreshToken":"`+s.refresh+`"}`) },
-			me:      func(s *session) request { return get("/me", s) },
-			adopt:   adoptFields("accessToken", "refreshToken"), signUpSignsIn: true,
+// describeExpress is for npm/express.mjs, which follows the design of common tutorials.
+func describeExpress(on databaseKind) targetKind {
+	k := targetKind{
+		description:   "the tutorials' design on Express (lab/bench/npm/express.mjs), one process, HS256",
+		hashAlgorithm: "bcrypt, cost 10", store: on, readyPath: "/ready", settingsPath: "/settings",
+		missingProgram: missingNode,
+		api: targetAPI{
+			signUp:      func(u user) request { return post("/register", credentials(u)) },
+			login:       func(u user) request { return post("/login", credentials(u)) },
+			refresh:     func(s *session) request { return post("/refresh", `{"refreshToken":"`+s.refresh+`"}`) },
+			logout:      func(s *session) request { return post("/logout", `{"refreshToken":"`+s.refresh+`"}`) },
+			me:          func(s *session) request { return get("/me", s) },
+			adoptTokens: adoptFields("accessToken", "refreshToken"), signUpSignsIn: true,
 		},
 	}
-	k.build = nodeProgram("express.mjs")
+	k.build = buildNodeScript("express.mjs")
 	return k
 }
 
@@ -38,26 +38,26 @@ func missingNode() string {
 	return ""
 }
 
-// nodeProgram returns a function for kind.build that prepares a script of npm/.
-func nodeProgram(script string) func(*builder, target) (program, error) {
-	return func(b *builder, t target) (program, error) {
-		dir := filepath.Join(b.root, "lab/bench/npm")
-		if err := b.npmInstall(dir); err != nil {
-			return program{}, err
+// buildNodeScript returns a function for targetKind.build that prepares a script of npm/.
+func buildNodeScript(script string) func(*targetBuilder, target) (builtServer, error) {
+	return func(b *targetBuilder, t target) (builtServer, error) {
+		dir := filepath.Join(b.repository, "lab/bench/npm")
+		if err := b.installNodePackages(dir); err != nil {
+			return builtServer{}, err
 		}
-		return program{
+		return builtServer{
 			argv: []string{"node", filepath.Join(dir, script)},
 			env:  []string{"NODE_ENV=production"},
-			arguments: func(at place) (argv, env []string) {
-				return nil, []string{"PORT=" + at.port, "DATA_DIR=" + at.dir, "DATABASE_URL=" + at.database,
+			arguments: func(at serverPlace) (argv, env []string) {
+				return nil, []string{"PORT=" + at.port, "DATA_DIR=" + at.dataDir, "DATABASE_URL=" + at.databaseURL,
 					"SECRET=" + signingSecret, fmt.Sprintf("POOL=%d", poolSize)}
 			},
 		}, nil
 	}
 }
 
-// npmInstall installs the packages of the lock file, unless node_modules is newer than the lock file.
-func (b *builder) npmInstall(dir string) error {
+// installNodePackages has no effect if node_modules is newer than the lock file.
+func (b *targetBuilder) installNodePackages(dir string) error {
 	lock, err := os.Stat(filepath.Join(dir, "package-lock.json"))
 	if err != nil {
 		return err
@@ -77,18 +77,18 @@ func (b *builder) npmInstall(dir string) error {
 	return nil
 }
 
-// betterAuth describes npm/better-auth.mjs. Its refresh extends the session and stores it, but does not change the
-// cookie.
-func betterAuth() kind {
+// describeBetterAuth is for npm/better-auth.mjs. Its refresh extends the session and stores it, but does not change
+// the cookie.
+func describeBetterAuth() targetKind {
 	withCookie := func(method, path string) func(*session) request {
 		return func(s *session) request { return request{method: method, path: path, cookie: s.cookie} }
 	}
-	return kind{
-		about: "Better Auth 1.7 (lab/bench/npm/better-auth.mjs), one process, no rotation",
-		hash:  "scrypt N=16384 r=16 p=1", store: sqliteFile, ready: "/api/auth/ok", settings: "/settings",
-		missing: missingNode,
-		build:   nodeProgram("better-auth.mjs"),
-		api: api{
+	return targetKind{
+		description:   "Better Auth 1.7 (lab/bench/npm/better-auth.mjs), one process, no rotation",
+		hashAlgorithm: "scrypt N=16384 r=16 p=1", store: sqliteFile, readyPath: "/api/auth/ok", settingsPath: "/settings",
+		missingProgram: missingNode,
+		build:          buildNodeScript("better-auth.mjs"),
+		api: targetAPI{
 			signUp: func(u user) request {
 				return post("/api/auth/sign-up/email",
 					`{"name":"A user","email":"`+u.email+`","password":"`+u.password+`"}`)
@@ -97,9 +97,9 @@ func betterAuth() kind {
 			refresh: withCookie("GET", "/api/auth/get-session"),
 			me:      withCookie("GET", "/api/auth/get-session?disableRefresh=true"),
 			logout:  withCookie("POST", "/api/auth/sign-out"),
-			adopt: func(s *session, got response) error {
-				if got.cookie != nil {
-					s.cookie = string(got.cookie)
+			adoptTokens: func(s *session, got response) error {
+				if got.setCookie != nil {
+					s.cookie = string(got.setCookie)
 				}
 				if s.cookie == "" || len(got.body) < len("null ") {
 					return fmt.Errorf("the response has no session: %.300s", got.body)
@@ -111,15 +111,15 @@ func betterAuth() kind {
 	}
 }
 
-// pocketBase describes pocketbase/, which is PocketBase with durable commits. Its refresh issues a new token and
+// describePocketBase is for pocketbase/, which is PocketBase with durable commits. Its refresh issues a new token and
 // writes no row. Single sessions can't be ended.
-func pocketBase() kind {
+func describePocketBase() targetKind {
 	const users = "/api/collections/users/"
-	return kind{
-		about: "PocketBase 0.36.8 (lab/bench/pocketbase), tokens are re-issued without a write, HS256",
-		hash:  "bcrypt, cost 10", store: sqliteFile, ready: "/api/health", settings: "/settings",
-		missing: func() string { return "" },
-		api: api{
+	return targetKind{
+		description:   "PocketBase 0.36.8 (lab/bench/pocketbase), tokens are re-issued without a write, HS256",
+		hashAlgorithm: "bcrypt, cost 10", store: sqliteFile, readyPath: "/api/health", settingsPath: "/settings",
+		missingProgram: func() string { return "" },
+		api: targetAPI{
 			signUp: func(u user) request {
 				return post(users+"records",
 					`{"email":"`+u.email+`","password":"`+u.password+`","passwordConfirm":"`+u.password+`"}`)
@@ -133,18 +133,18 @@ func pocketBase() kind {
 			me: func(s *session) request {
 				return request{method: "GET", path: users + "records/" + s.id, authorization: s.access}
 			},
-			adopt: func(s *session, got response) error {
-				s.access, s.id = field(got.body, "token"), field(got.body, "id")
+			adoptTokens: func(s *session, got response) error {
+				s.access, s.id = findField(got.body, "token"), findField(got.body, "id")
 				if s.access == "" || s.id == "" {
 					return fmt.Errorf("the response has no token or id: %.300s", got.body)
 				}
 				return nil
 			},
 		},
-		build: func(b *builder, _ target) (program, error) {
-			binary, err := b.goBuild(filepath.Join(b.root, "lab/bench/pocketbase"), ".", "pocketbase")
-			return program{argv: []string{binary, "serve"}, arguments: func(at place) (argv, env []string) {
-				return []string{"--http=" + at.address, "--dir=" + at.dir}, nil
+		build: func(b *targetBuilder, _ target) (builtServer, error) {
+			binary, err := b.goBuild(filepath.Join(b.repository, "lab/bench/pocketbase"), ".", "pocketbase")
+			return builtServer{argv: []string{binary, "serve"}, arguments: func(at serverPlace) (argv, env []string) {
+				return []string{"--http=" + at.address, "--dir=" + at.dataDir}, nil
 			}}, err
 		},
 	}

@@ -15,17 +15,17 @@ import (
 	"time"
 )
 
-// A process is a started server. Its processor time and memory include its child processes.
-type process struct {
+// A serverProcess includes its child processes in processor time and memory.
+type serverProcess struct {
 	cmd   *exec.Cmd
 	log   string
 	ended chan struct{}
 }
 
-// launch starts a server and writes its output to the file log. The server has its own process group. Ctrl-C
+// startProcess writes the output of the server to the file log. The server has its own process group. Ctrl-C
 // therefore reaches only this program, which then stops the server. If this program is killed, the kernel kills the
 // server.
-func launch(cmd *exec.Cmd, log string) (*process, error) {
+func startProcess(cmd *exec.Cmd, log string) (*serverProcess, error) {
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func launch(cmd *exec.Cmd, log string) (*process, error) {
 	defer file.Close() //nolint:errcheck // the server has its own copy of the descriptor
 	cmd.Stdout, cmd.Stderr = file, file
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	p := &process{cmd: cmd, log: log, ended: make(chan struct{})}
+	p := &serverProcess{cmd: cmd, log: log, ended: make(chan struct{})}
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread() // this thread must not exit: the kernel would send Pdeathsig to the server
@@ -48,7 +48,7 @@ func launch(cmd *exec.Cmd, log string) (*process, error) {
 }
 
 // stop sends SIGTERM to the server and waits up to ten seconds. It then sends SIGKILL to the process group.
-func (p *process) stop() {
+func (p *serverProcess) stop() {
 	_ = syscall.Kill(p.cmd.Process.Pid, syscall.SIGTERM)
 	select {
 	case <-p.ended:
@@ -60,12 +60,12 @@ func (p *process) stop() {
 }
 
 // waitReady returns when GET path responds with a status under 400.
-func (p *process) waitReady(ctx context.Context, address, path string) error {
+func (p *serverProcess) waitReady(ctx context.Context, address, path string) error {
 	deadline := time.Now().Add(time.Minute)
-	c := conn{address: address}
+	c := rawConn{address: address}
 	defer c.close()
 	for {
-		got, err := c.do(ctx, request{method: "GET", path: path}, "127.0.0.1")
+		got, err := c.exchange(ctx, request{method: "GET", path: path}, "127.0.0.1")
 		if err == nil && got.status < 400 {
 			return nil
 		}
@@ -82,14 +82,13 @@ func (p *process) waitReady(ctx context.Context, address, path string) error {
 	}
 }
 
-// logTail returns the last lines of the server's output, for error messages.
-func (p *process) logTail() string {
+func (p *serverProcess) logTail() string {
 	text, _ := os.ReadFile(p.log)
 	return string(text[max(0, len(text)-2000):])
 }
 
-// pids returns the process and its descendants.
-func (p *process) pids() []int {
+// processTree returns the ids of the process and its descendants.
+func (p *serverProcess) processTree() []int {
 	all := []int{p.cmd.Process.Pid}
 	// The loop appends the children of each process to the list, so it also reaches their children.
 	for i := 0; i < len(all); i++ {
@@ -109,9 +108,9 @@ func (p *process) pids() []int {
 // clockTick is the unit of times in /proc/PID/stat. It is 10 ms on every Linux.
 const clockTick = 10 * time.Millisecond
 
-// cpu returns the processor time that the process and its descendants have used.
-func (p *process) cpu() (sum time.Duration, err error) {
-	for _, pid := range p.pids() {
+// cpuTime includes the descendants of the process.
+func (p *serverProcess) cpuTime() (sum time.Duration, err error) {
+	for _, pid := range p.processTree() {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil {
 			return 0, err
@@ -143,10 +142,10 @@ func cpuTicks(stat []byte) (sum int, err error) {
 	return sum, nil
 }
 
-// memory returns two sums over all processes, in bytes: the resident memory now, and the highest resident memory of
-// each process.
-func (p *process) memory() (now, peak int64, err error) {
-	for _, pid := range p.pids() {
+// residentBytes returns two sums over all processes: the resident memory now, and the highest resident memory of each
+// process.
+func (p *serverProcess) residentBytes() (now, peak int64, err error) {
+	for _, pid := range p.processTree() {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 		if err != nil {
 			return 0, 0, err

@@ -25,11 +25,11 @@ type Revisions struct {
 	Dir      string   // a folder on a disk, for temporary files
 }
 
-// A benchmark is the compiled test program of one package.
-type benchmark struct {
-	name   string // path of the package within its module
-	binary string
-	dir    string // folder of the package, with its test data
+// A packageBenchmark is the compiled test program of one package.
+type packageBenchmark struct {
+	modulePath string // of the package, within its module
+	binary     string
+	dir        string // folder of the package, with its test data
 }
 
 // CompareRevisions runs the benchmarks of both revisions in turn and writes benchstat's table
@@ -59,13 +59,13 @@ func RunRevisions(ctx context.Context, root string, r Revisions, progress func(s
 	if err != nil {
 		return files, func() error { return nil }, err
 	}
-	b := &builder{ctx: ctx, root: root, dir: dir}
+	b := &targetBuilder{ctx: ctx, repository: root, binDir: dir}
 	sides := [2]string{"base", "this"}
 	err = b.inWorktree(r.Base, func(tree string) error {
-		var compiled [2][]benchmark
+		var compiled [2][]packageBenchmark
 		for i, module := range []string{tree, root} {
 			progress("compile the benchmarks of " + sides[i])
-			if compiled[i], err = b.compile(module, sides[i], r); err != nil {
+			if compiled[i], err = b.compileBenchmarks(module, sides[i], r); err != nil {
 				return err
 			}
 			files[i] = filepath.Join(dir, sides[i])
@@ -86,8 +86,8 @@ func RunRevisions(ctx context.Context, root string, r Revisions, progress func(s
 
 var benchmarkFunction = regexp.MustCompile(`(?m)^func Benchmark`)
 
-// compile compiles the packages of a module that have benchmarks.
-func (b *builder) compile(module, side string, r Revisions) (all []benchmark, err error) {
+// compileBenchmarks compiles the packages of a module that have benchmarks.
+func (b *targetBuilder) compileBenchmarks(module, side string, r Revisions) (all []packageBenchmark, err error) {
 	cmd := exec.CommandContext(b.ctx, "go", append([]string{"list", "-e", "-f", "{{.Dir}}"}, r.Packages...)...)
 	cmd.Dir = module
 	out, err := cmd.Output()
@@ -105,7 +105,7 @@ func (b *builder) compile(module, side string, r Revisions) (all []benchmark, er
 		if err != nil {
 			return nil, err
 		}
-		one := benchmark{name, filepath.Join(b.dir, side+"-"+strings.ReplaceAll(name, "/", "-")+".test"), dir}
+		one := packageBenchmark{name, filepath.Join(b.binDir, side+"-"+strings.ReplaceAll(name, "/", "-")+".test"), dir}
 		// The test program is compiled in advance. Otherwise, `go test -bench` would compile it, or check its cache,
 		// between the runs.
 		cmd := exec.CommandContext(b.ctx, "go", "test", "-c", "-o", one.binary, ".")
@@ -133,7 +133,7 @@ func hasBenchmark(dir string) (bool, error) {
 }
 
 // runBenchmarks runs each benchmark once and appends the output to a file.
-func runBenchmarks(ctx context.Context, all []benchmark, file string, r Revisions) error {
+func runBenchmarks(ctx context.Context, all []packageBenchmark, file string, r Revisions) error {
 	out, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -145,7 +145,7 @@ func runBenchmarks(ctx context.Context, all []benchmark, file string, r Revision
 		var failure strings.Builder
 		cmd.Dir, cmd.Stdout, cmd.Stderr = one.dir, io.MultiWriter(out, &failure), os.Stderr
 		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("benchmarks of %s: %w\n%s", one.name, err, failure.String())
+			return fmt.Errorf("benchmarks of %s: %w\n%s", one.modulePath, err, failure.String())
 		}
 	}
 	return nil

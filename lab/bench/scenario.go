@@ -9,22 +9,22 @@ import (
 
 // A scenario runs one or more loads and stores their figures.
 type scenario struct {
-	name      string
-	passwords bool // the scenario hashes passwords
-	run       func(ctx context.Context, t *trial, into map[string]Figures) error
+	name            string
+	hashesPasswords bool
+	run             func(ctx context.Context, t *trial, into map[string]Figures) error
 }
 
 // scenarios contains the scenarios in the order in which a trial runs them. The scenario lone is the first, because
 // it needs an idle server. The scenario logout is the last, because it ends the sessions of all earlier scenarios.
 var scenarios = []scenario{
-	{"lone", false, lone},
-	{"signup", true, signUps},
+	{"lone", false, measureIdle},
+	{"signup", true, measureSignUps},
 	{"login", true, logins},
-	{"refresh", false, refreshes},
+	{"refresh", false, measureRefreshes},
 	{"me", false, profiles},
-	{"storm", true, storm},
-	{"fairness", true, fairness},
-	{"logout", true, logouts},
+	{"storm", true, measureStorm},
+	{"fairness", true, measureFairness},
+	{"logout", true, measureLogouts},
 }
 
 // Scenarios returns the names of all scenarios.
@@ -39,29 +39,29 @@ const (
 	stormLogins   = 64  // connections that sign in during the scenario storm
 	stormRate     = 100 // refreshes per second in storm; the same number of profile reads
 	stormClients  = 16  // maximum number of connections in storm that refresh; also of those that read
-	crowd         = 60  // connections of the busy client in the scenario fairness
+	crowdClients  = 60  // connections of the busy client in the scenario fairness
 	crowdClient   = "10.9.9.9"
 	besideClient  = "10.8.8.8"
 	logoutClients = 16
 )
 
-// lone measures the server with one connection at a time.
-func lone(ctx context.Context, t *trial, into map[string]Figures) (err error) {
+// measureIdle uses one connection at a time.
+func measureIdle(ctx context.Context, t *trial, into map[string]Figures) (err error) {
 	one := load{connections: 1, duration: t.plan.For / 2}
-	if into["lone refresh"], err = t.warm(ctx, one, t.refreshOwn); err != nil {
+	if into["lone refresh"], err = t.measureWarm(ctx, one, t.refreshOwn); err != nil {
 		return err
 	}
-	into["lone me"], err = t.warm(ctx, one, t.readProfile)
+	into["lone me"], err = t.measureWarm(ctx, one, t.readProfile)
 	return err
 }
 
-// signUps measures how long a sign-up takes, until the client has its tokens.
-func signUps(ctx context.Context, t *trial, into map[string]Figures) (err error) {
-	into["sign-up"], err = t.measure(ctx, t.load(t.plan.Logins),
-		func(ctx context.Context, c *conn, connection, _ int) error {
-			s, err := t.signUp(ctx, c, clientOf(connection))
+// measureSignUps measures the time until the client has its tokens.
+func measureSignUps(ctx context.Context, t *trial, into map[string]Figures) (err error) {
+	into["sign-up"], err = t.measureLoad(ctx, t.plannedLoad(t.plan.Logins),
+		func(ctx context.Context, c *rawConn, connection, _ int) error {
+			s, err := t.signUp(ctx, c, clientAddress(connection))
 			if err == nil {
-				t.keep(s)
+				t.keepSession(s)
 			}
 			return err
 		})
@@ -69,32 +69,33 @@ func signUps(ctx context.Context, t *trial, into map[string]Figures) (err error)
 }
 
 func logins(ctx context.Context, t *trial, into map[string]Figures) (err error) {
-	into["login"], err = t.measure(ctx, t.load(t.plan.Logins), t.loginAs(clientOf))
+	into["login"], err = t.measureLoad(ctx, t.plannedLoad(t.plan.Logins), t.loginAs(clientAddress))
 	return err
 }
 
-// refreshes measures refreshes. Each connection has one session, and presents the token of its previous response.
-func refreshes(ctx context.Context, t *trial, into map[string]Figures) (err error) {
-	into["refresh"], err = t.warm(ctx, t.load(t.plan.Connections), t.refreshOwn)
+// measureRefreshes gives each connection one session. The connection presents the token of its previous response.
+func measureRefreshes(ctx context.Context, t *trial, into map[string]Figures) (err error) {
+	into["refresh"], err = t.measureWarm(ctx, t.plannedLoad(t.plan.Connections), t.refreshOwn)
 	return err
 }
 
 func profiles(ctx context.Context, t *trial, into map[string]Figures) (err error) {
-	into["me"], err = t.warm(ctx, t.load(t.plan.Connections), t.readProfile)
+	into["me"], err = t.measureWarm(ctx, t.plannedLoad(t.plan.Connections), t.readProfile)
 	return err
 }
 
-// storm measures refreshes and reads of profiles at a low fixed rate, while 64 connections sign in continuously.
-func storm(ctx context.Context, t *trial, into map[string]Figures) error {
+// measureStorm measures refreshes and reads of profiles at a low fixed rate, while 64 connections sign in
+// continuously.
+func measureStorm(ctx context.Context, t *trial, into map[string]Figures) error {
 	clients := min(stormClients, t.plan.Connections/2) // half of the sessions refresh, half read profiles
-	beside := load{connections: clients, duration: t.plan.For, rate: stormRate}
-	return together(ctx, into, map[string]func(context.Context) (Figures, error){
+	beside := load{connections: clients, duration: t.plan.For, perSecond: stormRate}
+	return runTogether(ctx, into, map[string]func(context.Context) (Figures, error){
 		"storm login": func(ctx context.Context) (Figures, error) {
-			return t.measure(ctx, load{connections: stormLogins, duration: t.plan.For}, t.loginAs(clientOf))
+			return t.measureLoad(ctx, load{connections: stormLogins, duration: t.plan.For}, t.loginAs(clientAddress))
 		},
-		"storm refresh": func(ctx context.Context) (Figures, error) { return t.measure(ctx, beside, t.refreshOwn) },
+		"storm refresh": func(ctx context.Context) (Figures, error) { return t.measureLoad(ctx, beside, t.refreshOwn) },
 		"storm me": func(ctx context.Context) (Figures, error) {
-			return t.measure(ctx, beside, func(ctx context.Context, c *conn, connection, n int) error {
+			return t.measureLoad(ctx, beside, func(ctx context.Context, c *rawConn, connection, n int) error {
 				// Reads of profiles use sessions from the end of the list, because the refreshes use those from its
 				// start.
 				return t.readProfile(ctx, c, len(t.sessions)-1-connection, n)
@@ -103,85 +104,87 @@ func storm(ctx context.Context, t *trial, into map[string]Figures) error {
 	})
 }
 
-// fairness measures the logins of one client twice: first without other load, then while another client signs in on
-// 60 connections.
-func fairness(ctx context.Context, t *trial, into map[string]Figures) (err error) {
+// measureFairness measures the logins of one client twice: first without other load, then while another client signs
+// in on 60 connections.
+func measureFairness(ctx context.Context, t *trial, into map[string]Figures) (err error) {
 	one := t.loginAs(func(int) string { return besideClient })
-	into["fairness alone"], err = t.measure(ctx, load{connections: 1, duration: t.plan.For / 2}, one)
+	into["fairness alone"], err = t.measureLoad(ctx, load{connections: 1, duration: t.plan.For / 2}, one)
 	if err != nil {
 		return err
 	}
-	return together(ctx, into, map[string]func(context.Context) (Figures, error){
+	return runTogether(ctx, into, map[string]func(context.Context) (Figures, error){
 		"fairness crowd": func(ctx context.Context) (Figures, error) {
-			return t.measure(ctx, load{connections: crowd, duration: 2 * t.plan.For},
+			return t.measureLoad(ctx, load{connections: crowdClients, duration: 2 * t.plan.For},
 				t.loginAs(func(int) string { return crowdClient }))
 		},
 		"fairness beside": func(ctx context.Context) (Figures, error) {
-			return t.measure(ctx, load{connections: 1, duration: 2 * t.plan.For}, one)
+			return t.measureLoad(ctx, load{connections: 1, duration: 2 * t.plan.For}, one)
 		},
 	})
 }
 
-// logouts ends each session of the earlier scenarios once. If there are no such sessions, it signs in first.
-func logouts(ctx context.Context, t *trial, into map[string]Figures) (err error) {
+// measureLogouts ends each session of the earlier scenarios once. If there are no such sessions, it signs in first.
+func measureLogouts(ctx context.Context, t *trial, into map[string]Figures) (err error) {
 	if t.target.kind.api.logout == nil {
 		return nil
 	}
-	if len(t.spare) == 0 {
-		if _, err := t.measure(ctx, t.load(t.plan.Logins), t.loginAs(clientOf)); err != nil {
+	if len(t.spareSessions) == 0 {
+		if _, err := t.measureLoad(ctx, t.plannedLoad(t.plan.Logins), t.loginAs(clientAddress)); err != nil {
 			return err
 		}
 	}
-	all := slices.Clone(t.spare)
-	into["logout"], err = t.measure(ctx, load{connections: logoutClients, duration: time.Minute, limit: len(all)},
-		func(ctx context.Context, c *conn, connection, n int) error {
-			_, err := t.call(ctx, c, t.target.kind.api.logout(all[n]), clientOf(connection))
+	all := slices.Clone(t.spareSessions)
+	once := load{connections: logoutClients, duration: time.Minute, maxOperations: len(all)}
+	into["logout"], err = t.measureLoad(ctx, once,
+		func(ctx context.Context, c *rawConn, connection, n int) error {
+			_, err := t.sendChecked(ctx, c, t.target.kind.api.logout(all[n]), clientAddress(connection))
 			return err
 		})
 	return err
 }
 
-// load returns a load with the duration and the rate of the plan.
-func (t *trial) load(connections int) load {
-	return load{connections: connections, duration: t.plan.For, rate: t.plan.Rate}
+// plannedLoad has the duration and the rate of the plan.
+func (t *trial) plannedLoad(connections int) load {
+	return load{connections: connections, duration: t.plan.For, perSecond: t.plan.Rate}
 }
 
-// warm measures a load after a warm-up. In the warm-up, the same load runs for half of its time, so that just-in-time
-// compilers and caches reach their usual state.
-func (t *trial) warm(ctx context.Context, l load,
-	call func(ctx context.Context, c *conn, connection, n int) error) (Figures, error) {
+// measureWarm measures a load after a warm-up. In the warm-up, the same load runs for half of its time, so that
+// just-in-time compilers and caches reach their usual state.
+func (t *trial) measureWarm(ctx context.Context, l load,
+	call func(ctx context.Context, c *rawConn, connection, n int) error) (Figures, error) {
 	short := l
 	short.duration /= 2
-	if _, err := t.measure(ctx, short, call); err != nil {
+	if _, err := t.measureLoad(ctx, short, call); err != nil {
 		return Figures{}, err
 	}
-	return t.measure(ctx, l, call)
+	return t.measureLoad(ctx, l, call)
 }
 
-func (t *trial) refreshOwn(ctx context.Context, c *conn, connection, _ int) error {
-	return t.refresh(ctx, c, t.sessions[connection], clientOf(connection))
+func (t *trial) refreshOwn(ctx context.Context, c *rawConn, connection, _ int) error {
+	return t.refresh(ctx, c, t.sessions[connection], clientAddress(connection))
 }
 
-func (t *trial) readProfile(ctx context.Context, c *conn, connection, _ int) error {
-	_, err := t.call(ctx, c, t.target.kind.api.me(t.sessions[connection]), clientOf(connection))
+func (t *trial) readProfile(ctx context.Context, c *rawConn, connection, _ int) error {
+	_, err := t.sendChecked(ctx, c, t.target.kind.api.me(t.sessions[connection]), clientAddress(connection))
 	return err
 }
 
-// loginAs returns an operation that signs in with each account in turn. The argument client is a function that
-// returns the client address for a connection.
-func (t *trial) loginAs(client func(connection int) string) func(context.Context, *conn, int, int) error {
-	return func(ctx context.Context, c *conn, connection, n int) error {
-		s, err := t.login(ctx, c, t.sessions[n%len(t.sessions)].user, client(connection))
+// loginAs returns an operation that signs in with each account in turn. clientOfConnection returns the client address
+// for a connection.
+func (t *trial) loginAs(
+	clientOfConnection func(connection int) string,
+) func(context.Context, *rawConn, int, int) error {
+	return func(ctx context.Context, c *rawConn, connection, n int) error {
+		s, err := t.login(ctx, c, t.sessions[n%len(t.sessions)].user, clientOfConnection(connection))
 		if err == nil {
-			t.keep(s)
+			t.keepSession(s)
 		}
 		return err
 	}
 }
 
-// together runs several loads concurrently. Their figures include no processor time, because it can't be divided
-// among the loads.
-func together(ctx context.Context, into map[string]Figures,
+// runTogether measures no processor time, because it can't be divided among the loads.
+func runTogether(ctx context.Context, into map[string]Figures,
 	loads map[string]func(context.Context) (Figures, error)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

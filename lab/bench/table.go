@@ -16,15 +16,15 @@ func summarize(results []Result) {
 		if len(rounds) == 0 || results[i].Error != "" {
 			continue
 		}
-		results[i].Median = combine(rounds, nil)
+		results[i].Median = medianRound(rounds, nil)
 		if len(first) == len(rounds) {
-			results[i].Ratio = combine(rounds, first)
+			results[i].Ratio = medianRound(rounds, first)
 		}
 	}
 }
 
-// combine returns the medians of all rounds. If base is not nil, it returns the medians of the ratios to base.
-func combine(rounds, base []Round) Round {
+// medianRound returns the medians of the ratios to base, unless base is nil.
+func medianRound(rounds, base []Round) Round {
 	over := func(value func(Round) float64) float64 {
 		values := make([]float64, 0, len(rounds))
 		for i, r := range rounds {
@@ -71,7 +71,7 @@ func combine(rounds, base []Round) Round {
 	return all
 }
 
-// median returns the median of values, or 0 if there are none.
+// median returns 0 if there are no values.
 func median(values []float64) float64 {
 	if len(values) == 0 {
 		return 0
@@ -80,14 +80,14 @@ func median(values []float64) float64 {
 	return values[len(values)/2]
 }
 
-// A column defines one column of the tables. If a figure was not measured, its cell is empty.
-type column struct {
-	title string
-	value func(Round) []float64 // the values of a cell, which are separated by " / "
+// A tableColumn has an empty cell for a figure that was not measured.
+type tableColumn struct {
+	title      string
+	cellValues func(Round) []float64 // separated by " / " in a cell
 }
 
-func figures(title, value string, names ...string) column {
-	return column{title, func(r Round) (values []float64) {
+func figures(title, value string, names ...string) tableColumn {
+	return tableColumn{title, func(r Round) (values []float64) {
 		for _, name := range names {
 			f := r.Figures[name]
 			values = append(values, map[string]float64{
@@ -98,8 +98,8 @@ func figures(title, value string, names ...string) column {
 	}}
 }
 
-// columns contains the columns of each table: rates, latencies and costs.
-var columns = [][]column{{
+// tableColumns has one list for each table: rates, latencies and costs.
+var tableColumns = [][]tableColumn{{
 	figures("sign-up /s", "rate", "sign-up"),
 	figures("login /s", "rate", "login"),
 	figures("refresh /s", "rate", "refresh"),
@@ -126,23 +126,23 @@ func Markdown(results []Result) string {
 	var b strings.Builder
 	titles := []string{"Operations per second", "Milliseconds", "Costs"}
 	for i, title := range titles {
-		writeTable(&b, title, columns[i], results, func(r Result) Round { return r.Median })
+		writeTable(&b, title, tableColumns[i], results, func(r Result) Round { return r.Median })
 	}
 	for i, title := range titles {
 		if len(results) == 1 {
 			break
 		}
 		title += ": how many times better " + results[0].Target + " is (medians of the rounds' ratios)"
-		writeTable(&b, title, columns[i], results[1:], func(r Result) Round { return r.Ratio })
+		writeTable(&b, title, tableColumns[i], results[1:], func(r Result) Round { return r.Ratio })
 	}
 	writeRefused(&b, results)
 	return b.String()
 }
 
-func writeTable(b *strings.Builder, title string, all []column, results []Result, of func(Result) Round) {
-	var used []column
+func writeTable(b *strings.Builder, title string, all []tableColumn, results []Result, of func(Result) Round) {
+	var used []tableColumn
 	for _, c := range all {
-		if slices.ContainsFunc(results, func(r Result) bool { return slices.Max(c.value(of(r))) > 0 }) {
+		if slices.ContainsFunc(results, func(r Result) bool { return slices.Max(c.cellValues(of(r))) > 0 }) {
 			used = append(used, c)
 		}
 	}
@@ -157,7 +157,7 @@ func writeTable(b *strings.Builder, title string, all []column, results []Result
 	for _, r := range results {
 		fmt.Fprintf(b, "| %s |", r.Target)
 		for _, c := range used {
-			fmt.Fprintf(b, " %s |", cell(c.value(of(r))))
+			fmt.Fprintf(b, " %s |", cell(c.cellValues(of(r))))
 		}
 		b.WriteString("\n")
 	}
@@ -166,7 +166,7 @@ func writeTable(b *strings.Builder, title string, all []column, results []Result
 func cell(values []float64) string {
 	texts := make([]string, len(values))
 	for i, v := range values {
-		texts[i] = number(v)
+		texts[i] = formatNumber(v)
 	}
 	if slices.Max(values) == 0 {
 		return ""
@@ -174,21 +174,20 @@ func cell(values []float64) string {
 	return strings.Join(texts, " / ")
 }
 
-// number formats a value with three significant digits, but never rounds digits before the decimal point.
-func number(v float64) string {
+// formatNumber shows three significant digits, but never rounds digits before the decimal point.
+func formatNumber(v float64) string {
 	switch {
 	case v == 0:
 		return "–"
 	case v >= 100:
-		return thousands(int(v + 0.5))
+		return formatThousands(int(v + 0.5))
 	case v >= 10:
 		return strconv.FormatFloat(v, 'f', 1, 64)
 	}
 	return strconv.FormatFloat(v, 'g', 3, 64)
 }
 
-// thousands formats a number with commas, such as 1,234,567.
-func thousands(n int) string {
+func formatThousands(n int) string {
 	digits := strconv.Itoa(n)
 	for i := len(digits) - 3; i > 0; i -= 3 {
 		digits = digits[:i] + "," + digits[i:]

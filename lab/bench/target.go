@@ -13,72 +13,68 @@ import (
 // this repository have revisions, and settings that are flags.
 type target struct {
 	spec     string
-	kind     kind
+	kind     targetKind
 	revision string
 	settings []string // flags of the server, as name=value
 	env      []string // environment variables, as NAME=value
 }
 
-// A kind describes how to build, start and call one implementation.
-type kind struct {
-	about string // description for the table of settings
-	hash  string // password hashing algorithm, for the table
-	store store
+// A targetKind describes how to build, start and call one implementation.
+type targetKind struct {
+	description   string // for the table of settings
+	hashAlgorithm string // for passwords
+	store         databaseKind
 
-	// missing returns what must be installed before the target can be built, or "".
-	missing func() string
-	// build builds the programs. It is called once for each target.
-	build func(b *builder, t target) (program, error)
-	// ready is a path that returns 200 as soon as the server serves requests.
-	ready string
-	api   api
-	// settings is the path of a document in which the server reports the settings of its database, or "". See
-	// checkSettings.
-	settings string
-	// sql contains the statements that prepare a new PostgreSQL database.
-	sql []string
-	// withoutPasswords means that the target has no passwords, so scenarios with passwords are skipped.
+	// missingProgram returns what must be installed before the target can be built, or "".
+	missingProgram func() string
+	// build is called once for each target.
+	build func(b *targetBuilder, t target) (builtServer, error)
+	// readyPath returns 200 as soon as the server serves requests.
+	readyPath string
+	api       targetAPI
+	// settingsPath is a document in which the server reports the settings of its database, or "". See checkSettings.
+	settingsPath string
+	setupSQL     []string
+	// Scenarios with passwords are skipped if withoutPasswords is set.
 	withoutPasswords bool
 }
 
-// A store is the database of a target.
-type store string
+type databaseKind string
 
 const (
-	noStore    store = "none"
-	sqliteFile store = "SQLite"
-	postgreSQL store = "PostgreSQL"
+	noStore    databaseKind = "none"
+	sqliteFile databaseKind = "SQLite"
+	postgreSQL databaseKind = "PostgreSQL"
 )
 
-// A program is a built server.
-type program struct {
+type builtServer struct {
 	argv []string
 	env  []string
 	// prepare is called once before the first start, if it is not nil.
-	prepare func(ctx context.Context, at place) error
+	prepare func(ctx context.Context, at serverPlace) error
 	// arguments returns the arguments and environment variables for a start, in addition to argv and env.
-	arguments func(at place) (argv, env []string)
+	arguments func(at serverPlace) (argv, env []string)
 }
 
-// A place contains the address and the folders with which a server is started.
-type place struct {
-	address   string // 127.0.0.1:PORT
-	port      string
-	adminPort string // port of the second listener, for targets that have one
-	dir       string // data directory of the server
-	database  string // URL of an empty PostgreSQL database, for targets that use one
+// A serverPlace contains the address and the folders with which a server is started.
+type serverPlace struct {
+	address     string // 127.0.0.1:PORT
+	port        string
+	adminPort   string // of the second listener, for targets that have one
+	dataDir     string
+	databaseURL string // of an empty PostgreSQL database, for targets that use one
 }
 
-// An api describes how to call a target. A function is nil if the target does not offer this call.
-type api struct {
+// A targetAPI has a nil function for each call that the target does not offer.
+type targetAPI struct {
 	signUp, login       func(u user) request
 	refresh, me, logout func(s *session) request
 	// signUpFlow and loginFlow are paths, or "". A request to the path must precede each sign-up or login. The id in
 	// the response is stored in user.flow.
 	signUpFlow, loginFlow string
-	// adopt stores the tokens of a response to signUp, login or refresh.
-	adopt func(s *session, got response) error
-	// signUpSignsIn means that the response to signUp contains tokens.
+	// adoptTokens stores the tokens of a response to signUp, login or refresh.
+	adoptTokens func(s *session, got response) error
+	// The response to signUp then contains tokens.
 	signUpSignsIn bool
 }
 
@@ -99,28 +95,28 @@ var DefaultTargets = []string{
 	"supabase-auth", "kratos", "bare",
 }
 
-// kinds returns the kinds of all targets, by name.
-func kinds() map[string]kind {
-	return map[string]kind{
-		"bare":             bare(),
-		"ours-sqlite":      ours(sqliteFile),
-		"ours-postgres":    ours(postgreSQL),
-		"express-sqlite":   express(sqliteFile),
-		"express-postgres": express(postgreSQL),
-		"better-auth":      betterAuth(),
-		"pocketbase":       pocketBase(),
-		"supabase-auth":    supabaseAuth(),
-		"kratos":           kratos(),
+// allKinds is by the name of the target.
+func allKinds() map[string]targetKind {
+	return map[string]targetKind{
+		"bare":             describeBareServer(),
+		"ours-sqlite":      describeWatchword(sqliteFile),
+		"ours-postgres":    describeWatchword(postgreSQL),
+		"express-sqlite":   describeExpress(sqliteFile),
+		"express-postgres": describeExpress(postgreSQL),
+		"better-auth":      describeBetterAuth(),
+		"pocketbase":       describePocketBase(),
+		"supabase-auth":    describeSupabaseAuth(),
+		"kratos":           describeKratos(),
 	}
 }
 
 // Names returns the names of all targets.
-func Names() []string { return slices.Sorted(maps.Keys(kinds())) }
+func Names() []string { return slices.Sorted(maps.Keys(allKinds())) }
 
 func parseTarget(spec string) (t target, err error) {
 	words := strings.Split(spec, "+")
 	name, revision, _ := strings.Cut(words[0], "@")
-	known, ok := kinds()[name]
+	known, ok := allKinds()[name]
 	if !ok {
 		return t, fmt.Errorf("unknown target %q; the targets are: %s", name, strings.Join(Names(), " "))
 	}

@@ -19,15 +19,15 @@ import (
 type trial struct {
 	plan     Plan
 	target   target
-	program  program
-	at       place
-	process  *process
+	program  builtServer
+	at       serverPlace
+	process  *serverProcess
 	database *database
 
-	sessions []*session // one for each connection
-	mu       sync.Mutex
-	spare    []*session // created by the scenarios; the scenario logout ends them
-	next     int        // number of users that newUser has returned
+	sessions      []*session
+	mu            sync.Mutex
+	spareSessions []*session // created by the scenarios; the scenario logout ends them
+	usersCreated  int
 }
 
 // Figures are the measurements of one load. Times are in milliseconds.
@@ -73,14 +73,14 @@ func (t *trial) run(ctx context.Context, progress func(string)) (r Round, err er
 	case <-ctx.Done():
 	case <-time.After(300 * time.Millisecond):
 	}
-	now, _, err := t.process.memory()
+	now, _, err := t.process.residentBytes()
 	r.Idle = mebibytes(now)
 	r.Figures = map[string]Figures{}
 	for _, s := range scenarios {
 		if err != nil || ctx.Err() != nil {
 			return r, errors.Join(err, ctx.Err())
 		}
-		if !t.plan.runs(s.name) || s.passwords && t.target.kind.withoutPasswords {
+		if !t.plan.runs(s.name) || s.hashesPasswords && t.target.kind.withoutPasswords {
 			continue
 		}
 		progress(s.name)
@@ -91,7 +91,7 @@ func (t *trial) run(ctx context.Context, progress func(string)) (r Round, err er
 	if err := t.checkPool(ctx); err != nil {
 		return r, err
 	}
-	now, peak, err := t.process.memory()
+	now, peak, err := t.process.residentBytes()
 	r.Loaded, r.Peak = mebibytes(now), mebibytes(peak)
 	return r, err
 }
@@ -107,13 +107,13 @@ func (t *trial) start(ctx context.Context) (ready float64, err error) {
 		argv = append([]string{"taskset", "--cpu-list", fmt.Sprintf("0-%d", t.plan.Cores-1)}, argv...)
 	}
 	cmd := exec.Command(argv[0], argv[1:]...) // not CommandContext, because stop ends the process
-	cmd.Dir = t.at.dir
+	cmd.Dir = t.at.dataDir
 	cmd.Env = slices.Concat(os.Environ(), t.program.env, env, t.target.env)
 	began := time.Now()
-	if t.process, err = launch(cmd, filepath.Join(t.at.dir, "server.log")); err != nil {
+	if t.process, err = startProcess(cmd, filepath.Join(t.at.dataDir, "server.log")); err != nil {
 		return 0, err
 	}
-	if err = t.process.waitReady(ctx, t.at.address, t.target.kind.ready); err != nil {
+	if err = t.process.waitReady(ctx, t.at.address, t.target.kind.readyPath); err != nil {
 		t.process.stop()
 		return 0, err
 	}
@@ -127,12 +127,11 @@ func (t *trial) start(ctx context.Context) (ready float64, err error) {
 
 func millis(d time.Duration) float64 { return math.Round(d.Seconds()*1e6) / 1e3 }
 
-// newUser returns a user that this trial has not registered before.
 func (t *trial) newUser() user {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.next++
-	return user{email: "user" + strconv.Itoa(t.next) + "@example.com", password: password}
+	t.usersCreated++
+	return user{email: "user" + strconv.Itoa(t.usersCreated) + "@example.com", password: password}
 }
 
 // createSessions signs up one user for each connection. Meanwhile it checks that the server, or its PostgreSQL
@@ -147,25 +146,25 @@ func (t *trial) createSessions(ctx context.Context) error {
 	}
 	watch := t.watchSyncs(ctx)
 	defer watch.stop()
-	conns := make([]conn, min(len(t.sessions), t.plan.Logins))
+	conns := make([]rawConn, min(len(t.sessions), t.plan.Logins))
 	// Only a few connections sign up at the same time. Hashing passwords limits the rate, so more connections would
 	// not be faster.
-	l := load{connections: len(conns), duration: time.Hour, limit: len(t.sessions)}
+	l := load{connections: len(conns), duration: time.Hour, maxOperations: len(t.sessions)}
 	l.operation = func(ctx context.Context, connection, n int) (err error) {
 		for {
-			t.sessions[n], err = t.signUp(ctx, &conns[connection], clientOf(n))
+			t.sessions[n], err = t.signUp(ctx, &conns[connection], clientAddress(n))
 			if !errors.Is(err, errRefused) {
 				return err
 			}
 			sleepUntil(ctx, time.Now().Add(refusedPause)) // try again, because the scenarios need this session
 		}
 	}
-	defer t.connect(conns)()
+	defer t.assignConns(conns)()
 	_, err := l.run(ctx)
-	last := conn{address: t.at.address} // a new connection, because the context of the others has ended
+	last := rawConn{address: t.at.address} // a new connection, because the context of the others has ended
 	defer last.close()
-	for n := 0; (err == nil || errors.Is(err, errRefused)) && n < moreSignUps && !watch.seen.Load(); n++ {
-		_, err = t.signUp(ctx, &last, clientOf(n))
+	for n := 0; (err == nil || errors.Is(err, errRefused)) && n < moreSignUps && !watch.sawSync.Load(); n++ {
+		_, err = t.signUp(ctx, &last, clientAddress(n))
 	}
 	if err != nil && !errors.Is(err, errRefused) {
 		return fmt.Errorf("create accounts: %w\n%s", err, t.process.logTail())
@@ -178,9 +177,8 @@ func (t *trial) createSessions(ctx context.Context) error {
 // observed reliably.
 const moreSignUps = 200
 
-// connect sets the address of the connections, which open at their first request. It returns a function that closes
-// all of them.
-func (t *trial) connect(conns []conn) (closeAll func()) {
+// assignConns sets the address of the connections, which open at their first request. closeAll closes all of them.
+func (t *trial) assignConns(conns []rawConn) (closeAll func()) {
 	for i := range conns {
 		conns[i].address = t.at.address
 	}
@@ -191,11 +189,11 @@ func (t *trial) connect(conns []conn) (closeAll func()) {
 	}
 }
 
-// measure runs a load. Each connection of the load is a separate network connection.
-func (t *trial) measure(ctx context.Context, l load,
-	call func(ctx context.Context, c *conn, connection, n int) error) (f Figures, err error) {
-	conns := make([]conn, l.connections)
-	defer t.connect(conns)()
+// measureLoad opens a separate network connection for each connection of the load.
+func (t *trial) measureLoad(ctx context.Context, l load,
+	call func(ctx context.Context, c *rawConn, connection, n int) error) (f Figures, err error) {
+	conns := make([]rawConn, l.connections)
+	defer t.assignConns(conns)()
 	l.operation = func(ctx context.Context, connection, n int) error {
 		err := call(ctx, &conns[connection], connection, n)
 		if errors.Is(err, errRefused) {
@@ -205,7 +203,7 @@ func (t *trial) measure(ctx context.Context, l load,
 	}
 	// Connections open at their first request, so the time of this request includes the connection setup. Real
 	// clients measure the same.
-	before, err := t.process.cpu()
+	before, err := t.process.cpuTime()
 	if err != nil {
 		return f, err
 	}
@@ -213,7 +211,7 @@ func (t *trial) measure(ctx context.Context, l load,
 	if err != nil {
 		return f, err
 	}
-	after, err := t.process.cpu()
+	after, err := t.process.cpuTime()
 	if got.Count() > 0 {
 		f.CPU = (after - before).Seconds() / float64(got.Count()) * 1000
 	}
@@ -226,13 +224,13 @@ func (t *trial) measure(ctx context.Context, l load,
 // obey.
 const refusedPause = 250 * time.Millisecond
 
-// call sends a request, and returns an error if the response is not a success.
-func (t *trial) call(ctx context.Context, c *conn, r request, client string) (response, error) {
+// sendChecked returns an error if the response is not a success.
+func (t *trial) sendChecked(ctx context.Context, c *rawConn, r request, client string) (response, error) {
 	if address := t.addressOf(r); c.address != address {
 		c.close()
 		c.address = address
 	}
-	got, err := c.do(ctx, r, client)
+	got, err := c.exchange(ctx, r, client)
 	switch {
 	case err != nil:
 		return got, err
@@ -245,67 +243,65 @@ func (t *trial) call(ctx context.Context, c *conn, r request, client string) (re
 }
 
 func (t *trial) addressOf(r request) string {
-	if r.admin {
+	if r.toAdminListener {
 		return net.JoinHostPort("127.0.0.1", t.at.adminPort)
 	}
 	return t.at.address
 }
 
-// begin sends the request that some targets require before a sign-up or login. It stores the id in the response as
-// u.flow.
-func (t *trial) begin(ctx context.Context, c *conn, u *user, path, client string) error {
+// startFlow sends the request that some targets require before a sign-up or login. It stores the id in the response
+// as u.flow.
+func (t *trial) startFlow(ctx context.Context, c *rawConn, u *user, path, client string) error {
 	if path == "" {
 		return nil
 	}
-	got, err := t.call(ctx, c, request{method: "GET", path: path}, client)
-	u.flow = field(got.body, "id")
+	got, err := t.sendChecked(ctx, c, request{method: "GET", path: path}, client)
+	u.flow = findField(got.body, "id")
 	return err
 }
 
 // signUp creates an account and signs in. If the response to the sign-up contains no tokens, it sends a second
 // request.
-func (t *trial) signUp(ctx context.Context, c *conn, client string) (*session, error) {
+func (t *trial) signUp(ctx context.Context, c *rawConn, client string) (*session, error) {
 	s := &session{user: t.newUser()}
-	if err := t.begin(ctx, c, &s.user, t.target.kind.api.signUpFlow, client); err != nil {
+	if err := t.startFlow(ctx, c, &s.user, t.target.kind.api.signUpFlow, client); err != nil {
 		return nil, err
 	}
-	got, err := t.call(ctx, c, t.target.kind.api.signUp(s.user), client)
+	got, err := t.sendChecked(ctx, c, t.target.kind.api.signUp(s.user), client)
 	if err != nil {
 		return nil, err
 	}
 	if !t.target.kind.api.signUpSignsIn {
 		return t.login(ctx, c, s.user, client)
 	}
-	return s, t.target.kind.api.adopt(s, got)
+	return s, t.target.kind.api.adoptTokens(s, got)
 }
 
-func (t *trial) login(ctx context.Context, c *conn, u user, client string) (*session, error) {
+func (t *trial) login(ctx context.Context, c *rawConn, u user, client string) (*session, error) {
 	s := &session{user: u}
-	if err := t.begin(ctx, c, &s.user, t.target.kind.api.loginFlow, client); err != nil {
+	if err := t.startFlow(ctx, c, &s.user, t.target.kind.api.loginFlow, client); err != nil {
 		return nil, err
 	}
-	got, err := t.call(ctx, c, t.target.kind.api.login(s.user), client)
+	got, err := t.sendChecked(ctx, c, t.target.kind.api.login(s.user), client)
 	if err != nil {
 		return nil, err
 	}
-	return s, t.target.kind.api.adopt(s, got)
+	return s, t.target.kind.api.adoptTokens(s, got)
 }
 
-func (t *trial) refresh(ctx context.Context, c *conn, s *session, client string) error {
-	got, err := t.call(ctx, c, t.target.kind.api.refresh(s), client)
+func (t *trial) refresh(ctx context.Context, c *rawConn, s *session, client string) error {
+	got, err := t.sendChecked(ctx, c, t.target.kind.api.refresh(s), client)
 	if err != nil {
 		return err
 	}
-	return t.target.kind.api.adopt(s, got)
+	return t.target.kind.api.adoptTokens(s, got)
 }
 
-// keep stores a session for the scenario logout.
-func (t *trial) keep(s *session) {
+func (t *trial) keepSession(s *session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.spare = append(t.spare, s)
+	t.spareSessions = append(t.spareSessions, s)
 }
 
-// clientOf returns an address for X-Forwarded-For. By default, each connection is a separate client with its own
-// address.
-func clientOf(n int) string { return "10.1." + strconv.Itoa(n>>8&255) + "." + strconv.Itoa(n&255) }
+// clientAddress gives each connection its own address for X-Forwarded-For.
+func clientAddress(n int) string { return "10.1." + strconv.Itoa(n>>8&255) + "." + strconv.Itoa(n&255) }

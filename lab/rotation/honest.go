@@ -23,22 +23,22 @@ const (
 
 var start = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// A client has one refresh token of a session.
-type client struct {
+// An honestClient has one refresh token of a session.
+type honestClient struct {
 	agent      watchword.Agent
 	generation int64
 }
 
-// present presents the client's token and reports whether the session is still alive. The client keeps its old token
-// until it calls receive, because the response may be lost.
-func (c *client) present(p Policy, session *watchword.Rotation, at time.Time) (alive bool) {
+// presentToken reports whether the session is still alive. The client keeps its old token until it calls
+// receiveToken, because the response may be lost.
+func (c *honestClient) presentToken(p Policy, session *watchword.Rotation, at time.Time) (alive bool) {
 	verdict, next := p.Judge(*session, watchword.Presentation{Generation: c.generation, Agent: c.agent, At: at})
 	*session = next
 	return verdict != watchword.VerdictReuse
 }
 
-// receive gives the client the newest token. Every policy returns this token in its response.
-func (c *client) receive(session watchword.Rotation) { c.generation = session.Generation }
+// receiveToken takes the newest token, which every policy returns in its response.
+func (c *honestClient) receiveToken(session watchword.Rotation) { c.generation = session.Generation }
 
 func signIn(at time.Time) watchword.Rotation {
 	return watchword.Rotation{Forgiven: watchword.NeverForgiven, RotatedAt: at, RotatedBy: usersAgent}
@@ -50,28 +50,28 @@ func signIn(at time.Time) watchword.Rotation {
 func WrongfulSignOuts(p Policy, loss float64, refreshes int, seed uint64) (signOuts int) {
 	random := rand.New(rand.NewPCG(seed, uint64(refreshes)))
 	now := start
-	session, user := signIn(now), client{agent: usersAgent}
+	session, user := signIn(now), honestClient{agent: usersAgent}
 	for range refreshes {
 		now = now.Add(interval + randomUpTo(random, jitter))
 		for {
-			if !user.present(p, &session, now) {
+			if !user.presentToken(p, &session, now) {
 				signOuts++
 				session, user.generation = signIn(now), 0
 				break
 			}
 			if random.Float64() >= loss {
-				user.receive(session)
+				user.receiveToken(session)
 				break
 			}
-			now = now.Add(outage(random))
+			now = now.Add(randomOutage(random))
 		}
 	}
 	return signOuts
 }
 
-// outage returns a random time for which a client stays disconnected. It is exponentially distributed, with a mean of
-// 3 seconds (80 % of outages), 2 minutes (15 %) or 2 hours (5 %).
-func outage(random *rand.Rand) time.Duration {
+// randomOutage is exponentially distributed, with a mean of 3 seconds (80 % of outages), 2 minutes (15 %) or 2 hours
+// (5 %).
+func randomOutage(random *rand.Rand) time.Duration {
 	mean := 3 * time.Second
 	switch kind := random.Float64(); {
 	case kind >= 0.95:

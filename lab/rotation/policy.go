@@ -18,10 +18,10 @@ type Policy struct {
 // watchword.Judge with the given policy last.
 func Policies(policy watchword.RotationPolicy) []Policy {
 	return []Policy{
-		otherPolicy("strict", func(watchword.Rotation, watchword.Presentation) bool { return false }),
-		fixedGrace("grace 10s", 10*time.Second),
-		fixedGrace("grace 60s", time.Minute),
-		otherPolicy("parent good until child used", func(r watchword.Rotation, p watchword.Presentation) bool {
+		newOtherPolicy("strict", func(watchword.Rotation, watchword.Presentation) bool { return false }),
+		newFixedGrace("grace 10s", 10*time.Second),
+		newFixedGrace("grace 60s", time.Minute),
+		newOtherPolicy("parent good until child used", func(r watchword.Rotation, p watchword.Presentation) bool {
 			return p.Generation == r.Generation-1 // the parent is good until a client presents the newest token (child)
 		}),
 		bounded(policy),
@@ -35,17 +35,17 @@ func bounded(policy watchword.RotationPolicy) Policy {
 	}}
 }
 
-// fixedGrace returns a policy that accepts superseded tokens during the grace period, as many servers do.
-func fixedGrace(name string, grace time.Duration) Policy {
-	return otherPolicy(name, func(r watchword.Rotation, p watchword.Presentation) bool {
+// newFixedGrace accepts superseded tokens during the grace period, as many servers do.
+func newFixedGrace(name string, grace time.Duration) Policy {
+	return newOtherPolicy(name, func(r watchword.Rotation, p watchword.Presentation) bool {
 		back := r.Generation - p.Generation
 		return back <= watchword.SupersededKept && p.At.Sub(r.Superseded[watchword.SupersededKept-back]) <= grace
 	})
 }
 
-// otherPolicy returns a policy that rotates the newest token, as all policies do. If accepts returns true for an
-// older token, the response contains the newest token. All other tokens count as reuse.
-func otherPolicy(name string, accepts func(watchword.Rotation, watchword.Presentation) bool) Policy {
+// newOtherPolicy rotates the newest token, as all policies do. If accepts returns true for an older token, the
+// response contains the newest token. All other tokens count as reuse.
+func newOtherPolicy(name string, accepts func(watchword.Rotation, watchword.Presentation) bool) Policy {
 	return Policy{name, func(r watchword.Rotation, p watchword.Presentation) (watchword.Verdict, watchword.Rotation) {
 		switch {
 		case p.Generation == r.Generation:

@@ -19,9 +19,9 @@ const (
 	seed      = 7
 )
 
-// policies returns five policies in the order of the tables: strict, grace 10 s, grace 60 s, parent good until child
-// used, and Watchword's policy.
-func policies() []rotation.Policy {
+// comparedPolicies is in the order of the tables: strict, grace 10 s, grace 60 s, parent good until child used, and
+// Watchword's policy.
+func comparedPolicies() []rotation.Policy {
 	return rotation.Policies(watchword.RotationPolicy{Grace: 10 * time.Second, Clean: 1})
 }
 
@@ -36,7 +36,7 @@ func TestWrongfulSignOutsMatchTheTable(t *testing.T) {
 		{{0, 0}, {0, 0}, {0, 0}},
 		{{0, 5}, {0, 25}, {70, 200}},
 	}
-	for i, p := range policies() {
+	for i, p := range comparedPolicies() {
 		for j, loss := range []float64{0.001, 0.01, 0.05} {
 			t.Run(p.Name, func(t *testing.T) {
 				t.Parallel()
@@ -78,7 +78,7 @@ func TestThievesAreDetectedAsTheTableShows(t *testing.T) {
 			some(0, 0.01, 0.012)},
 	}
 	for _, kind := range rotation.Thieves() {
-		for i, p := range policies() {
+		for i, p := range comparedPolicies() {
 			t.Run(kind.Name+"/"+p.Name, func(t *testing.T) {
 				t.Parallel()
 				row, listed := expected[kind.Name]
@@ -106,7 +106,7 @@ func TestSameSeedGivesSameTables(t *testing.T) {
 		var out strings.Builder
 		cells := 0
 		size := rotation.Size{Refreshes: 2000, Thieves: 20, Seed: seed}
-		err := rotation.WriteTables(&out, policies(), size, func(done, total int, _ string) {
+		err := rotation.WriteTables(&out, comparedPolicies(), size, func(done, total int, _ string) {
 			if done != cells || total != 5*(3+7) {
 				t.Errorf("progress reports %d of %d at cell %d", done, total, cells)
 			}

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// losses contains the probabilities that a response is lost, one per column.
-var losses = []float64{0.001, 0.01, 0.05}
+// lossProbabilities has one column for each probability that a response is lost.
+var lossProbabilities = []float64{0.001, 0.01, 0.05}
 
 // A Size is the number of simulated users and thieves, and the seed.
 type Size struct {
@@ -23,24 +23,25 @@ type Size struct {
 // cell's name.
 func WriteTables(w io.Writer, policies []Policy, size Size, progress func(done, total int, cell string)) error {
 	kinds := Thieves()
-	done, total := 0, len(policies)*(len(losses)+len(kinds))
+	done, total := 0, len(policies)*(len(lossProbabilities)+len(kinds))
 	step := func(cell ...string) {
 		progress(done, total, strings.Join(cell, ": "))
 		done++
 	}
 
-	comparison := [][]string{{"policy", "wrongful sign-outs per million refreshes at " + percents(losses) + " loss",
-		"thief's refreshes before detection: median, 99th percentile", "never detected in " + thousands(MaxAnswered)}}
+	comparison := [][]string{{"policy",
+		"wrongful sign-outs per million refreshes at " + percents(lossProbabilities) + " loss",
+		"thief's refreshes before detection: median, 99th percentile", "never detected in " + formatThousands(MaxAnswered)}}
 	chases := [][]string{{"thief"}}
 	for _, kind := range kinds {
 		chases = append(chases, []string{kind.Name})
 	}
 	for _, p := range policies {
 		var rates []string
-		for _, loss := range losses {
+		for _, loss := range lossProbabilities {
 			step(p.Name, "honest users at "+percents([]float64{loss})+" loss")
 			n := WrongfulSignOuts(p, loss, size.Refreshes, size.Seed)
-			rates = append(rates, thousands((n*1_000_000+size.Refreshes/2)/size.Refreshes))
+			rates = append(rates, formatThousands((n*1_000_000+size.Refreshes/2)/size.Refreshes))
 		}
 		chases[0] = append(chases[0], p.Name)
 		for i, kind := range kinds {
@@ -54,7 +55,7 @@ func WriteTables(w io.Writer, policies []Policy, size Size, progress func(done, 
 		}
 	}
 	step("done")
-	_, err := io.WriteString(w, markdown(comparison)+"\n"+markdown(chases))
+	_, err := io.WriteString(w, formatMarkdownTable(comparison)+"\n"+formatMarkdownTable(chases))
 	return err
 }
 
@@ -66,13 +67,13 @@ func (f ThiefResult) String() string {
 	case f.found == f.Thieves:
 		return f.percentiles()
 	case f.Answered(99) == MaxAnswered:
-		return fmt.Sprintf("%s, never (%s)", thousands(f.Answered(50)), percent(f.NeverDetected()))
+		return fmt.Sprintf("%s, never (%s)", formatThousands(f.Answered(50)), percent(f.NeverDetected()))
 	}
 	return fmt.Sprintf("%s (%s never)", f.percentiles(), percent(f.NeverDetected()))
 }
 
 func (f ThiefResult) percentiles() string {
-	return thousands(f.Answered(50)) + ", " + thousands(f.Answered(99))
+	return formatThousands(f.Answered(50)) + ", " + formatThousands(f.Answered(99))
 }
 
 func percents(shares []float64) string {
@@ -93,8 +94,7 @@ func percent(share float64) string {
 	return strconv.FormatFloat(share*100, 'f', 0, 64) + " %"
 }
 
-// thousands formats a number with commas, such as 1,234,567.
-func thousands(n int) string {
+func formatThousands(n int) string {
 	digits := strconv.Itoa(n)
 	for i := len(digits) - 3; i > 0; i -= 3 {
 		digits = digits[:i] + "," + digits[i:]
@@ -102,9 +102,8 @@ func thousands(n int) string {
 	return digits
 }
 
-// markdown formats rows as a Markdown table with aligned columns. The first row is the
-// header.
-func markdown(rows [][]string) string {
+// formatMarkdownTable aligns the columns. The first row is the header.
+func formatMarkdownTable(rows [][]string) string {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {

@@ -46,9 +46,9 @@ func Thieves() []Thief {
 // ThiefResult contains how many thieves were detected, and how many refreshes the server answered before it detected
 // each thief.
 type ThiefResult struct {
-	Thieves int
-	answers []int // sorted; MaxAnswered for a thief who was never detected
-	found   int
+	Thieves       int
+	sortedAnswers []int // MaxAnswered for a thief who was never detected
+	found         int
 }
 
 // NeverDetected returns the share of thieves who were never detected, from 0 to 1.
@@ -57,7 +57,7 @@ func (f ThiefResult) NeverDetected() float64 { return 1 - float64(f.found)/float
 // Answered returns how many refreshes of a thief the server answered before detection, at a percentile (0 to 100) of
 // all thieves. It returns MaxAnswered if the thief at this percentile was never detected.
 func (f ThiefResult) Answered(percentile float64) int {
-	return f.answers[min(int(percentile/100*float64(len(f.answers))), len(f.answers)-1)]
+	return f.sortedAnswers[min(int(percentile/100*float64(len(f.sortedAnswers))), len(f.sortedAnswers)-1)]
 }
 
 // SimulateThieves simulates thieves of one kind, each with a separate session.
@@ -71,9 +71,9 @@ func SimulateThieves(p Policy, kind Thief, thieves int, seed uint64) ThiefResult
 		} else {
 			answered = MaxAnswered
 		}
-		f.answers = append(f.answers, answered)
+		f.sortedAnswers = append(f.sortedAnswers, answered)
 	}
-	slices.Sort(f.answers)
+	slices.Sort(f.sortedAnswers)
 	return f
 }
 
@@ -88,7 +88,7 @@ func simulateThief(p Policy, kind Thief, random *rand.Rand) (answered int, found
 		kind.Agent = usersAgent
 	}
 	session := signIn(start)
-	user, thief := client{agent: usersAgent}, client{agent: kind.Agent}
+	user, thief := honestClient{agent: usersAgent}, honestClient{agent: kind.Agent}
 	userAt := start.Add(kind.UserAway + interval + randomUpTo(random, jitter))
 	thiefAt := userAt.Add(randomUpTo(random, kind.Interval))
 	if kind.UserAway > 0 {
@@ -98,10 +98,10 @@ func simulateThief(p Policy, kind Thief, random *rand.Rand) (answered int, found
 	for answered < MaxAnswered && userRefreshes < 100 {
 		thiefGone := kind.Refreshes > 0 && answered == kind.Refreshes
 		if thiefGone || userAt.Before(thiefAt) {
-			if !user.present(p, &session, userAt) {
+			if !user.presentToken(p, &session, userAt) {
 				return answered, true
 			}
-			user.receive(session)
+			user.receiveToken(session)
 			if kind.Within > 0 {
 				thiefAt = userAt.Add(randomUpTo(random, kind.Within))
 			}
@@ -109,10 +109,10 @@ func simulateThief(p Policy, kind Thief, random *rand.Rand) (answered int, found
 			userRefreshes++
 			continue
 		}
-		if !thief.present(p, &session, thiefAt) {
+		if !thief.presentToken(p, &session, thiefAt) {
 			return answered, true
 		}
-		thief.receive(session)
+		thief.receiveToken(session)
 		answered++
 		userRefreshes = 0
 		thiefAt = thiefAt.Add(kind.Interval + randomUpTo(random, jitter))

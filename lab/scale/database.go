@@ -21,12 +21,12 @@ import (
 
 // A database is a store and a separate SQL connection, which fills the tables and reads statistics.
 type database struct {
-	store       watchword.Store
-	sql         *sql.DB
-	indexes     string   // query for the names and definitions of the indexes of the filled tables
-	maintenance []string // statements to run after filling
-	isPostgres  bool
-	cleanups    []func(context.Context) error // called in reverse order by remove
+	store        watchword.Store
+	sql          *sql.DB
+	indexQuery   string // for the names and definitions of the indexes of the filled tables
+	afterFilling []string
+	isPostgres   bool
+	cleanups     []func(context.Context) error // called in reverse order by remove
 }
 
 // remove deletes everything that create has created, even if create failed.
@@ -60,9 +60,9 @@ func (d *database) createSQLite(ctx context.Context, path string) (err error) {
 		return err
 	}
 	d.cleanups = append(d.cleanups, func(context.Context) error { return d.store.Close() })
-	d.indexes = `SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql <> '' AND tbl_name IN ('users', 'sessions')`
-	d.maintenance = []string{"PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA cache_size = 0"}
-	return d.open(sql.Open("sqlite", "file:"+path+"?_pragma=synchronous(OFF)&_pragma=cache_size(-20000)"))
+	d.indexQuery = `SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql <> '' AND tbl_name IN ('users', 'sessions')`
+	d.afterFilling = []string{"PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA cache_size = 0"}
+	return d.useSingleConn(sql.Open("sqlite", "file:"+path+"?_pragma=synchronous(OFF)&_pragma=cache_size(-20000)"))
 }
 
 func (d *database) createPostgres(ctx context.Context, server, name string) error {
@@ -89,18 +89,17 @@ func (d *database) createPostgres(ctx context.Context, server, name string) erro
 		return err
 	}
 	d.cleanups = append(d.cleanups, func(context.Context) error { return d.store.Close() })
-	d.indexes = `SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN ('users', 'sessions')
+	d.indexQuery = `SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN ('users', 'sessions')
 		AND indexname NOT LIKE '%_pkey' AND indexname NOT LIKE '%_key'`
-	d.maintenance = []string{"VACUUM (ANALYZE)", "CHECKPOINT"}
+	d.afterFilling = []string{"VACUUM (ANALYZE)", "CHECKPOINT"}
 	d.isPostgres = true
 	config.Database = name
 	config.RuntimeParams["synchronous_commit"] = "off" // for fast filling
 	config.RuntimeParams["maintenance_work_mem"] = "512MB"
-	return d.open(stdlib.OpenDB(*config), nil)
+	return d.useSingleConn(stdlib.OpenDB(*config), nil)
 }
 
-// open sets the SQL connection to db, and limits db to one connection.
-func (d *database) open(db *sql.DB, err error) error {
+func (d *database) useSingleConn(db *sql.DB, err error) error {
 	if err != nil {
 		return err
 	}

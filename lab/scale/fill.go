@@ -14,20 +14,20 @@ import (
 var start = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 const (
-	batch   = 50_000 // rows per commit
-	perUser = 4      // sessions per user; the rows of a user are far apart, as in real use
+	rowsPerCommit   = 50_000
+	sessionsPerUser = 4 // the rows of a user are far apart, as in real use
 )
 
-// uuidOf returns the id of the user or session with number n. Ids ascend with n and have a pseudo-random part. They
-// have only decimal digits, so that SQL on both databases can compute them (uuidColumn).
-func uuidOf(n int) string {
+// idOfNumber ascends with n and has a pseudo-random part. It returns only decimal digits, so that SQL on both
+// databases can compute the id (idExpression).
+func idOfNumber(n int) string {
 	at, random := 19_300_000_000+n*260, n*7_368_787%1_000_000_000_000
 	text := fmt.Sprintf("%012d", at)
 	return fmt.Sprintf("%s-%s-7%03d-8%03d-%012d", text[:8], text[8:], random%1000, random/1000%1000, random)
 }
 
-// uuidColumn returns an SQL expression for uuidOf.
-func uuidColumn(n string) string {
+// idExpression is SQL for idOfNumber.
+func idExpression(n string) string {
 	at := "CAST(1019300000000 + " + n + " * 260 AS TEXT)"
 	random := n + " * 7368787 % 1000000000000"
 	return "substr(" + at + ", 2, 8) || '-' || substr(" + at + ", 10, 4)" +
@@ -36,15 +36,15 @@ func uuidColumn(n string) string {
 		" || '-' || substr(CAST(1000000000000 + " + random + " AS TEXT), 2)"
 }
 
-// rows selects the integers from $1 up to, but not including, $2.
-const rows = ` FROM (WITH RECURSIVE count(n) AS (SELECT CAST($1 AS BIGINT) UNION ALL SELECT n + 1 FROM count WHERE n + 1 < $2)
+// integerRange selects the integers from $1 up to, but not including, $2.
+const integerRange = ` FROM (WITH RECURSIVE count(n) AS (SELECT CAST($1 AS BIGINT) UNION ALL SELECT n + 1 FROM count WHERE n + 1 < $2)
 	SELECT n FROM count) AS counted`
 
 func userRows() string {
 	return `INSERT INTO users (id, email, verified_at, name, roles, password_hash, created_at, disabled_at, roles_changed_at)
-		SELECT ` + uuidColumn("n") + `, 'user' || CAST(n AS TEXT) || '@example.com', ` + ms(start) + `,
+		SELECT ` + idExpression("n") + `, 'user' || CAST(n AS TEXT) || '@example.com', ` + ms(start) + `,
 		'Zoë O''Hara', '[]', '$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g', ` +
-		ms(start) + `, 0, 0` + rows
+		ms(start) + `, 0, 0` + integerRange
 }
 
 func sessionRows(users int) string {
@@ -52,10 +52,10 @@ func sessionRows(users int) string {
 	created := ms(start.Add(-40*day)) + " + n * 260" // ascending with n, like the ids
 	return `INSERT INTO sessions (id, user_id, generation, superseded, forgiven, rotated_at, rotated_by, refresh_key, persistent,
 			device, address, authenticated_at, methods, created_at, expires_at, ended_at, ended_why)
-		SELECT ` + uuidColumn("n") + `, ` + uuidColumn(user) + `, 0, '` + superseded() + `', ` +
+		SELECT ` + idExpression("n") + `, ` + idExpression(user) + `, 0, '` + superseded() + `', ` +
 		fmt.Sprint(watchword.NeverForgiven) + `, ` + ms(start) + `, '` + string(watchword.AgentOf("a browser")) + `', 1, 1,
 		'Firefox on Linux', '2001:db8::17', ` + created + `, '["pwd"]', ` + created + `, ` +
-		created + ` + ` + fmt.Sprint((90 * day).Milliseconds()) + `, 0, ''` + rows
+		created + ` + ` + fmt.Sprint((90 * day).Milliseconds()) + `, 0, ''` + integerRange
 }
 
 func superseded() string { return strings.Repeat(ms(start), watchword.SupersededKept) }
@@ -78,25 +78,25 @@ func (f *filledStore) fill(ctx context.Context, store string, progress func(stri
 			return err
 		}
 	}
-	users := max(1, f.sessions/perUser)
+	users := max(1, f.sessions/sessionsPerUser)
 	for _, table := range []struct {
 		insert string
 		rows   int
 	}{{userRows(), users}, {sessionRows(users), f.sessions}} {
-		for first := 0; first < table.rows; first += batch {
+		for first := 0; first < table.rows; first += rowsPerCommit {
 			progress(fmt.Sprintf("filling %s: %d %%", f, 100*first/table.rows))
-			if _, err := f.sql.ExecContext(ctx, table.insert, first, min(first+batch, table.rows)); err != nil {
+			if _, err := f.sql.ExecContext(ctx, table.insert, first, min(first+rowsPerCommit, table.rows)); err != nil {
 				return err
 			}
 		}
 	}
 	progress(fmt.Sprintf("filling %s: indexes", f))
-	return f.execute(ctx, append(definitions, f.maintenance...)...)
+	return f.execute(ctx, append(definitions, f.afterFilling...)...)
 }
 
 // dropIndexes drops the indexes and returns the statements that create them again.
 func (d *database) dropIndexes(ctx context.Context) (definitions []string, err error) {
-	answer, err := d.sql.QueryContext(ctx, d.indexes)
+	answer, err := d.sql.QueryContext(ctx, d.indexQuery)
 	if err != nil {
 		return nil, err
 	}

@@ -14,28 +14,30 @@ import (
 	"github.com/watchword-auth/watchword/internal/ratelimit"
 )
 
-// policy has long lifetimes, so that no session expires during a measurement.
-var policy = watchword.SessionPolicy{Idle: 30 * day, ShortIdle: day, Max: 90 * day}
+// longLifetimes keeps sessions from expiring during a measurement.
+var longLifetimes = watchword.SessionPolicy{Idle: 30 * day, ShortIdle: day, Max: 90 * day}
 
 const day = 24 * time.Hour
 
-// A result contains the measurements of clients that rotated sessions for some time.
-type result struct {
+// A loadResult contains the measurements of clients that rotated sessions for some time.
+type loadResult struct {
 	rotations int
 	took      time.Duration
 	each      []time.Duration
 }
 
-func (r result) percentile(n int) time.Duration {
+func (r loadResult) percentile(n int) time.Duration {
 	slices.Sort(r.each)
 	return r.each[min(len(r.each)*n/100, len(r.each)-1)]
 }
 
-// load rotates random sessions with concurrent clients for the duration plan.For. Because the choice is random,
-// consecutive rotations change distant pages, as with millions of users. Each client uses its own sessions.
-func (f *filledStore) load(ctx context.Context, plan Plan, clients int, stream uint64) (all result, err error) {
+// rotateSessions rotates random sessions with concurrent clients for the duration plan.For. Because the choice is
+// random, consecutive rotations change distant pages, as with millions of users. Each client uses its own sessions.
+func (f *filledStore) rotateSessions(
+	ctx context.Context, plan Plan, clients int, stream uint64,
+) (all loadResult, err error) {
 	var done sync.WaitGroup
-	results := make([]result, clients)
+	results := make([]loadResult, clients)
 	errs := make([]error, clients)
 	start := time.Now()
 	for client := range clients {
@@ -59,12 +61,12 @@ func (f *filledStore) load(ctx context.Context, plan Plan, clients int, stream u
 }
 
 func (f *filledStore) rotate(ctx context.Context, plan Plan, n int) error {
-	generation := int64(f.generations[n])
+	generation := int64(f.currentGenerations[n])
 	at := start.Add(time.Duration(generation+1) * time.Minute) // one minute apart, so no rate limit is reached
 	r := watchword.RotateRequest{
-		Session:      watchword.SessionID(uuidOf(n)),
+		Session:      watchword.SessionID(idOfNumber(n)),
 		Presentation: watchword.Presentation{Generation: generation, Agent: watchword.AgentOf("a browser"), At: at},
-		Cutoffs:      policy.Cutoffs(at),
+		Cutoffs:      longLifetimes.Cutoffs(at),
 		Address:      "2001:db8::17",
 	}
 	if plan.Limits == BothLimits {
@@ -80,6 +82,6 @@ func (f *filledStore) rotate(ctx context.Context, plan Plan, n int) error {
 	if err != nil {
 		return fmt.Errorf("session %d, generation %d: %w", n, generation, err)
 	}
-	f.generations[n]++
+	f.currentGenerations[n]++
 	return nil
 }

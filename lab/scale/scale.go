@@ -33,11 +33,10 @@ const (
 	BothLimits Limits = "on" // the limits of the session and of the client, as in a refresh
 )
 
-// A filledStore is one filled database with the state of its sessions.
 type filledStore struct {
 	sessions, fillFactor int
 	database
-	generations []int32 // current generation of each session
+	currentGenerations []int32 // by session
 }
 
 // A Row contains the results for one database, as medians of all rounds.
@@ -74,7 +73,7 @@ func Run(ctx context.Context, plan Plan, progress func(string)) (rows []Row, err
 	}()
 	for _, sessions := range plan.Sessions {
 		for _, fillFactor := range plan.fillFactors() {
-			f := &filledStore{sessions: sessions, fillFactor: fillFactor, generations: make([]int32, sessions)}
+			f := &filledStore{sessions: sessions, fillFactor: fillFactor, currentGenerations: make([]int32, sessions)}
 			stores = append(stores, f)
 			if err := f.fill(ctx, plan.Store, progress); err != nil {
 				return nil, fmt.Errorf("fill: %w", err)
@@ -89,7 +88,7 @@ func Run(ctx context.Context, plan Plan, progress func(string)) (rows []Row, err
 	for round := range plan.Rounds + 1 { // the first round only warms up
 		for i, f := range stores {
 			progress(fmt.Sprintf("round %d of %d: %s", round, plan.Rounds, f))
-			if err := f.measure(ctx, plan, round, &rows[i]); err != nil {
+			if err := f.measureRound(ctx, plan, round, &rows[i]); err != nil {
 				return nil, fmt.Errorf("measure %s: %w", f, err)
 			}
 		}
@@ -117,14 +116,13 @@ func (p Plan) fillFactors() []int {
 
 func (f *filledStore) String() string {
 	if f.fillFactor == 0 {
-		return thousands(f.sessions) + " sessions"
+		return formatThousands(f.sessions) + " sessions"
 	}
-	return fmt.Sprintf("%s sessions, fill factor %d", thousands(f.sessions), f.fillFactor)
+	return fmt.Sprintf("%s sessions, fill factor %d", formatThousands(f.sessions), f.fillFactor)
 }
 
-// measure runs one round on one database. It measures all clients directly after a checkpoint, all clients later, and
-// then one client.
-func (f *filledStore) measure(ctx context.Context, plan Plan, round int, row *Row) error {
+// measureRound measures all clients directly after a checkpoint, all clients later, and then one client.
+func (f *filledStore) measureRound(ctx context.Context, plan Plan, round int, row *Row) error {
 	for n, prepare := range []func(context.Context) error{f.checkpoint, f.touchPages} {
 		if err := prepare(ctx); err != nil {
 			return err
@@ -133,7 +131,7 @@ func (f *filledStore) measure(ctx context.Context, plan Plan, round int, row *Ro
 		if err != nil {
 			return err
 		}
-		all, err := f.load(ctx, plan, plan.Clients, uint64(2*round+n))
+		all, err := f.rotateSessions(ctx, plan, plan.Clients, uint64(2*round+n))
 		if err != nil {
 			return err
 		}
@@ -144,7 +142,7 @@ func (f *filledStore) measure(ctx context.Context, plan Plan, round int, row *Ro
 		row.Phases[n].LogBytes = (after - before) / float64(all.rotations)
 		row.Phases[n].rates = append(row.Phases[n].rates, float64(all.rotations)/all.took.Seconds())
 	}
-	one, err := f.load(ctx, plan, 1, uint64(round))
+	one, err := f.rotateSessions(ctx, plan, 1, uint64(round))
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (r Row) Reveals() bool { return r.T >= Threshold || r.T <= -Threshold }
 func Compare(name string, without, with []time.Duration) Row {
 	all := slices.Sorted(slices.Values(append(slices.Clone(without), with...)))
 	limit := all[len(all)*9/10]
-	return Row{name, median(without), median(with), len(with), welch(below(limit, without), below(limit, with))}
+	return Row{name, median(without), median(with), len(with), welchT(below(limit, without), below(limit, with))}
 }
 
 func below(limit time.Duration, took []time.Duration) (kept []float64) {
@@ -43,16 +43,15 @@ func median(took []time.Duration) time.Duration {
 	return slices.Sorted(slices.Values(took))[len(took)/2]
 }
 
-// welch returns Welch's t of two samples: the difference of their means in standard
-// errors.
-func welch(a, b []float64) float64 {
-	meanA, errorA := meanOf(a)
-	meanB, errorB := meanOf(b)
+// welchT returns the difference of the means of two samples in standard errors (Welch's t).
+func welchT(a, b []float64) float64 {
+	meanA, errorA := meanAndError(a)
+	meanB, errorB := meanAndError(b)
 	return (meanB - meanA) / math.Sqrt(errorA+errorB)
 }
 
-// meanOf returns the mean of a sample and the square of its standard error.
-func meanOf(sample []float64) (mean, squared float64) {
+// meanAndError returns the square of the standard error.
+func meanAndError(sample []float64) (mean, squared float64) {
 	n := float64(len(sample))
 	for _, x := range sample {
 		mean += x / n

@@ -43,7 +43,7 @@ func serveCallbacks(
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	callbacks := map[string]*http.Request{}
 	for _, email := range emails {
-		if callbacks[email], err = toCallback(ctx, browser, site.url, email); err != nil {
+		if callbacks[email], err = prepareCallback(ctx, browser, site.url, email); err != nil {
 			stop()
 			return nil, nil, err
 		}
@@ -51,7 +51,7 @@ func serveCallbacks(
 	return func(_ context.Context, _ *watchword.Engine, email string, c watchword.Client) error {
 		r := callbacks[email]
 		r.Header.Set("X-Forwarded-For", c.Address.String())
-		response, size, err := send(browser, r)
+		response, size, err := sendRequest(browser, r)
 		if err != nil {
 			return err
 		}
@@ -63,21 +63,22 @@ func serveCallbacks(
 	}, stop, nil
 }
 
-// toCallback starts a sign-in, signs in to the provider with the address, and returns the request of the callback.
-func toCallback(ctx context.Context, browser *http.Client, site, email string) (*http.Request, error) {
-	start, err := request(ctx, site, "/sign-in/campus?page=login")
+// prepareCallback starts a sign-in, signs in to the provider with the address, and returns the request of the
+// callback.
+func prepareCallback(ctx context.Context, browser *http.Client, site, email string) (*http.Request, error) {
+	start, err := requestFor(ctx, site, "/sign-in/campus?page=login")
 	if err != nil {
 		return nil, err
 	}
-	started, _, err := send(browser, start)
+	started, _, err := sendRequest(browser, start)
 	if err != nil {
 		return nil, err
 	}
-	at, err := request(ctx, started.Header.Get("Location"), "&login_hint="+url.QueryEscape(email))
+	at, err := requestFor(ctx, started.Header.Get("Location"), "&login_hint="+url.QueryEscape(email))
 	if err != nil {
 		return nil, err
 	}
-	back, _, err := send(browser, at)
+	back, _, err := sendRequest(browser, at)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +86,7 @@ func toCallback(ctx context.Context, browser *http.Client, site, email string) (
 	if err != nil {
 		return nil, err
 	}
-	callback, err := request(ctx, site, to.RequestURI())
+	callback, err := requestFor(ctx, site, to.RequestURI())
 	if err != nil {
 		return nil, err
 	}
@@ -95,9 +96,8 @@ func toCallback(ctx context.Context, browser *http.Client, site, email string) (
 	return callback, nil
 }
 
-// request returns a request for a path of site. Its Host is that of the engine's public URL, which has another port
-// than site.
-func request(ctx context.Context, site, path string) (*http.Request, error) {
+// requestFor sets the Host of the engine's public URL, which has another port than site.
+func requestFor(ctx context.Context, site, path string) (*http.Request, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, site+path, nil)
 	if err == nil {
 		r.Host = "localhost"
@@ -107,8 +107,8 @@ func request(ctx context.Context, site, path string) (*http.Request, error) {
 	return r, err
 }
 
-// send sends a request, and returns the response and the length of its body.
-func send(browser *http.Client, r *http.Request) (*http.Response, int64, error) {
+// sendRequest returns the length of the response's body, too.
+func sendRequest(browser *http.Client, r *http.Request) (*http.Response, int64, error) {
 	response, err := browser.Do(r)
 	if err != nil {
 		return nil, 0, err
@@ -117,61 +117,60 @@ func send(browser *http.Client, r *http.Request) (*http.Response, int64, error) 
 	return response, size, errors.Join(err, response.Body.Close())
 }
 
-// A listening server has a URL and a function that stops it.
-type listening struct {
+type runningServer struct {
 	url  string
 	stop func()
 }
 
-func listen(handler http.Handler) (listening, error) {
+func listen(handler http.Handler) (runningServer, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return listening{}, err
+		return runningServer{}, err
 	}
 	web := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
 	var running sync.WaitGroup
 	running.Go(func() { _ = web.Serve(listener) })
-	return listening{"http://" + listener.Addr().String(), func() { _ = web.Close(); running.Wait() }}, nil
+	return runningServer{"http://" + listener.Addr().String(), func() { _ = web.Close(); running.Wait() }}, nil
 }
 
 // serveWith starts an HTTP server for an engine. It trusts X-Forwarded-For, so that each call can have a different
 // client address and does not reach a limit.
-func serveWith(e *watchword.Engine, store *sqlite.Store, issuer string) (listening, error) {
+func serveWith(e *watchword.Engine, store *sqlite.Store, issuer string) (runningServer, error) {
 	campus, err := providers.New(providers.Options{ID: "campus", Kind: federation.KindOIDC, ClientID: clientID,
 		ClientSecret: "secret", RedirectURI: federation.RedirectURI(e.PublicURL(), "campus"), Issuer: issuer})
 	if err != nil {
-		return listening{}, err
+		return runningServer{}, err
 	}
 	external, err := federation.New(e, store.Federation(),
 		federation.Options{Providers: []federation.Provider{campus}})
 	if err != nil {
-		return listening{}, err
+		return runningServer{}, err
 	}
 	handler, err := server.New(e, server.Options{Federation: external, TrustedProxies: []string{"127.0.0.1"}})
 	if err != nil {
-		return listening{}, err
+		return runningServer{}, err
 	}
 	return listen(handler)
 }
 
 const clientID = "watchword"
 
-// A provider is a small OpenID provider. It signs in the user that the parameter login_hint names.
-type provider struct {
-	listening
+// A fakeProvider signs in the user that the parameter login_hint names.
+type fakeProvider struct {
+	runningServer
 	signer jose.Signer
 	keys   jose.JSONWebKeySet
 
-	mu    sync.Mutex
-	codes map[string]url.Values // the authorization requests, by code
+	mu             sync.Mutex
+	requestsByCode map[string]url.Values // authorization requests
 }
 
-func newProvider() (*provider, error) {
+func newProvider() (*fakeProvider, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	p := &provider{codes: map[string]url.Values{}, keys: jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
+	p := &fakeProvider{requestsByCode: map[string]url.Values{}, keys: jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
 		{Key: key.Public(), KeyID: "1", Algorithm: string(jose.ES256), Use: "sig"}}}}
 	p.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: "1"}}, nil)
 	if err != nil {
@@ -182,27 +181,27 @@ func newProvider() (*provider, error) {
 	routes.HandleFunc("/authorize", p.authorize)
 	routes.HandleFunc("/token", p.token)
 	routes.HandleFunc("/jwks", func(w http.ResponseWriter, _ *http.Request) { reply(w, p.keys) })
-	p.listening, err = listen(routes)
+	p.runningServer, err = listen(routes)
 	return p, err
 }
 
-func (p *provider) discovery(w http.ResponseWriter, _ *http.Request) {
+func (p *fakeProvider) discovery(w http.ResponseWriter, _ *http.Request) {
 	reply(w, map[string]any{"issuer": p.url, "authorization_endpoint": p.url + "/authorize",
 		"token_endpoint": p.url + "/token", "jwks_uri": p.url + "/jwks"})
 }
 
-func (p *provider) authorize(w http.ResponseWriter, r *http.Request) {
+func (p *fakeProvider) authorize(w http.ResponseWriter, r *http.Request) {
 	code, query := rand.Text(), r.URL.Query()
 	p.mu.Lock()
-	p.codes[code] = query
+	p.requestsByCode[code] = query
 	p.mu.Unlock()
 	back := url.Values{"code": {code}, "state": {query.Get("state")}}
 	http.Redirect(w, r, query.Get("redirect_uri")+"?"+back.Encode(), http.StatusFound)
 }
 
-func (p *provider) token(w http.ResponseWriter, r *http.Request) {
+func (p *fakeProvider) token(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
-	asked := p.codes[r.FormValue("code")]
+	asked := p.requestsByCode[r.FormValue("code")]
 	p.mu.Unlock()
 	now := time.Now().Unix()
 	claims, err := json.Marshal(map[string]any{"iss": p.url, "aud": clientID, "sub": asked.Get("login_hint"),

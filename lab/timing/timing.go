@@ -112,7 +112,7 @@ func Run(ctx context.Context, trial Trial, dir string, samples int, seed uint64)
 	defer engine.Close()
 	warmUp := 1 + samples/20
 	apps := factors.New(engine, store.Factors(), factors.Options{})
-	if err := fill(ctx, engine, apps, trial, warmUp+samples); err != nil {
+	if err := createAccounts(ctx, engine, apps, trial, warmUp+samples); err != nil {
 		return Row{}, err
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -123,7 +123,7 @@ func Run(ctx context.Context, trial Trial, dir string, samples int, seed uint64)
 	if trial.Serve != nil {
 		var emails []string
 		for n := range warmUp + samples {
-			emails = append(emails, addressOf(n, false), addressOf(n, true))
+			emails = append(emails, numberedAddress(n, false), numberedAddress(n, true))
 		}
 		try, end, err := trial.Serve(ctx, engine, store, emails)
 		if err != nil {
@@ -134,7 +134,7 @@ func Run(ctx context.Context, trial Trial, dir string, samples int, seed uint64)
 	}
 	took, err := Measure(warmUp+samples, rand.New(rand.NewPCG(seed, 0)), func(n int, with bool) error {
 		from := watchword.Client{Address: netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})}
-		err := trial.Try(ctx, engine, addressOf(n, with), from)
+		err := trial.Try(ctx, engine, numberedAddress(n, with), from)
 		if refused := err != nil; refused != (trial.Code != "") || refused && watchword.CodeOf(err) != trial.Code {
 			return fmt.Errorf("%s, call %d: got %v, want code %q", trial.Name, n, err, trial.Code)
 		}
@@ -146,17 +146,18 @@ func Run(ctx context.Context, trial Trial, dir string, samples int, seed uint64)
 	return Compare(trial.Name, took[0][warmUp:], took[1][warmUp:]), nil
 }
 
-// addressOf returns address number n. All addresses have the same length.
-func addressOf(n int, with bool) string {
+// numberedAddress returns addresses of the same length.
+func numberedAddress(n int, with bool) string {
 	if with {
 		return fmt.Sprintf("here%06d@example.com", n)
 	}
 	return fmt.Sprintf("gone%06d@example.com", n)
 }
 
-// fill creates the accounts. Each measured call gets an account of its own, so that no call reaches a rate limit of
-// an account.
-func fill(ctx context.Context, engine *watchword.Engine, apps *factors.Manager, trial Trial, accounts int) error {
+// createAccounts gives each measured call an account of its own, so that no call reaches a rate limit of an account.
+func createAccounts(
+	ctx context.Context, engine *watchword.Engine, apps *factors.Manager, trial Trial, accounts int,
+) error {
 	hash := trial.Hash
 	if hash == "" {
 		first, err := engine.Operator().CreateUser(ctx, watchword.NewUser{Email: "first@example.com", Password: password})
@@ -167,13 +168,13 @@ func fill(ctx context.Context, engine *watchword.Engine, apps *factors.Manager, 
 	}
 	var users []accountimport.Account
 	for n := range accounts {
-		user := accountimport.Account{Email: addressOf(n, true), PasswordHash: hash, VerifiedAt: time.Now()}
+		user := accountimport.Account{Email: numberedAddress(n, true), PasswordHash: hash, VerifiedAt: time.Now()}
 		if trial.App {
 			user.Factors = `[{"kind":"totp","name":"App","secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}]` // of RFC 6238
 		}
 		users = append(users, user)
 		if trial.Base {
-			user.Email, user.Factors = addressOf(n, false), ""
+			user.Email, user.Factors = numberedAddress(n, false), ""
 			users = append(users, user)
 		}
 	}

@@ -54,7 +54,7 @@ func main() {
 }
 
 func run(ctx context.Context, plan bench.Plan, file string) error {
-	progress, warn := reporters()
+	progress, warn := newReporters()
 	began := time.Now()
 	results, err := bench.Run(ctx, plan, progress, warn)
 	progress("")
@@ -94,9 +94,9 @@ func words(into *[]string) func(string) error {
 	}
 }
 
-// reporters returns two functions: progress shows the current step, and warn writes a line. On a terminal, a step
+// newReporters returns two functions: progress shows the current step, and warn writes a line. On a terminal, a step
 // overwrites the previous step.
-func reporters() (progress, warn func(string)) {
+func newReporters() (progress, warn func(string)) {
 	format, clear := "\r\x1b[K%s", "\r\x1b[K"
 	if info, err := os.Stderr.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
 		format, clear = "%s\n", ""

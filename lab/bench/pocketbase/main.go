@@ -16,11 +16,11 @@ import (
 )
 
 func main() {
-	app := pocketbase.NewWithConfig(pocketbase.Config{DBConnect: connect, HideStartBanner: true})
+	app := pocketbase.NewWithConfig(pocketbase.Config{DBConnect: connectDurably, HideStartBanner: true})
 	app.OnServe().BindFunc(func(e *core.ServeEvent) error {
 		e.InstallerFunc = nil // the installer would open a browser
 		e.Router.GET("/settings", func(r *core.RequestEvent) error {
-			reported, err := settings(app)
+			reported, err := readPragmas(app)
 			if err != nil {
 				return err
 			}
@@ -34,15 +34,15 @@ func main() {
 	}
 }
 
-// connect is core.DefaultDBConnect with synchronous(FULL) instead of NORMAL.
-func connect(path string) (*dbx.DB, error) {
+// connectDurably is core.DefaultDBConnect with synchronous(FULL) instead of NORMAL.
+func connectDurably(path string) (*dbx.DB, error) {
 	return dbx.Open("sqlite", path+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"+
 		"&_pragma=journal_size_limit(200000000)&_pragma=synchronous(FULL)&_pragma=foreign_keys(ON)"+
 		"&_pragma=temp_store(MEMORY)&_pragma=cache_size(-32000)")
 }
 
-// settings returns the pragmas of the connection that PocketBase uses for writes.
-func settings(app core.App) (map[string]string, error) {
+// readPragmas reads the connection that PocketBase uses for writes.
+func readPragmas(app core.App) (map[string]string, error) {
 	reported := map[string]string{}
 	for _, name := range []string{"journal_mode", "synchronous"} {
 		var value string

@@ -30,7 +30,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	reveals, err := run(ctx, *only, *samples, *seed)
+	reveals, err := printTable(ctx, *only, *samples, *seed)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "measure:", err)
 	}
@@ -39,9 +39,8 @@ func main() {
 	}
 }
 
-// run prints the table row by row and reports whether any trial reveals who has an
-// account.
-func run(ctx context.Context, only string, samples int, seed uint64) (reveals bool, err error) {
+// printTable prints row by row and reports whether any trial reveals who has an account.
+func printTable(ctx context.Context, only string, samples int, seed uint64) (reveals bool, err error) {
 	trials, err := timing.Trials()
 	if err != nil {
 		return false, err
