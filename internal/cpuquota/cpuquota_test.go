@@ -49,10 +49,10 @@ func TestReadReturnsTheLowestQuotaOfTheGroupAndItsParents(t *testing.T) {
 			"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2},
 	} {
 		root := t.TempDir()
-		write(t, filepath.Join(root, "proc/self/cgroup"), c.group)
-		write(t, filepath.Join(root, "proc/self/mountinfo"), c.mounts)
+		writeFile(t, filepath.Join(root, "proc/self/cgroup"), c.group)
+		writeFile(t, filepath.Join(root, "proc/self/mountinfo"), c.mounts)
 		for file, text := range c.files {
-			write(t, filepath.Join(root, "sys/fs/cgroup", file), text)
+			writeFile(t, filepath.Join(root, "sys/fs/cgroup", file), text)
 		}
 		if got := cpuquota.Read(os.DirFS(root)); got != c.want {
 			t.Errorf("%s: got %v, want %v", name, got, c.want)
@@ -60,7 +60,7 @@ func TestReadReturnsTheLowestQuotaOfTheGroupAndItsParents(t *testing.T) {
 	}
 }
 
-func write(t *testing.T, path, text string) {
+func writeFile(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)

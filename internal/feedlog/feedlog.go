@@ -84,7 +84,7 @@ func (l *Log[I, E]) Reset() {
 }
 
 // Add appends items that were read from the store, and sets the progress. It drops items older than the window. If
-// there are more than itemsKept, it also drops the oldest ones.
+// there are more than maxItemsInMemory, it also drops the oldest ones.
 func (l *Log[I, E]) Add(items []Item[I, E], p Progress, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -257,10 +257,10 @@ func (l *Log[I, E]) Older(
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	begun := time.Now()
-	defer func() { time.AfterFunc(time.Since(begun), func() { <-l.olderPageSlot }) }()
+	startedAt := time.Now()
+	defer func() { time.AfterFunc(time.Since(startedAt), func() { <-l.olderPageSlot }) }()
 	if events, found := l.findOlderPage(after, limit, key); found {
-		begun = time.Now() // a page from memory needs no pause
+		startedAt = time.Now() // a page from memory needs no pause
 		return events, nil
 	}
 	events, err := read()

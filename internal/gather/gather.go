@@ -22,26 +22,26 @@ type Call[Q, A any] struct {
 	Answer  A
 	Err     error
 
-	ctx  context.Context
-	done chan struct{} // closed by End
+	ctx   context.Context
+	ended chan struct{} // closed by End
 }
 
 // NewCall returns a call whose caller waits for the answer until ctx ends.
 func NewCall[Q, A any](ctx context.Context, request Q) *Call[Q, A] {
-	return &Call[Q, A]{Request: request, ctx: ctx, done: make(chan struct{})}
+	return &Call[Q, A]{Request: request, ctx: ctx, ended: make(chan struct{})}
 }
 
 // Left reports whether the caller has stopped waiting.
 func (c *Call[Q, A]) Left() bool { return c.ctx.Err() != nil }
 
 // End returns Answer and Err to the caller, who may have left.
-func (c *Call[Q, A]) End() { close(c.done) }
+func (c *Call[Q, A]) End() { close(c.ended) }
 
 // A Queue gathers calls into batches. It is safe for concurrent use.
 type Queue[Q, A any] struct {
-	max  int
-	turn func()
-	run  func([]*Call[Q, A])
+	max       int
+	awaitTurn func()
+	runBatch  func([]*Call[Q, A])
 
 	mu      sync.RWMutex // guards closed, so that no call is sent on the closed channel waiting
 	closed  bool
@@ -49,16 +49,16 @@ type Queue[Q, A any] struct {
 	running sync.WaitGroup // the goroutine of runBatches, and the batches that run
 }
 
-// New returns a queue that runs batches of up to max calls. For each batch, it calls turn, which blocks until the
-// batch may start. Calls that arrive while turn blocks join the batch. Then the queue calls run with the batch, in a
+// New returns a queue that runs batches of up to max calls. For each batch, it calls awaitTurn, which blocks until
+// the batch may start. Calls that arrive while awaitTurn blocks join the batch. Then the queue calls runBatch in a
 // separate goroutine.
 //
-// The function run must end each call. It must also release the resource for which turn waits, such as a lock. The
-// batch is empty if all its callers have left.
+// runBatch must end each call. It must also release the resource for which awaitTurn waits, such as a lock. The batch
+// is empty if all its callers have left.
 //
-// The function run does not receive the context of a caller, because one caller must not cancel the calls of others.
-func New[Q, A any](max int, turn func(), run func([]*Call[Q, A])) *Queue[Q, A] {
-	q := &Queue[Q, A]{max: max, turn: turn, run: run, waiting: make(chan *Call[Q, A], maxQueue)}
+// runBatch does not receive the context of a caller, because one caller must not cancel the calls of others.
+func New[Q, A any](max int, awaitTurn func(), runBatch func([]*Call[Q, A])) *Queue[Q, A] {
+	q := &Queue[Q, A]{max: max, awaitTurn: awaitTurn, runBatch: runBatch, waiting: make(chan *Call[Q, A], maxQueue)}
 	q.running.Go(q.runBatches)
 	return q
 }
@@ -72,7 +72,7 @@ func (q *Queue[Q, A]) Do(ctx context.Context, request Q) (answer A, err error) {
 		return answer, err
 	}
 	select {
-	case <-call.done:
+	case <-call.ended:
 		return call.Answer, call.Err
 	case <-ctx.Done():
 		return answer, ctx.Err()
@@ -114,9 +114,9 @@ func (q *Queue[Q, A]) Close() {
 // runBatches returns when the queue is closed and empty.
 func (q *Queue[Q, A]) runBatches() {
 	for first := range q.waiting {
-		q.turn()
+		q.awaitTurn()
 		batch := q.collectBatch(first)
-		q.running.Go(func() { q.run(batch) })
+		q.running.Go(func() { q.runBatch(batch) })
 	}
 }
 

@@ -44,7 +44,7 @@ func times(rows []keyRow) []keyschedule.Key {
 	return keys
 }
 
-func (s *keyStore) index(id int) int {
+func (s *keyStore) indexOf(id int) int {
 	return slices.IndexFunc(s.rows, func(r keyRow) bool { return r.id == id })
 }
 
@@ -52,7 +52,7 @@ func (s *keyStore) index(id int) int {
 func (s *keyStore) applyPlan(seen []keyRow, plan keyschedule.Plan) {
 	rows := slices.Clone(s.rows)
 	for i, k := range plan.Change {
-		at := s.index(seen[i].id)
+		at := s.indexOf(seen[i].id)
 		if at < 0 {
 			return // another process has dropped the key
 		}
@@ -156,7 +156,7 @@ func TestNoTokenOutlivesItsKeyWithSeveralProcesses(t *testing.T) {
 			"": func(t *rapid.T) {
 				tokens = slices.DeleteFunc(tokens, func(i issuedToken) bool { return !i.expires.After(now) })
 				for _, token := range tokens {
-					if s.index(token.key) < 0 {
+					if s.indexOf(token.key) < 0 {
 						t.Fatalf("key %d was dropped, but its token is valid until %s", token.key, token.expires)
 					}
 				}

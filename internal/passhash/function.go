@@ -22,7 +22,7 @@ type argonFunc struct {
 
 func (f argonFunc) String() string { return "$" + f.variant + "$v=19$" + f.cost.String() }
 
-func (f argonFunc) affordable() bool { return f.cost.affordable() }
+func (f argonFunc) isAffordable() bool { return f.cost.isAffordable() }
 
 func (f argonFunc) derive(password string, salt []byte, size int) ([]byte, error) {
 	c := f.cost
@@ -43,9 +43,9 @@ func (f scryptFunc) String() string {
 	return fmt.Sprintf("$scrypt$ln=%d,r=%d,p=%d", f.log2, f.block, f.lanes)
 }
 
-// affordable reports whether the parameters are valid and the work, r N p, is at most maxScryptWork. This also bounds
-// the memory, which is 128 r N bytes.
-func (f scryptFunc) affordable() bool {
+// isAffordable reports whether the parameters are valid and the work, r N p, is at most maxScryptWork. This also
+// bounds the memory, which is 128 r N bytes.
+func (f scryptFunc) isAffordable() bool {
 	if f.log2 < 1 || f.log2 > 31 || f.block < 1 || f.block > maxScryptR || f.lanes < 1 || f.lanes > maxLanes {
 		return false
 	}
@@ -66,7 +66,7 @@ func (f pbkdf2Func) String() string {
 	return fmt.Sprintf("$pbkdf2-%s$i=%d", f.digest, f.iterations)
 }
 
-func (f pbkdf2Func) affordable() bool {
+func (f pbkdf2Func) isAffordable() bool {
 	most := uint32(maxPBKDF2Iterations)
 	if f.digest == "sha512" { // an iteration takes longer than with SHA-256
 		most /= 2

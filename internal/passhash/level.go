@@ -12,7 +12,7 @@ import (
 type Level struct {
 	mu             sync.Mutex
 	longestForeign [2]time.Duration // in this and in the previous period, or 0
-	longest        time.Duration    // recent check of any hash
+	longestRecent  time.Duration    // any hash
 }
 
 // maxLevel bounds the wait, so that one slow check does not delay every failure.
@@ -28,11 +28,11 @@ func (l *Level) Wait(took time.Duration, foreign bool) time.Duration {
 		l.longestForeign[0] = max(l.longestForeign[0], bounded)
 	}
 	slowest := max(l.longestForeign[0], l.longestForeign[1])
-	l.longest = max(l.longest-l.longest/64, slowest, bounded)
+	l.longestRecent = max(l.longestRecent-l.longestRecent/64, slowest, bounded)
 	if slowest == 0 {
 		return 0
 	}
-	return max(l.longest-took, 0)
+	return max(l.longestRecent-took, 0)
 }
 
 // Renew begins a new period. Level forgets the checks of foreign hashes after two periods, so a check that was slow

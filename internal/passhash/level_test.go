@@ -13,11 +13,11 @@ func TestFailuresTakeTheSameTimeAfterAnImportedHash(t *testing.T) {
 	const ms = time.Millisecond
 	l := &passhash.Level{}
 	for _, c := range []struct {
-		name    string
-		took    time.Duration
-		foreign bool
-		least   time.Duration // bounds of took and the wait together
-		most    time.Duration
+		name     string
+		took     time.Duration
+		foreign  bool
+		minTotal time.Duration // of took and the wait together
+		maxTotal time.Duration
 	}{
 		{"ours, and no other was seen", 40 * ms, false, 40 * ms, 40 * ms},
 		{"a quicker one", 3 * ms, true, 39 * ms, 40 * ms},
@@ -30,8 +30,8 @@ func TestFailuresTakeTheSameTimeAfterAnImportedHash(t *testing.T) {
 		{"ours in a very bad moment", time.Minute, false, time.Minute, time.Minute},
 		{"after it", 40 * ms, false, 980 * ms, time.Second},
 	} {
-		if all := c.took + l.Wait(c.took, c.foreign); all < c.least || all > c.most {
-			t.Errorf("%s: %v in all, want %v to %v", c.name, all, c.least, c.most)
+		if all := c.took + l.Wait(c.took, c.foreign); all < c.minTotal || all > c.maxTotal {
+			t.Errorf("%s: %v in all, want %v to %v", c.name, all, c.minTotal, c.maxTotal)
 		}
 	}
 	for range 500 {

@@ -71,7 +71,7 @@ func parseArgonParams(cost string) (Params, error) {
 	if !strong || c.lanes < 1 {
 		return Params{}, fmt.Errorf("argon2id cost %q is too low: write at least m=19456,t=2,p=1 or m=47104,t=1,p=1", cost)
 	}
-	if !c.affordable() {
+	if !c.isAffordable() {
 		return Params{}, fmt.Errorf("argon2id cost %q is too high for a server: write at most m=%d, t=%d, p=%d, and m "+
 			"times t at most %d",
 			cost, maxMemory, maxPasses, maxLanes, maxArgonWork)
@@ -122,9 +122,8 @@ func (c argonCost) String() string {
 	return fmt.Sprintf("m=%d,t=%d,p=%d", c.memory, c.passes, c.lanes)
 }
 
-// affordable reports whether the cost is valid (RFC 9106, section 3.1) and within the
-// bounds of this package.
-func (c argonCost) affordable() bool {
+// isAffordable reports whether the cost is valid (RFC 9106, section 3.1) and within the bounds of this package.
+func (c argonCost) isAffordable() bool {
 	return c.lanes >= 1 && c.lanes <= maxLanes &&
 		c.passes >= 1 && c.passes <= maxPasses &&
 		c.memory >= 8*c.lanes && c.memory <= maxMemory &&

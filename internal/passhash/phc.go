@@ -21,7 +21,7 @@ const (
 // string before the salt: "$argon2id$v=19$m=64,t=1,p=1".
 type keyDerivation interface {
 	fmt.Stringer
-	affordable() bool // whether the parameters are valid, and within the bounds in params.go
+	isAffordable() bool // valid, and within the bounds in params.go
 	derive(password string, salt []byte, size int) ([]byte, error)
 }
 
@@ -48,7 +48,7 @@ func (h phcHash) verify(password string) (bool, error) {
 
 // newPHC returns an error if the cost, the salt or the tag is out of bounds.
 func newPHC(f keyDerivation, salt, tag []byte) (phcHash, error) {
-	if !f.affordable() {
+	if !f.isAffordable() {
 		return phcHash{}, tooCostlyError(f.String())
 	}
 	if len(salt) < minSalt || len(salt) > maxSalt {

@@ -65,14 +65,14 @@ func (h *virtualAuthenticator) use(c []byte) []byte {
 		virtualwebauthn.AssertionOptions{Challenge: c}))
 }
 
-func creation() passkey.Creation {
+func newCreation() passkey.Creation {
 	return passkey.Creation{Owner: passkey.Owner{Handle: handle, Name: "ada@example.com", DisplayName: "Ada"},
 		Challenge: challenge}
 }
 
 func (h *virtualAuthenticator) createPasskey(t testing.TB, p *passkey.Party) passkey.Credential {
 	t.Helper()
-	c, err := p.Created(creation(), h.create(challenge))
+	c, err := p.Created(newCreation(), h.create(challenge))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestOptionsAreThoseOfWebAuthnLevelThree(t *testing.T) {
 	here := newHolder(virtualwebauthn.KeyTypeEC2).createPasskey(t, p)
 	elsewhere := passkey.Credential{ID: []byte("other")}
 	here.Record.Transports, elsewhere.Record.RPID = []string{"internal", "hybrid"}, "other.example"
-	c := creation()
+	c := newCreation()
 	c.Owner.Credentials = []passkey.Credential{here, elsewhere}
 	id := passkey.EncodeID(here.ID)
 	made, err := p.CreationOptions(c)
@@ -147,10 +147,10 @@ func TestOnlyAnUpgradeNeedsNoPresence(t *testing.T) {
 	t.Parallel()
 	p, h := newParty(t), newHolder(virtualwebauthn.KeyTypeEC2)
 	h.auth.Options.UserNotPresent, h.auth.Options.UserNotVerified = true, true
-	if _, err := p.Created(creation(), h.create(challenge)); !errors.Is(err, passkey.ErrRejected) {
+	if _, err := p.Created(newCreation(), h.create(challenge)); !errors.Is(err, passkey.ErrRejected) {
 		t.Errorf("without a mark: %v", err)
 	}
-	upgrade := creation()
+	upgrade := newCreation()
 	upgrade.Upgrade = true
 	c, err := p.Created(upgrade, h.create(challenge))
 	if err != nil || c.Record.VerifiedBefore() {
@@ -244,7 +244,7 @@ func FuzzCreated(f *testing.F) {
 	addSeeds(f, h.create(challenge))
 	p := newParty(f)
 	f.Fuzz(func(t *testing.T, response []byte) {
-		c, err := p.Created(creation(), response)
+		c, err := p.Created(newCreation(), response)
 		switch {
 		case err != nil && !errors.Is(err, passkey.ErrRejected):
 			t.Errorf("got %v", err)

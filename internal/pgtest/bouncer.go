@@ -58,7 +58,7 @@ func NewBouncer(t testing.TB, s *Server, settings ...string) *Bouncer {
 		}
 	}
 	cmd := exec.Command(program, "-q", config)
-	cmd.Dir, cmd.SysProcAttr = "/", &syscall.SysProcAttr{Credential: s.owner}
+	cmd.Dir, cmd.SysProcAttr = "/", &syscall.SysProcAttr{Credential: s.serverUser}
 	ended, err := launchWithTestProcess(cmd)
 	if err != nil {
 		t.Fatal(err)

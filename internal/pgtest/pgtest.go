@@ -38,10 +38,10 @@ type Server struct {
 	Dir  string // data directory
 	Port int
 
-	bin   string
-	owner *syscall.Credential // nil means the user that runs the test
-	cmd   *exec.Cmd
-	ended chan struct{}
+	bin        string
+	serverUser *syscall.Credential // nil: the user that runs the test
+	cmd        *exec.Cmd
+	ended      chan struct{}
 
 	frozenPIDs []int // child processes that Freeze has stopped
 
@@ -73,7 +73,7 @@ func New(t testing.TB, settings ...string) *Server {
 var sharedCluster struct {
 	sync.Mutex
 	*Server
-	alive *os.File // a pipe: when it closes, the shell knows that this process has ended
+	lifetimePipe *os.File // when it closes, the shell knows that this process has ended
 }
 
 // Database creates an empty database and returns its URL. All tests of a process share one cluster, which has fsync
@@ -97,7 +97,7 @@ func sharedServer(t testing.TB) *Server {
 	if sharedCluster.Server == nil {
 		s, err := Launch(t.Context(), "", "fsync = off", "max_connections = 500", "max_wal_size = 128MB")
 		if err == nil {
-			sharedCluster.alive, err = removeAfterExit(filepath.Dir(s.Dir))
+			sharedCluster.lifetimePipe, err = removeAfterExit(filepath.Dir(s.Dir))
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -175,7 +175,7 @@ func prepareServer(dir string) (*Server, error) {
 	}
 	s := &Server{bin: filepath.Dir(initdb), Dir: filepath.Join(root, "data")}
 	if os.Geteuid() == 0 {
-		s.owner, err = chownToUnprivilegedUser(root)
+		s.serverUser, err = chownToUnprivilegedUser(root)
 	}
 	if err == nil {
 		s.Port, err = porttest.Free()
@@ -215,10 +215,10 @@ func (s *Server) Configure(lines ...string) error {
 // Write writes a file to the data directory, readable by the cluster's user only.
 func (s *Server) Write(name, text string) error {
 	path := filepath.Join(s.Dir, name)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil || s.owner == nil {
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil || s.serverUser == nil {
 		return err
 	}
-	return os.Chown(path, int(s.owner.Uid), int(s.owner.Gid))
+	return os.Chown(path, int(s.serverUser.Uid), int(s.serverUser.Gid))
 }
 
 // Start starts the cluster and returns when it accepts connections. After Kill it
@@ -356,7 +356,7 @@ func Copy(t testing.TB, url string) string {
 func (s *Server) command(program string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(s.bin, program), args...)
 	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.serverUser}
 	return cmd
 }
 

@@ -18,14 +18,14 @@ const (
 // A Probe keeps the last result. The zero Probe is ready to use. It is safe for concurrent use.
 type Probe struct {
 	mu          sync.Mutex
-	running     *run // nil: no probe is running
-	lastRun     *run // nil: before the first probe
-	failedSince bool // after the last probe
+	running     *probeRun // nil: no probe is running
+	lastRun     *probeRun // nil: before the first probe
+	failedSince bool      // after the last probe
 	refused     time.Time
 	refusal     error
 }
 
-type run struct {
+type probeRun struct {
 	done  chan struct{} // closed when the probe has ended
 	ended time.Time     // monotonic
 	err   error
@@ -59,8 +59,8 @@ func (p *Probe) Result(ctx context.Context, try func(context.Context) error) err
 		return p.lastRun.err
 	}
 	if p.running == nil {
-		p.running = &run{done: make(chan struct{})}
-		go p.run(context.WithoutCancel(ctx), p.running, try)
+		p.running = &probeRun{done: make(chan struct{})}
+		go p.runProbe(context.WithoutCancel(ctx), p.running, try)
 	}
 	running := p.running
 	p.mu.Unlock()
@@ -80,8 +80,8 @@ func (p *Probe) isFresh(now time.Time) bool {
 	return age < minPause || age < successValidity && p.lastRun.err == nil && !p.failedSince
 }
 
-// run continues if the first caller goes away.
-func (p *Probe) run(ctx context.Context, r *run, try func(context.Context) error) {
+// runProbe continues if the first caller goes away.
+func (p *Probe) runProbe(ctx context.Context, r *probeRun, try func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err := try(ctx)

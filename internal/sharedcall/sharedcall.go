@@ -14,16 +14,16 @@ const resultValidity = time.Second
 
 // A Call keeps its last result. The zero Call is ready to use. It is safe for concurrent use.
 type Call struct {
-	group     singleflight.Group
-	succeeded atomic.Int64 // when the work last succeeded, in nanoseconds since 1970
+	group       singleflight.Group
+	lastSuccess atomic.Int64 // of the work, in nanoseconds since 1970
 
 	// Do accesses these fields only within a call of group.
-	failed  time.Time
-	failure error
+	failedAt time.Time
+	failure  error
 }
 
 // Succeeded records that the work has just been done without Do.
-func (c *Call) Succeeded() { c.succeeded.Store(time.Now().UnixNano()) }
+func (c *Call) Succeeded() { c.lastSuccess.Store(time.Now().UnixNano()) }
 
 // Do returns the result of the last second, if there is one. Otherwise it calls the function work, with limit as its
 // timeout. The call continues if a caller goes away. Do returns the error of ctx if ctx ends first.
@@ -32,7 +32,7 @@ func (c *Call) Do(ctx context.Context, limit time.Duration, work func(context.Co
 		return nil
 	}
 	running := c.group.DoChan("", func() (any, error) {
-		if time.Since(c.failed) < resultValidity {
+		if time.Since(c.failedAt) < resultValidity {
 			return nil, c.failure
 		}
 		if c.isFresh() { // another call has just succeeded
@@ -42,7 +42,7 @@ func (c *Call) Do(ctx context.Context, limit time.Duration, work func(context.Co
 		defer cancel()
 		err := work(limited)
 		if err != nil {
-			c.failed, c.failure = time.Now(), err
+			c.failedAt, c.failure = time.Now(), err
 		} else {
 			c.Succeeded()
 		}
@@ -56,4 +56,4 @@ func (c *Call) Do(ctx context.Context, limit time.Duration, work func(context.Co
 	}
 }
 
-func (c *Call) isFresh() bool { return time.Since(time.Unix(0, c.succeeded.Load())) < resultValidity }
+func (c *Call) isFresh() bool { return time.Since(time.Unix(0, c.lastSuccess.Load())) < resultValidity }

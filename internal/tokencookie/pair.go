@@ -38,8 +38,8 @@ func usesPartitioned(embedded, usual, partitioned bool) bool {
 	return partitioned && (embedded || !usual)
 }
 
-// partitioned returns the cookie for embedded requests. It returns false if the pair has no such cookie.
-func (p Pair) partitioned() (Cookie, bool) {
+// partitionedCookie returns the cookie for embedded requests. It returns false if the pair has no such cookie.
+func (p Pair) partitionedCookie() (Cookie, bool) {
 	c := p.Usual
 	if c.SameSite != http.SameSiteNoneMode {
 		return Cookie{}, false
@@ -50,7 +50,7 @@ func (p Pair) partitioned() (Cookie, bool) {
 
 // Cookies returns the cookies of the pair, the usual one first.
 func (p Pair) Cookies() []Cookie {
-	if c, exists := p.partitioned(); exists {
+	if c, exists := p.partitionedCookie(); exists {
 		return []Cookie{p.Usual, c}
 	}
 	return []Cookie{p.Usual}
@@ -76,7 +76,7 @@ func (p Pair) Check() error {
 // Presented returns the cookie of the pair whose token the server uses for this request. If the request has neither
 // cookie, Presented still returns one of them.
 func (p Pair) Presented(r *http.Request) Cookie {
-	c, exists := p.partitioned()
+	c, exists := p.partitionedCookie()
 	if exists && usesPartitioned(IsEmbedded(r), p.Usual.isSentWith(r), c.isSentWith(r)) {
 		return c
 	}
@@ -96,7 +96,7 @@ func (p Pair) Unused(r *http.Request) (tokens []string) {
 
 // ForSignIn returns the cookie that a sign-in by this request sets.
 func (p Pair) ForSignIn(r *http.Request) Cookie {
-	if c, exists := p.partitioned(); exists && IsEmbedded(r) {
+	if c, exists := p.partitionedCookie(); exists && IsEmbedded(r) {
 		return c
 	}
 	return p.Usual

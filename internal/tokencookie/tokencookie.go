@@ -55,7 +55,7 @@ func (c Cookie) Check() error {
 	case c.SameSite == http.SameSiteNoneMode && !c.Secure:
 		return fmt.Errorf("browsers refuse %q with SameSite=None over http", c.Name)
 	}
-	return c.with("").Valid()
+	return c.withValue("").Valid()
 }
 
 // maxCookieBytes is the limit of browsers for the name and the value of a cookie together (RFC 6265bis, section 5.6).
@@ -72,7 +72,7 @@ func (c Cookie) Set(w http.ResponseWriter, token string, life time.Duration) {
 			return
 		}
 	}
-	cookie := c.with(token)
+	cookie := c.withValue(token)
 	if life > 0 {
 		cookie.MaxAge = max(int(life/time.Second), 1)
 	}
@@ -81,7 +81,7 @@ func (c Cookie) Set(w http.ResponseWriter, token string, life time.Duration) {
 
 // Clear deletes the cookie in the browser.
 func (c Cookie) Clear(w http.ResponseWriter) {
-	cookie := c.with("")
+	cookie := c.withValue("")
 	cookie.MaxAge = -1
 	http.SetCookie(w, cookie)
 }
@@ -121,7 +121,7 @@ func (c Cookie) Value(r *http.Request) string {
 // isSentWith also reports true for an empty cookie.
 func (c Cookie) isSentWith(r *http.Request) bool { return len(r.CookiesNamed(c.Name)) > 0 }
 
-func (c Cookie) with(value string) *http.Cookie {
+func (c Cookie) withValue(value string) *http.Cookie {
 	return &http.Cookie{Name: c.Name, Value: value, Path: "/", Domain: c.Domain,
 		Secure: c.Secure, HttpOnly: true, SameSite: c.SameSite, Partitioned: c.Partitioned}
 }

@@ -14,8 +14,8 @@ import (
 // keycloakCredentials is the member of a Keycloak user that holds the passwords.
 const keycloakCredentials = "credentials"
 
-// columns assigns the columns of one file to fields, and records which columns were used.
-type columns struct {
+// A columnMapping assigns the columns of one file to fields, and records which columns were used.
+type columnMapping struct {
 	namedColumns   map[Field]string // chosen by Options.Names
 	disabledRules  []columnRule     // Options.Names for Disabled; nil: use well-known columns
 	ignored        map[string]bool  // Options.Ignore
@@ -48,8 +48,8 @@ const maxKnownNames = 1000
 // rowsToRecognise is the number of accounts at the start of a file from which its system is recognized.
 const rowsToRecognise = 100
 
-func newColumns(o Options) *columns {
-	c := &columns{
+func newColumns(o Options) *columnMapping {
+	c := &columnMapping{
 		namedColumns: o.Names, ignored: map[string]bool{}, now: o.Now, system: systemCalled(o.From),
 		useByName: map[string]columnUse{}, topLevelNames: map[string]bool{},
 		used: map[string]bool{}, readFields: map[Field]bool{}, foundNamed: map[string]bool{},
@@ -69,29 +69,29 @@ func newColumns(o Options) *columns {
 	return c
 }
 
-func (c *columns) addHeader(header []string) {
+func (c *columnMapping) addHeader(header []string) {
 	for _, name := range header {
 		if name != "" {
-			c.see(name)
+			c.recordName(name)
 			c.foundNamed[name] = true
 		}
 	}
 }
 
-func (c *columns) see(name string) {
+func (c *columnMapping) recordName(name string) {
 	if len(c.topLevelNames) < maxKnownNames {
 		c.topLevelNames[name] = true
 	}
 }
 
-func (c *columns) isReadFor(name string, f Field) bool {
+func (c *columnMapping) isReadFor(name string, f Field) bool {
 	if wanted, ok := c.namedColumns[f]; ok {
 		return wanted == name
 	}
 	return c.useOf(name).field == f
 }
 
-func (c *columns) useOf(name string) columnUse {
+func (c *columnMapping) useOf(name string) columnUse {
 	u, ok := c.useByName[name]
 	if !ok {
 		u = lookUpUse(name)
@@ -114,11 +114,11 @@ type pickedColumn struct {
 // pickedColumns has one column for each field, in the order of wellKnown.
 type pickedColumns [len(wellKnown)]pickedColumn
 
-func (p *pickedColumns) of(f Field) *pickedColumn {
+func (p *pickedColumns) columnOf(f Field) *pickedColumn {
 	return &p[slices.IndexFunc(wellKnown[:], func(k fieldNames) bool { return k.field == f })]
 }
 
-func (c *columns) pickWellKnown(values map[string]any) (found pickedColumns) {
+func (c *columnMapping) pickWellKnown(values map[string]any) (found pickedColumns) {
 	for name, value := range values {
 		u := c.useOf(name)
 		if _, wanted := c.namedColumns[u.field]; wanted || u.field == "" || c.ignored[name] {
@@ -138,7 +138,7 @@ func (c *columns) pickWellKnown(values map[string]any) (found pickedColumns) {
 
 // isBetter prefers a column with a value to a column without one. If both or neither have a value, the column with
 // the lower rank is better.
-func (c *columns) isBetter(u columnUse, value any, best *pickedColumn) bool {
+func (c *columnMapping) isBetter(u columnUse, value any, best *pickedColumn) bool {
 	lowestRank := 0 // a column below lowestRank is better than any other column, even without a value
 	switch u.field {
 	case EmailVerified:
@@ -154,13 +154,13 @@ func (c *columns) isBetter(u columnUse, value any, best *pickedColumn) bool {
 
 // applyChosen replaces the columns of fields for which the options or the rules of the system specify one. The
 // options take precedence.
-func (c *columns) applyChosen(found *pickedColumns, all, values map[string]any) {
+func (c *columnMapping) applyChosen(found *pickedColumns, all, values map[string]any) {
 	for field, name := range c.namedColumns {
 		if field == Disabled || field == EmailVerified {
 			continue
 		}
 		if value, ok := c.valueOfNamed(name, all, values); ok {
-			*found.of(field) = pickedColumn{name, value, 0}
+			*found.columnOf(field) = pickedColumn{name, value, 0}
 		}
 	}
 	if c.system == nil {
@@ -170,7 +170,7 @@ func (c *columns) applyChosen(found *pickedColumns, all, values map[string]any) 
 		if _, named := c.namedColumns[field]; named {
 			continue
 		}
-		p := found.of(field)
+		p := found.columnOf(field)
 		for name, value := range all {
 			if folded(name) == folded(wanted) && !isEmpty(value) {
 				*p = pickedColumn{name, value, 0}
@@ -183,7 +183,7 @@ func (c *columns) applyChosen(found *pickedColumns, all, values map[string]any) 
 }
 
 // valueOfNamed returns the value in the column that an option names. The column may be a member of a nested object.
-func (c *columns) valueOfNamed(name string, all, values map[string]any) (value any, ok bool) {
+func (c *columnMapping) valueOfNamed(name string, all, values map[string]any) (value any, ok bool) {
 	if value, _, ok = valueAtPath(values, name); !ok {
 		value, ok = all[name]
 	}
@@ -213,11 +213,11 @@ func valueAtPath(values map[string]any, path string) (value any, top string, ok 
 	return value, top, ok
 }
 
-func (c *columns) readRow(values map[string]any) Row {
+func (c *columnMapping) readRow(values map[string]any) Row {
 	c.encodeMetadata(values)
 	for name, value := range values {
 		values[name] = replaceNulls(value)
-		c.see(name)
+		c.recordName(name)
 		c.foundNamed[name] = c.foundNamed[name] || c.ignored[name]
 	}
 	all := withNested(values)
@@ -227,7 +227,7 @@ func (c *columns) readRow(values map[string]any) Row {
 	r := rowReader{columns: c, values: values, allValues: all, picks: c.pickWellKnown(all)}
 	c.applyChosen(&r.picks, all, values)
 	r.row.ID = readField(&r, ID, parseID, notText)
-	r.row.Email = r.text(Email)
+	r.row.Email = r.readText(Email)
 	r.readPassword()
 	r.readNames()
 	r.readVerified()
@@ -241,7 +241,7 @@ func (c *columns) readRow(values map[string]any) Row {
 	if pick, ok := r.pick(Roles); ok {
 		var problem string
 		if r.row.Roles, problem = parseRoles(pick.value); problem != "" {
-			r.problem(Roles, problem)
+			r.addProblem(Roles, problem)
 		}
 	}
 	r.recordUnsettled()
@@ -249,7 +249,7 @@ func (c *columns) readRow(values map[string]any) Row {
 }
 
 // usedAndUnused returns sorted names of columns.
-func (c *columns) usedAndUnused() (used, unused []string) {
+func (c *columnMapping) usedAndUnused() (used, unused []string) {
 	for _, name := range slices.Sorted(maps.Keys(c.topLevelNames)) {
 		if c.used[name] || c.readFields[c.useOf(name).field] {
 			used = append(used, name)
@@ -261,7 +261,7 @@ func (c *columns) usedAndUnused() (used, unused []string) {
 }
 
 // missingNames returns the columns in the options that no account had, sorted, or nil.
-func (c *columns) missingNames() (names []string) {
+func (c *columnMapping) missingNames() (names []string) {
 	for field, name := range c.namedColumns {
 		switch {
 		case name == "-":

@@ -46,7 +46,7 @@ const (
 	heldRow   = "within the quotation marks of an earlier row"
 )
 
-func newCSV(in *bufio.Reader, names []string, columns *columns) (*csvSource, error) {
+func newCSV(in *bufio.Reader, names []string, columns *columnMapping) (*csvSource, error) {
 	c := &csvSource{
 		lines: lineReader{in: in}, header: names, forbidsExtra: names == nil, comma: ',', feed: &recordReader{},
 	}
@@ -201,7 +201,7 @@ func (c *csvSource) readRecord(first csvLine) rawAccount {
 		got.problem = notUTF8
 	}
 	if got.problem == "" {
-		got.values = c.named(values)
+		got.values = c.valuesByName(values)
 	}
 	return got
 }
@@ -213,7 +213,7 @@ func (c *csvSource) wrongNumber(values []string) (problem string) {
 	return ""
 }
 
-func (c *csvSource) named(values []string) map[string]any {
+func (c *csvSource) valuesByName(values []string) map[string]any {
 	byName := make(map[string]any, len(c.header))
 	for i, name := range c.header {
 		if name != "" {

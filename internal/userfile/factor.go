@@ -26,7 +26,7 @@ func (r *rowReader) readFactors() {
 		}
 		all, err := factorfile.Parse(text)
 		if err != nil {
-			r.problem(SecondFactors, err.Error()+". --second-factors=- leaves them out")
+			r.addProblem(SecondFactors, err.Error()+". --second-factors=- leaves them out")
 		}
 		r.row.Factors = append(r.row.Factors, all...)
 	}
@@ -34,10 +34,10 @@ func (r *rowReader) readFactors() {
 	if pick, ok := r.pick(TOTPEnabled); ok {
 		says = true
 		if on, ok = parseMark(pick.value); !ok {
-			r.problem(TOTPEnabled, notBool)
+			r.addProblem(TOTPEnabled, notBool)
 		}
 	}
-	if secret := r.text(TOTP); secret != "" && on.Set {
+	if secret := r.readText(TOTP); secret != "" && on.Set {
 		r.addApp(factorfile.Factor{Kind: factorfile.TOTP, Secret: secret})
 	}
 	if list, ok := r.values[keycloakCredentials].([]any); ok && r.columns.namedColumns[TOTP] == "" {
@@ -54,7 +54,7 @@ func (r *rowReader) readKeycloakApps(list []any) {
 		if credential["type"] != "otp" {
 			continue
 		}
-		r.use(keycloakCredentials)
+		r.markAsUsed(keycloakCredentials)
 		var secret struct{ Value string }
 		var data struct {
 			SubType, Algorithm, SecretEncoding string
@@ -63,12 +63,12 @@ func (r *rowReader) readKeycloakApps(list []any) {
 		for member, into := range map[string]any{"secretData": &secret, "credentialData": &data} {
 			text, _ := credential[member].(string)
 			if json.Unmarshal([]byte(text), into) != nil {
-				r.problem(TOTP, keycloaks)
+				r.addProblem(TOTP, keycloaks)
 				return
 			}
 		}
 		if data.SubType != "totp" || data.Algorithm != "HmacSHA1" || data.Digits != 6 || data.Period != 30 {
-			r.problem(TOTP, keycloaks)
+			r.addProblem(TOTP, keycloaks)
 			return
 		}
 		if data.SecretEncoding != "BASE32" {
@@ -82,7 +82,7 @@ func (r *rowReader) readKeycloakApps(list []any) {
 // addApp skips a factor whose secret can't be read, and adds a problem.
 func (r *rowReader) addApp(f factorfile.Factor) {
 	if _, _, err := totp.Parse(f.Secret); err != nil {
-		r.problem(TOTP, err.Error()+leaveOut)
+		r.addProblem(TOTP, err.Error()+leaveOut)
 		return
 	}
 	r.row.Factors = append(r.row.Factors, f)

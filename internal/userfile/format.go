@@ -70,9 +70,9 @@ func recogniseObject(text []byte, o Options) (f fileFormat, known bool) {
 		return formatObject, true
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
-	arrays := false            // an array of objects was found
-	names := map[string]bool{} // names of top-level members
-	var path []json.Token      // names of the open values, outermost first; nil in an array
+	foundArray := false
+	memberNames := map[string]bool{} // top-level ones
+	var openNames []json.Token       // of the open values, outermost first; nil in an array
 	for {
 		token, err := dec.Token()
 		if err != nil {
@@ -80,19 +80,20 @@ func recogniseObject(text []byte, o Options) (f fileFormat, known bool) {
 		}
 		switch token {
 		case json.Delim('{'), json.Delim('['):
-			if token == json.Delim('[') && len(path) == 1 && path[0] == json.Token("users") {
+			if token == json.Delim('[') && len(openNames) == 1 && openNames[0] == json.Token("users") {
 				return formatObject, true
 			}
-			if token == json.Delim('[') && len(path) <= 2 && holdsObjects(text[dec.InputOffset():]) {
-				arrays = true
+			if token == json.Delim('[') && len(openNames) <= 2 && holdsObjects(text[dec.InputOffset():]) {
+				foundArray = true
 			}
-			if token == json.Delim('[') && len(path) > 0 && listsAccounts(path, text[dec.InputOffset():], names) {
+			rest := text[dec.InputOffset():]
+			if token == json.Delim('[') && len(openNames) > 0 && listsAccounts(openNames, rest, memberNames) {
 				return formatObject, true
 			}
-			path = append(path, nil)
+			openNames = append(openNames, nil)
 		case json.Delim('}'), json.Delim(']'):
-			if path = path[:len(path)-1]; len(path) == 0 {
-				if arrays && !containAnyField(names) {
+			if openNames = openNames[:len(openNames)-1]; len(openNames) == 0 {
+				if foundArray && !containAnyField(memberNames) {
 					return formatObject, true // not an account: jsonSource.enter returns the error
 				}
 				if bytes.ContainsRune(text[:dec.InputOffset()], '\n') {
@@ -100,11 +101,11 @@ func recogniseObject(text []byte, o Options) (f fileFormat, known bool) {
 				}
 				return formatLines, true
 			}
-			path[len(path)-1] = nil
+			openNames[len(openNames)-1] = nil
 		default:
-			path = updatePath(path, token)
-			if name, ok := token.(string); ok && len(path) == 1 && path[0] != nil {
-				names[folded(name)] = true
+			openNames = updatePath(openNames, token)
+			if name, ok := token.(string); ok && len(openNames) == 1 && openNames[0] != nil {
+				memberNames[folded(name)] = true
 			}
 		}
 	}

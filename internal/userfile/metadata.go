@@ -11,7 +11,7 @@ import (
 
 // encodeMetadata replaces metadata objects with their JSON text, so that no rule for columns applies to their
 // members.
-func (c *columns) encodeMetadata(values map[string]any) {
+func (c *columnMapping) encodeMetadata(values map[string]any) {
 	for name, value := range values {
 		_, object := value.(map[string]any)
 		if object && (c.isReadFor(name, PublicMetadata) || c.isReadFor(name, PrivateMetadata)) {
@@ -39,7 +39,7 @@ func (r *rowReader) readMetadata() {
 		}
 		object, err := metadata.Merge("", text)
 		if err != nil {
-			r.problem(field, err.Error()+". --"+metadataFlags[field]+"=- leaves it out")
+			r.addProblem(field, err.Error()+". --"+metadataFlags[field]+"=- leaves it out")
 			continue
 		}
 		*into = object

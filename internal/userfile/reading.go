@@ -8,7 +8,7 @@ import (
 
 // A rowReader converts the values of one account into a Row.
 type rowReader struct {
-	columns        *columns
+	columns        *columnMapping
 	values         map[string]any // as in the file
 	allValues      map[string]any // also nested ones (withNested)
 	picks          pickedColumns
@@ -17,20 +17,20 @@ type rowReader struct {
 }
 
 func (r *rowReader) pick(f Field) (*pickedColumn, bool) {
-	p := r.picks.of(f)
+	p := r.picks.columnOf(f)
 	if p.name == "" {
 		return p, false
 	}
-	r.use(p.name)
+	r.markAsUsed(p.name)
 	return p, true
 }
 
-func (r *rowReader) use(name string) {
+func (r *rowReader) markAsUsed(name string) {
 	r.columns.used[name] = true
 	r.columns.used[topLevelName(name, r.values)] = true
 }
 
-func (r *rowReader) problem(f Field, text string) {
+func (r *rowReader) addProblem(f Field, text string) {
 	r.row.Problems = append(r.row.Problems, Problem{f, text})
 }
 
@@ -41,12 +41,12 @@ func readField[T any](r *rowReader, f Field, read func(any) (T, bool), problem s
 		return value
 	}
 	if value, ok = read(pick.value); !ok {
-		r.problem(f, problem)
+		r.addProblem(f, problem)
 	}
 	return value
 }
 
-func (r *rowReader) text(f Field) string { return readField(r, f, parseText, notText) }
+func (r *rowReader) readText(f Field) string { return readField(r, f, parseText, notText) }
 
 // readNames reads the first and the last name, and the whole name if both are empty. If the options name a column for
 // the whole name, readNames always reads it. In that case, it reads the first and the last name only if the options
@@ -56,33 +56,33 @@ func (r *rowReader) readNames() {
 	_, first := r.columns.namedColumns[FirstName]
 	_, last := r.columns.namedColumns[LastName]
 	if !whole || first || last {
-		r.row.First, r.row.Last = r.text(FirstName), r.text(LastName)
+		r.row.First, r.row.Last = r.readText(FirstName), r.readText(LastName)
 	}
 	if whole || r.row.First+r.row.Last == "" {
-		r.row.Name = r.text(Name)
+		r.row.Name = r.readText(Name)
 	}
 }
 
 // readPassword reads the hash with its salt, algorithm and cost, and whether the password is temporary.
 func (r *rowReader) readPassword() {
 	c := r.columns
-	r.row.Hash = r.text(PasswordHash)
-	r.row.Salt = r.text(Salt)
-	r.row.Algorithm = r.text(Algorithm)
-	r.row.Factor = r.text(Factor)
-	switch name := r.picks.of(PasswordHash).name; {
+	r.row.Hash = r.readText(PasswordHash)
+	r.row.Salt = r.readText(Salt)
+	r.row.Algorithm = r.readText(Algorithm)
+	r.row.Factor = r.readText(Factor)
+	switch name := r.picks.columnOf(PasswordHash).name; {
 	case strings.HasSuffix(name, "services.password.bcrypt"), strings.HasSuffix(name, "services.password.argon2"):
 		r.row.Prehash = "sha256-hex" // Meteor
 	}
 	if pick, ok := r.pick(Temporary); ok && !isEmpty(pick.value) {
 		mark, ok := parseMark(pick.value)
 		if !ok {
-			r.problem(Temporary, notBool)
+			r.addProblem(Temporary, notBool)
 		}
 		r.row.Temporary = mark.Set
 	}
 	if list, ok := r.values["requiredActions"].([]any); ok && slices.Contains(list, any("UPDATE_PASSWORD")) {
-		r.use("requiredActions")
+		r.markAsUsed("requiredActions")
 		r.row.Temporary = true
 	}
 	if list, ok := r.values[keycloakCredentials].([]any); ok && r.row.Hash == "" && c.namedColumns[PasswordHash] == "" {
@@ -113,7 +113,7 @@ func (r *rowReader) readVerified() {
 			if !ok {
 				continue
 			}
-			r.use(rule.column)
+			r.markAsUsed(rule.column)
 			if mark := r.verifiedBy(rule, value); mark.Set && (!r.row.Verified.Set || r.row.Verified.At.IsZero()) {
 				r.row.Verified = mark
 			}
@@ -154,7 +154,7 @@ func (r *rowReader) verifiedBy(from columnRule, value any) Mark {
 		case "unverified", "unconfirmed", "pending", "failed", "expired", "invalid", "sent", "not_verified":
 			return Mark{}
 		}
-		r.problem(EmailVerified, notBool)
+		r.addProblem(EmailVerified, notBool)
 	}
 	return mark
 }
@@ -187,13 +187,13 @@ func (r *rowReader) readDisabled() {
 	slices.SortFunc(rules, func(a, b columnRule) int { return strings.Compare(a.column, b.column) })
 	for _, from := range rules {
 		r.statesDisabled = true
-		r.use(from.column)
+		r.markAsUsed(from.column)
 	}
 	mark, temporary, problems := disabledBy(rules, r.allValues, c.now)
 	r.row.Disabled = mark
 	r.row.Temporary = r.row.Temporary || temporary
 	for _, problem := range problems {
-		r.problem(Disabled, problem)
+		r.addProblem(Disabled, problem)
 	}
 }
 
@@ -218,7 +218,8 @@ func (r *rowReader) recordUnsettled() {
 	if r.statesDisabled {
 		stems = append(stems, anyStem)
 	}
-	if _, named := c.namedColumns[PasswordHash]; !named && r.picks.of(PasswordHash).name == "" && r.row.Keycloak == nil {
+	hasHash := r.picks.columnOf(PasswordHash).name != "" || r.row.Keycloak != nil
+	if _, named := c.namedColumns[PasswordHash]; !named && !hasHash {
 		for name, value := range r.allValues {
 			if text, ok := value.(string); ok && hashPrefix.MatchString(text) && !c.used[name] && !c.isIgnored(name) &&
 				len(c.hashColumns) < maxKnownNames {
@@ -227,7 +228,7 @@ func (r *rowReader) recordUnsettled() {
 		}
 	}
 	_, named := c.namedColumns[EmailVerified]
-	verified := named || r.picks.of(EmailVerified).name != ""
+	verified := named || r.picks.columnOf(EmailVerified).name != ""
 	for name, value := range r.allValues {
 		if u := c.useOf(name); !u.suggestsDisabled && !u.suggestsVerified {
 			continue
@@ -246,7 +247,7 @@ func (r *rowReader) recordUnsettled() {
 }
 
 // isIgnored reports whether the options or the system exclude a column, or the object that contains it.
-func (c *columns) isIgnored(name string) bool {
+func (c *columnMapping) isIgnored(name string) bool {
 	first, _, _ := strings.Cut(name, ".")
 	return c.ignored[name] || c.ignored[first] || c.system.ignores(name)
 }

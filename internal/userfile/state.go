@@ -130,9 +130,9 @@ func (r columnRule) readState(value any, now time.Time) columnState {
 	}
 	switch r.meaning {
 	case disabledUntil, enabledUntil:
-		return r.until(value, now)
+		return r.readUntil(value, now)
 	case statusWord:
-		return r.word(value)
+		return r.readWord(value)
 	case accountControl:
 		text, _ := parseText(value)
 		flags, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
@@ -141,10 +141,10 @@ func (r columnRule) readState(value any, now time.Time) columnState {
 		}
 		return columnState{disabled: flags&2 != 0}
 	}
-	return r.mark(value)
+	return r.readMark(value)
 }
 
-func (r columnRule) mark(value any) columnState {
+func (r columnRule) readMark(value any) columnState {
 	if isEmpty(value) {
 		if r.meaning == enabledIf {
 			return columnState{problem: fmt.Sprintf(emptyState, r.column)}
@@ -156,7 +156,7 @@ func (r columnRule) mark(value any) columnState {
 		if text == lockedForever {
 			return columnState{disabled: r.meaning == disabledIf}
 		}
-		if s := r.word(value); s.problem == "" && r.meaning == enabledIf { // a known word, such as active=suspended
+		if s := r.readWord(value); s.problem == "" && r.meaning == enabledIf { // a known word, such as active=suspended
 			return s
 		}
 	}
@@ -173,7 +173,7 @@ func (r columnRule) mark(value any) columnState {
 // (draft-behera-ldap-password-policy, section 5.3.3).
 const lockedForever = "000001010000Z"
 
-func (r columnRule) until(value any, now time.Time) columnState {
+func (r columnRule) readUntil(value any, now time.Time) columnState {
 	text, ok := parseText(value)
 	text = strings.ToLower(strings.TrimSpace(text))
 	never := text == "" || text == "0" || text == "false" || text == "f" || text == "-infinity"
@@ -207,7 +207,7 @@ func earlier(at, now time.Time) time.Time {
 // showableWord matches a value that an error may show: one short word or number.
 var showableWord = regexp.MustCompile(`^\pL[\pL _-]{0,29}$|^\d{1,3}$`)
 
-func (r columnRule) word(value any) columnState {
+func (r columnRule) readWord(value any) columnState {
 	text, ok := parseText(value)
 	plain := folded(strings.TrimSpace(text))
 	switch {
@@ -278,10 +278,10 @@ func disabledBy(
 //   - !NAME means the opposite.
 //   - NAME:until means that the column contains an end date.
 func parseRules(text string) (rules []columnRule) {
-	open := false // whether the next part can be another word of the last rule
+	mayAddWord := false // the next part can be another word of the last rule
 	for part := range strings.SplitSeq(text, ",") {
 		name, first, hasWords := strings.Cut(part, "=")
-		if open && !hasWords {
+		if mayAddWord && !hasWords {
 			last := &rules[len(rules)-1]
 			last.listedWords = append(last.listedWords, strings.TrimSpace(part))
 			continue
@@ -292,7 +292,7 @@ func parseRules(text string) (rules []columnRule) {
 		r.column, r.meaning = name, meaningOf(name)
 		switch {
 		case hasWords:
-			r.meaning, r.listedWords, open = statusWord, []string{strings.TrimSpace(first)}, true
+			r.meaning, r.listedWords, mayAddWord = statusWord, []string{strings.TrimSpace(first)}, true
 		case until && r.listsEnabled:
 			r.meaning = enabledUntil
 		case until:
@@ -355,12 +355,12 @@ func suggestsState(name string, stemsRead []string) bool {
 	speaks := has(shortWords) || slices.ContainsFunc(words, func(w string) bool {
 		return slices.ContainsFunc(stateStems, func(stem string) bool { return strings.Contains(w, stem) })
 	})
-	about := slices.ContainsFunc(words, func(w string) bool { // another subject, such as resetpasswordtokenexpiry
+	isOtherSubject := slices.ContainsFunc(words, func(w string) bool { // such as resetpasswordtokenexpiry
 		return slices.ContainsFunc(otherStems, func(stem string) bool { return strings.Contains(w, stem) })
 	})
 	switch {
 	// lockoutenabled (ASP.NET) only says whether failed sign-ins may lock the account.
-	case !speaks, about, has(otherWords), folded(name) == "lockoutenabled":
+	case !speaks, isOtherSubject, has(otherWords), folded(name) == "lockoutenabled":
 		return false
 	case has(detailWords) && slices.Contains(stemsRead, stemOf(name)), has(changeWords) && slices.Contains(stemsRead,
 		anyStem):

@@ -142,7 +142,7 @@ func (p Place) String() string {
 // A Reader reads the accounts of a file in their order.
 type Reader struct {
 	source  accountSource
-	columns *columns
+	columns *columnMapping
 	count   *countingReader
 	last    Place
 }

@@ -32,8 +32,8 @@ type search struct {
 }
 
 const (
-	repeats  = 30   // how often the first page of a search is measured, if only this page is
-	maxPages = 5000 // of a search that measures all pages
+	firstPageRepeats = 30   // of a search that measures only its first page
+	maxPages         = 5000 // of a search that measures all pages
 )
 
 // searches contains typical searches of administrators. Some prefixes and roles match few accounts, and others match
@@ -86,7 +86,7 @@ func (l search) measure(ctx context.Context, m *admin.Manager, limit int) (Row, 
 		if l.measuresAllPages {
 			after = page.Next
 		}
-		if l.measuresAllPages && after == "" || !l.measuresAllPages && len(took) == repeats {
+		if l.measuresAllPages && after == "" || !l.measuresAllPages && len(took) == firstPageRepeats {
 			break
 		}
 	}

@@ -25,7 +25,6 @@ type rawConn struct {
 	stop    func() bool
 }
 
-// A request is a request to the API of a target.
 type request struct {
 	method, path, body string
 	authorization      string

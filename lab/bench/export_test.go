@@ -48,7 +48,7 @@ var (
 // ParseTarget returns the parts of a target's spec.
 func ParseTarget(spec string) (revision string, settings, env []string, err error) {
 	t, err := parseTarget(spec)
-	return t.revision, t.settings, t.env, err
+	return t.revision, t.serverFlags, t.environment, err
 }
 
 // Combine returns the medians of rounds, and the medians of their ratios to base.

@@ -36,7 +36,7 @@ func describeWatchword(on databaseKind) targetKind {
 		binary, err := b.buildWatchword(t.revision)
 		return builtServer{
 			argv: []string{binary, "serve", "--admin-listen=", "--limits=off", "--log-format=json", "--log-level=info",
-				"--trusted-proxies=127.0.0.0/8", "--signing-secret=" + secretFor(t.settings)},
+				"--trusted-proxies=127.0.0.0/8", "--signing-secret=" + secretFor(t.serverFlags)},
 			env: []string{"WATCHWORD_MASTER_KEY=" + strings.Repeat("A", 43) + "="}, // the base64 form of 32 bytes
 			arguments: func(at serverPlace) (argv, env []string) {
 				// The public URL must be the address of the server, because the load generator sends this address as
@@ -45,7 +45,7 @@ func describeWatchword(on databaseKind) targetKind {
 				if on == postgreSQL {
 					argv = append(argv, fmt.Sprintf("--store=%s&pool_max_conns=%d", at.databaseURL, poolSize))
 				}
-				for _, setting := range t.settings {
+				for _, setting := range t.serverFlags {
 					argv = append(argv, "--"+setting)
 				}
 				return argv, nil

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// benchstat is the program that compares the results of Go benchmarks, at a pinned version.
-const benchstat = "golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da"
+// benchstatProgram compares the results of Go benchmarks.
+const benchstatProgram = "golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da"
 
 // Revisions describes a comparison of the Go benchmarks of two revisions: Base, and the current files.
 type Revisions struct {
@@ -44,7 +44,7 @@ func CompareRevisions(ctx context.Context, r Revisions, out io.Writer, progress 
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", "run", benchstat, "base="+files[0], "this="+files[1])
+	cmd := exec.CommandContext(ctx, "go", "run", benchstatProgram, "base="+files[0], "this="+files[1])
 	cmd.Dir, cmd.Stdout, cmd.Stderr = root, out, os.Stderr
 	return cmd.Run()
 }

@@ -19,9 +19,9 @@ type scenario struct {
 var scenarios = []scenario{
 	{"lone", false, measureIdle},
 	{"signup", true, measureSignUps},
-	{"login", true, logins},
+	{"login", true, measureLogins},
 	{"refresh", false, measureRefreshes},
-	{"me", false, profiles},
+	{"me", false, measureProfiles},
 	{"storm", true, measureStorm},
 	{"fairness", true, measureFairness},
 	{"logout", true, measureLogouts},
@@ -68,7 +68,7 @@ func measureSignUps(ctx context.Context, t *trial, into map[string]Figures) (err
 	return err
 }
 
-func logins(ctx context.Context, t *trial, into map[string]Figures) (err error) {
+func measureLogins(ctx context.Context, t *trial, into map[string]Figures) (err error) {
 	into["login"], err = t.measureLoad(ctx, t.plannedLoad(t.plan.Logins), t.loginAs(clientAddress))
 	return err
 }
@@ -79,7 +79,7 @@ func measureRefreshes(ctx context.Context, t *trial, into map[string]Figures) (e
 	return err
 }
 
-func profiles(ctx context.Context, t *trial, into map[string]Figures) (err error) {
+func measureProfiles(ctx context.Context, t *trial, into map[string]Figures) (err error) {
 	into["me"], err = t.measureWarm(ctx, t.plannedLoad(t.plan.Connections), t.readProfile)
 	return err
 }

@@ -157,13 +157,13 @@ func writeTable(b *strings.Builder, title string, all []tableColumn, results []R
 	for _, r := range results {
 		fmt.Fprintf(b, "| %s |", r.Target)
 		for _, c := range used {
-			fmt.Fprintf(b, " %s |", cell(c.cellValues(of(r))))
+			fmt.Fprintf(b, " %s |", formatCell(c.cellValues(of(r))))
 		}
 		b.WriteString("\n")
 	}
 }
 
-func cell(values []float64) string {
+func formatCell(values []float64) string {
 	texts := make([]string, len(values))
 	for i, v := range values {
 		texts[i] = formatNumber(v)

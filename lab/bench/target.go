@@ -12,11 +12,11 @@ import (
 // ours-sqlite@main+signing-alg=HS256+GOGC=400. A setting in capitals is an environment variable. Only the targets of
 // this repository have revisions, and settings that are flags.
 type target struct {
-	spec     string
-	kind     targetKind
-	revision string
-	settings []string // flags of the server, as name=value
-	env      []string // environment variables, as NAME=value
+	spec        string
+	kind        targetKind
+	revision    string
+	serverFlags []string // as name=value
+	environment []string // as NAME=value
 }
 
 // A targetKind describes how to build, start and call one implementation.
@@ -86,8 +86,8 @@ type session struct {
 	access, refresh, cookie, id string
 }
 
-// password is accepted by the password rules of every target.
-const password = "river Stone candle 7"
+// acceptablePassword follows the password rules of every target.
+const acceptablePassword = "river Stone candle 7"
 
 // DefaultTargets are the targets of `make compare`.
 var DefaultTargets = []string{
@@ -127,12 +127,12 @@ func parseTarget(spec string) (t target, err error) {
 		case !ok || key == "":
 			return t, fmt.Errorf("target %q: write a setting as +name=value", spec)
 		case strings.ToUpper(key) == key:
-			t.env = append(t.env, setting)
+			t.environment = append(t.environment, setting)
 		default:
-			t.settings = append(t.settings, setting)
+			t.serverFlags = append(t.serverFlags, setting)
 		}
 	}
-	if !strings.HasPrefix(name, "ours-") && (revision != "" || len(t.settings) > 0) {
+	if !strings.HasPrefix(name, "ours-") && (revision != "" || len(t.serverFlags) > 0) {
 		return t, fmt.Errorf("target %q: only ours-sqlite and ours-postgres have revisions and settings", spec)
 	}
 	return t, nil

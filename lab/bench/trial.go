@@ -108,7 +108,7 @@ func (t *trial) start(ctx context.Context) (ready float64, err error) {
 	}
 	cmd := exec.Command(argv[0], argv[1:]...) // not CommandContext, because stop ends the process
 	cmd.Dir = t.at.dataDir
-	cmd.Env = slices.Concat(os.Environ(), t.program.env, env, t.target.env)
+	cmd.Env = slices.Concat(os.Environ(), t.program.env, env, t.target.environment)
 	began := time.Now()
 	if t.process, err = startProcess(cmd, filepath.Join(t.at.dataDir, "server.log")); err != nil {
 		return 0, err
@@ -131,7 +131,7 @@ func (t *trial) newUser() user {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.usersCreated++
-	return user{email: "user" + strconv.Itoa(t.usersCreated) + "@example.com", password: password}
+	return user{email: "user" + strconv.Itoa(t.usersCreated) + "@example.com", password: acceptablePassword}
 }
 
 // createSessions signs up one user for each connection. Meanwhile it checks that the server, or its PostgreSQL

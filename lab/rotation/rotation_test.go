@@ -28,8 +28,8 @@ func comparedPolicies() []rotation.Policy {
 // RT-6
 func TestWrongfulSignOutsMatchTheTable(t *testing.T) {
 	t.Parallel()
-	type within struct{ least, most int } // sign-outs per million refreshes
-	expected := [][3]within{              // by policy, for 0.1, 1 and 5 % loss
+	type signOutBounds struct{ least, most int } // per million refreshes
+	expected := [][3]signOutBounds{              // by policy, for 0.1, 1 and 5 % loss
 		{{850, 1150}, {9500, 10500}, {48700, 51300}},
 		{{140, 300}, {1900, 2450}, {10800, 12000}},
 		{{80, 200}, {1200, 1650}, {6800, 7850}},

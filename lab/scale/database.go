@@ -29,8 +29,8 @@ type database struct {
 	cleanups     []func(context.Context) error // called in reverse order by remove
 }
 
-// remove deletes everything that create has created, even if create failed.
-func (d *database) remove(ctx context.Context) (err error) {
+// removeAll deletes everything that create has created, even if create failed.
+func (d *database) removeAll(ctx context.Context) (err error) {
 	for _, cleanup := range slices.Backward(d.cleanups) {
 		err = errors.Join(err, cleanup(ctx))
 	}

@@ -10,8 +10,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// start is the time of the last rotation of all sessions.
-var start = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+var lastRotation = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 const (
 	rowsPerCommit   = 50_000
@@ -42,29 +41,28 @@ const integerRange = ` FROM (WITH RECURSIVE count(n) AS (SELECT CAST($1 AS BIGIN
 
 func userRows() string {
 	return `INSERT INTO users (id, email, verified_at, name, roles, password_hash, created_at, disabled_at, roles_changed_at)
-		SELECT ` + idExpression("n") + `, 'user' || CAST(n AS TEXT) || '@example.com', ` + ms(start) + `,
+		SELECT ` + idExpression("n") + `, 'user' || CAST(n AS TEXT) || '@example.com', ` + ms(lastRotation) + `,
 		'Zoë O''Hara', '[]', '$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g', ` +
-		ms(start) + `, 0, 0` + integerRange
+		ms(lastRotation) + `, 0, 0` + integerRange
 }
 
 func sessionRows(users int) string {
 	user := fmt.Sprintf("(n %% %d)", users)
-	created := ms(start.Add(-40*day)) + " + n * 260" // ascending with n, like the ids
+	created := ms(lastRotation.Add(-40*day)) + " + n * 260" // ascending with n, like the ids
 	return `INSERT INTO sessions (id, user_id, generation, superseded, forgiven, rotated_at, rotated_by, refresh_key, persistent,
 			device, address, authenticated_at, methods, created_at, expires_at, ended_at, ended_why)
 		SELECT ` + idExpression("n") + `, ` + idExpression(user) + `, 0, '` + superseded() + `', ` +
-		fmt.Sprint(watchword.NeverForgiven) + `, ` + ms(start) + `, '` + string(watchword.AgentOf("a browser")) + `', 1, 1,
+		fmt.Sprint(watchword.NeverForgiven) + `, ` + ms(lastRotation) + `, '` + string(watchword.AgentOf("a browser")) + `', 1, 1,
 		'Firefox on Linux', '2001:db8::17', ` + created + `, '["pwd"]', ` + created + `, ` +
 		created + ` + ` + fmt.Sprint((90 * day).Milliseconds()) + `, 0, ''` + integerRange
 }
 
-func superseded() string { return strings.Repeat(ms(start), watchword.SupersededKept) }
+func superseded() string { return strings.Repeat(ms(lastRotation), watchword.SupersededKept) }
 
 func ms(t time.Time) string { return fmt.Sprint(t.UnixMilli()) }
 
-// fill creates and fills the database. It creates all indexes except primary keys at the end, because filling is
-// faster without indexes.
-func (f *filledStore) fill(ctx context.Context, store string, progress func(string)) error {
+// createAndFill creates all indexes except primary keys at the end, because filling is faster without indexes.
+func (f *filledStore) createAndFill(ctx context.Context, store string, progress func(string)) error {
 	err := f.create(ctx, store, fmt.Sprintf("watchword_scale_%d_%d", f.sessions, f.fillFactor))
 	if err != nil {
 		return err

@@ -62,7 +62,7 @@ func (f *filledStore) rotateSessions(
 
 func (f *filledStore) rotate(ctx context.Context, plan Plan, n int) error {
 	generation := int64(f.currentGenerations[n])
-	at := start.Add(time.Duration(generation+1) * time.Minute) // one minute apart, so no rate limit is reached
+	at := lastRotation.Add(time.Duration(generation+1) * time.Minute) // one minute apart, so no rate limit is reached
 	r := watchword.RotateRequest{
 		Session:      watchword.SessionID(idOfNumber(n)),
 		Presentation: watchword.Presentation{Generation: generation, Agent: watchword.AgentOf("a browser"), At: at},

@@ -68,14 +68,14 @@ func Run(ctx context.Context, plan Plan, progress func(string)) (rows []Row, err
 	defer func() {
 		progress("dropping")
 		for _, f := range stores {
-			err = errors.Join(err, f.remove(context.WithoutCancel(ctx)))
+			err = errors.Join(err, f.removeAll(context.WithoutCancel(ctx)))
 		}
 	}()
 	for _, sessions := range plan.Sessions {
 		for _, fillFactor := range plan.fillFactors() {
 			f := &filledStore{sessions: sessions, fillFactor: fillFactor, currentGenerations: make([]int32, sessions)}
 			stores = append(stores, f)
-			if err := f.fill(ctx, plan.Store, progress); err != nil {
+			if err := f.createAndFill(ctx, plan.Store, progress); err != nil {
 				return nil, fmt.Errorf("fill: %w", err)
 			}
 			bytes, err := f.sizeBytes(ctx)
