@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
 )
 
 // summarize computes medians over all rounds: of each figure, and of its ratio to the first target in the same round.
@@ -180,20 +183,15 @@ func formatNumber(v float64) string {
 	case v == 0:
 		return "–"
 	case v >= 100:
-		return formatThousands(int(v + 0.5))
+		return english.Sprint(int(v + 0.5))
 	case v >= 10:
 		return strconv.FormatFloat(v, 'f', 1, 64)
 	}
 	return strconv.FormatFloat(v, 'g', 3, 64)
 }
 
-func formatThousands(n int) string {
-	digits := strconv.Itoa(n)
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
-}
+// english formats numbers with commas, such as 1,234,567.
+var english = message.NewPrinter(language.English)
 
 // writeRefused lists the loads in which the server refused operations. Readers need this list, because the rate of a
 // load includes only successful operations.

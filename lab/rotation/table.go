@@ -6,6 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
 )
 
 // lossProbabilities has one column for each probability that a response is lost.
@@ -31,7 +34,7 @@ func WriteTables(w io.Writer, policies []Policy, size Size, progress func(done, 
 
 	comparison := [][]string{{"policy",
 		"wrongful sign-outs per million refreshes at " + percents(lossProbabilities) + " loss",
-		"thief's refreshes before detection: median, 99th percentile", "never detected in " + formatThousands(MaxAnswered)}}
+		"thief's refreshes before detection: median, 99th percentile", "never detected in " + english.Sprint(MaxAnswered)}}
 	chases := [][]string{{"thief"}}
 	for _, kind := range kinds {
 		chases = append(chases, []string{kind.Name})
@@ -41,7 +44,7 @@ func WriteTables(w io.Writer, policies []Policy, size Size, progress func(done, 
 		for _, loss := range lossProbabilities {
 			step(p.Name, "honest users at "+percents([]float64{loss})+" loss")
 			n := WrongfulSignOuts(p, loss, size.Refreshes, size.Seed)
-			rates = append(rates, formatThousands((n*1_000_000+size.Refreshes/2)/size.Refreshes))
+			rates = append(rates, english.Sprint((n*1_000_000+size.Refreshes/2)/size.Refreshes))
 		}
 		chases[0] = append(chases[0], p.Name)
 		for i, kind := range kinds {
@@ -67,13 +70,13 @@ func (f ThiefResult) String() string {
 	case f.found == f.Thieves:
 		return f.percentiles()
 	case f.Answered(99) == MaxAnswered:
-		return fmt.Sprintf("%s, never (%s)", formatThousands(f.Answered(50)), percent(f.NeverDetected()))
+		return fmt.Sprintf("%s, never (%s)", english.Sprint(f.Answered(50)), percent(f.NeverDetected()))
 	}
 	return fmt.Sprintf("%s (%s never)", f.percentiles(), percent(f.NeverDetected()))
 }
 
 func (f ThiefResult) percentiles() string {
-	return formatThousands(f.Answered(50)) + ", " + formatThousands(f.Answered(99))
+	return english.Sprint(f.Answered(50)) + ", " + english.Sprint(f.Answered(99))
 }
 
 func percents(shares []float64) string {
@@ -94,13 +97,8 @@ func percent(share float64) string {
 	return strconv.FormatFloat(share*100, 'f', 0, 64) + " %"
 }
 
-func formatThousands(n int) string {
-	digits := strconv.Itoa(n)
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
-}
+// english formats numbers with commas, such as 1,234,567.
+var english = message.NewPrinter(language.English)
 
 // formatMarkdownTable aligns the columns. The first row is the header.
 func formatMarkdownTable(rows [][]string) string {

@@ -116,9 +116,9 @@ func (p Plan) fillFactors() []int {
 
 func (f *filledStore) String() string {
 	if f.fillFactor == 0 {
-		return formatThousands(f.sessions) + " sessions"
+		return english.Sprint(f.sessions) + " sessions"
 	}
-	return fmt.Sprintf("%s sessions, fill factor %d", formatThousands(f.sessions), f.fillFactor)
+	return fmt.Sprintf("%s sessions, fill factor %d", english.Sprint(f.sessions), f.fillFactor)
 }
 
 // measureRound measures all clients directly after a checkpoint, all clients later, and then one client.
