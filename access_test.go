@@ -24,8 +24,8 @@ import (
 // docs/data.md lists the fields of the tables and the access rules of the routes. docs/session-limits.md lists the
 // flows that open a session. The tests in this file compare both pages with the code.
 
-// guards maps each guard function of server/routes.go to its text in the access table.
-var guards = map[string]string{
+// guardTexts maps the guards of server/routes.go to their texts in the access table.
+var guardTexts = map[string]string{
 	"public": "no credential", "bearer": "access token", "refresh": "refresh token", "mailedToken": "mailed token",
 	"anyToken": "any token", "firstFactor": "access token, or a waiting sign-in",
 	"readUsers": "admin, or key with users:read", "writeUsers": "admin with a fresh proof, or key with users:write",
@@ -55,15 +55,15 @@ func TestEveryRouteIsListedInTheAccessTable(t *testing.T) {
 	for _, constant := range regexp.MustCompile(`(path\w+) += (?:(path\w+) \+ )?"([^"]+)"`).FindAllStringSubmatch(code, -1) {
 		paths[constant[1]] = paths[constant[2]] + constant[3]
 	}
-	table := section(t, "docs/data.md", "## Access")
+	table := readSection(t, "docs/data.md", "## Access")
 	route := regexp.MustCompile(`\{(?:"([A-Z]+)"|anyMethod), (path\w+)(?: \+ "([^"]+)")?, [\w.()]+, (\w+),`)
 	found := route.FindAllStringSubmatch(code, -1)
 	if rows := strings.Count(code, "\n\t\t{"); len(found) != rows {
 		t.Fatalf("the test found %d of %d routes", len(found), rows)
 	}
 	for _, one := range found {
-		row := "| `" + strings.TrimSpace(one[1]+" "+paths[one[2]]+one[3]) + "` | " + guards[one[4]] + " |"
-		if guards[one[4]] == "" || !strings.Contains(table, row) {
+		row := "| `" + strings.TrimSpace(one[1]+" "+paths[one[2]]+one[3]) + "` | " + guardTexts[one[4]] + " |"
+		if guardTexts[one[4]] == "" || !strings.Contains(table, row) {
 			t.Errorf("docs/data.md, Access: no row begins with %s", row)
 		}
 	}
@@ -74,7 +74,7 @@ func TestEveryRouteIsListedInTheAccessTable(t *testing.T) {
 
 func TestFieldsOfUsersHaveAccessRules(t *testing.T) {
 	t.Parallel()
-	rows := tableRows(section(t, "docs/data.md", "### Access to fields"))
+	rows := tableRows(readSection(t, "docs/data.md", "### Access to fields"))
 	members := map[string][]string{} // table → members of the API
 	for _, row := range rows {
 		table, column, _ := strings.Cut(strings.Trim(row[0], "`"), ".")
@@ -89,7 +89,7 @@ func TestFieldsOfUsersHaveAccessRules(t *testing.T) {
 			t.Errorf("%s: changed by %s", row[0], row[3])
 		}
 	}
-	profile, bodies := profileMembers(), bodiesOf(t, "server/api_*.go")
+	profile, bodies := profileMembers(), membersByType(t, "server/api_*.go")
 	for name, c := range map[string]struct{ documented, code []string }{
 		"the profile": {members["users"], profile},
 		// The API computes the field current, so the table has no column for it.
@@ -123,8 +123,8 @@ func TestMembersOfAProfileAreInEveryShapeOfAnAccount(t *testing.T) {
 		cells = append(cells, cell[1])
 	}
 	for shape, members := range map[string][]string{
-		"adminUserBody":                         bodiesOf(t, "server/api_admin.go")["adminUserBody"],
-		"exportedUser":                          bodiesOf(t, "cmd/internal/userimport/export.go")["exportedUser"],
+		"adminUserBody":                         membersByType(t, "server/api_admin.go")["adminUserBody"],
+		"exportedUser":                          membersByType(t, "cmd/internal/userimport/export.go")["exportedUser"],
 		"exportedColumns":                       cells,
 		"User of clients/typescript/src/api.ts": typed,
 	} {
@@ -163,14 +163,14 @@ func TestProfileCopiesEveryMember(t *testing.T) {
 func TestEveryMemberOfABodyIsListedWithItsRule(t *testing.T) {
 	t.Parallel()
 	documented := map[string]bool{}
-	for _, row := range tableRows(section(t, "docs/data.md", "## Fields")) {
+	for _, row := range tableRows(readSection(t, "docs/data.md", "## Fields")) {
 		for _, name := range quotedNames(row[1]) {
 			documented[name] = true
 		}
 	}
 	answers := regexp.MustCompile(`^(signedIn|message|session|factor|codesLeft|challenge|device|adminUser)Body$|Answer$`)
 	seen := map[string]bool{}
-	for body, members := range bodiesOf(t, "server/api_*.go") {
+	for body, members := range membersByType(t, "server/api_*.go") {
 		for _, name := range members {
 			if answers.MatchString(body) {
 				continue
@@ -190,10 +190,10 @@ func TestEveryMemberOfABodyIsListedWithItsRule(t *testing.T) {
 func TestDialectsPageListsTheMembersOfTheCompleteGuide(t *testing.T) {
 	t.Parallel()
 	listed := map[string][]string{}
-	for _, row := range tableRows(section(t, "docs/dialects.md", "## The complete guide")) {
+	for _, row := range tableRows(readSection(t, "docs/dialects.md", "## The complete guide")) {
 		listed[strings.Trim(row[0], "`")] = quotedNames(row[1])
 	}
-	bodies := bodiesOf(t, "server/api_*.go")
+	bodies := membersByType(t, "server/api_*.go")
 	for route, members := range map[string][]string{
 		"POST /api/auth/register": bodies["registerBody"], "POST /api/auth/login": bodies["loginBody"],
 	} {
@@ -208,7 +208,7 @@ func TestDialectsPageListsTheMembersOfTheCompleteGuide(t *testing.T) {
 func TestFieldRulesHoldAsDocumented(t *testing.T) {
 	t.Parallel()
 	rules := map[string]string{}
-	for _, row := range tableRows(section(t, "docs/data.md", "## Fields")) {
+	for _, row := range tableRows(readSection(t, "docs/data.md", "## Fields")) {
 		rules[row[0]] = row[2]
 	}
 	bound := func(field, pattern string) int {
@@ -254,11 +254,11 @@ func TestFieldRulesHoldAsDocumented(t *testing.T) {
 			t.Errorf("%s: %d KiB, and the code has %d bytes", body, n, apirequest.MaxBody)
 		}
 	}
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, "ada@example.com")
 	try("name", bound("name", `at most ([0-9,]+) characters`), func(n int) bool {
 		name := strings.Repeat("ä", n)
-		_, err := r.UpdateProfile(t.Context(), r.identity(t, in), watchword.ProfileChange{Name: &name})
+		_, err := r.UpdateProfile(t.Context(), r.authenticate(t, in), watchword.ProfileChange{Name: &name})
 		return err == nil
 	})
 	setRoles := func(roles ...string) bool {
@@ -283,7 +283,7 @@ func TestWordsOfPasswordsAreDocumented(t *testing.T) {
 	_, code, _ = strings.Cut(code, "func serviceWords()")
 	code, _, _ = strings.Cut(code, "\n}")
 	words := regexp.MustCompile(`"([a-z]+)"`).FindAllStringSubmatch(code, -1)
-	list := quotedNames(section(t, "docs/data.md", "### Words of passwords"))
+	list := quotedNames(readSection(t, "docs/data.md", "### Words of passwords"))
 	if len(words) < 10 {
 		t.Fatalf("the test found only %d words", len(words))
 	}
@@ -298,9 +298,9 @@ func TestWordsOfPasswordsAreDocumented(t *testing.T) {
 // which calls admit.
 func TestEveryWayToASessionIsListed(t *testing.T) {
 	t.Parallel()
-	table := section(t, "docs/session-limits.md", "## Ways to a session")
-	callers := callersOf(t, "admit")
-	callers = append(callers, callersOf(t, "signInByLink")...)
+	table := readSection(t, "docs/session-limits.md", "## Ways to a session")
+	callers := rootFunctionsCalling(t, "admit")
+	callers = append(callers, rootFunctionsCalling(t, "signInByLink")...)
 	if len(callers) < 6 {
 		t.Fatalf("the test found only %q", callers)
 	}
@@ -395,8 +395,7 @@ func profileMembers() (names []string) {
 	return names
 }
 
-// bodiesOf returns the JSON members of the structs in the files that match a pattern, by type.
-func bodiesOf(t *testing.T, pattern string) map[string][]string {
+func membersByType(t *testing.T, pattern string) map[string][]string {
 	t.Helper()
 	bodies := map[string][]string{}
 	paths, err := filepath.Glob(pattern)
@@ -433,8 +432,7 @@ func bodiesOf(t *testing.T, pattern string) map[string][]string {
 	return bodies
 }
 
-// callersOf returns the functions of the root package that call a method with this name.
-func callersOf(t *testing.T, method string) (callers []string) {
+func rootFunctionsCalling(t *testing.T, method string) (callers []string) {
 	t.Helper()
 	paths, err := filepath.Glob("*.go")
 	must(t, err)

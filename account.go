@@ -13,8 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/storable"
 )
 
-// Operations of a signed-in user: authentication by access token, profile, list of
-// sessions, and deletion of the account.
+// Operations of signed-in users on their own account and sessions.
 
 // An Identity is the user and the active session of a verified access token.
 type Identity struct {
@@ -65,7 +64,7 @@ func (e *Engine) LiveSessions(ctx context.Context, tokens []Secret) (live []Iden
 		if token == "" {
 			continue
 		}
-		who, err := e.sessionOf(ctx, token)
+		who, err := e.identifyByToken(ctx, token)
 		switch {
 		case err == nil:
 			live = append(live, who)
@@ -76,8 +75,7 @@ func (e *Engine) LiveSessions(ctx context.Context, tokens []Secret) (live []Iden
 	return live, nil
 }
 
-// sessionOf returns the session of one token, or a refusal.
-func (e *Engine) sessionOf(ctx context.Context, token Secret) (who Identity, err error) {
+func (e *Engine) identifyByToken(ctx context.Context, token Secret) (who Identity, err error) {
 	if strings.Contains(string(token), ".") {
 		return e.Authenticate(ctx, token)
 	}
@@ -101,8 +99,7 @@ func (e *Engine) sessionOf(ctx context.Context, token Secret) (who Identity, err
 	return who, nil
 }
 
-// presents reports whether one of the tokens belongs to an active session of the user.
-func (e *Engine) presents(ctx context.Context, tokens []Secret, id UserID) (bool, error) {
+func (e *Engine) hasLiveSession(ctx context.Context, tokens []Secret, id UserID) (bool, error) {
 	live, err := e.LiveSessions(ctx, tokens)
 	return slices.ContainsFunc(live, func(who Identity) bool { return who.User.ID == id }), err
 }
@@ -137,17 +134,16 @@ func (e *Engine) Profile(ctx context.Context, who Identity, id UserID) (u User, 
 	if !who.User.HasRole(RoleAdmin) || !storable.ID(string(id)) {
 		return User{}, notFound()
 	}
-	return e.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
+	return e.findUser(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
 }
 
-// user returns the result of a query for one user. Codes: CodeNotFound.
-func (e *Engine) user(ctx context.Context, ask func(Tx) (User, error)) (User, error) {
-	u, err := view(ctx, e.store, ask)
+// findUser runs a query for one user. Codes: CodeNotFound.
+func (e *Engine) findUser(ctx context.Context, ask func(Tx) (User, error)) (User, error) {
+	u, err := queryStore(ctx, e.store, ask)
 	return u, orNotFound(err)
 }
 
-// view returns the result of a query on one consistent state of the store.
-func view[T any](ctx context.Context, s Store, query func(Tx) (T, error)) (result T, err error) {
+func queryStore[T any](ctx context.Context, s Store, query func(Tx) (T, error)) (result T, err error) {
 	err = s.View(ctx, func(tx Tx) (err error) { result, err = query(tx); return err })
 	return result, err
 }
@@ -185,20 +181,20 @@ func (e *Engine) UpdateProfile(ctx context.Context, who Identity, change Profile
 	return who.User, err
 }
 
-// DeleteAccount deletes the account and ends its sessions. It refuses to delete the last administrator. Codes:
+// DeleteAccount deletes the account and ends its sessions, but refuses to delete the last administrator. Codes:
 // CodeValidationFailed (password missing), CodeStepUpRequired, CodePasswordWrong, CodeLastAdmin, CodeRateLimited,
 // CodeTryLater.
 func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secret, c Client) error {
 	if password == "" && who.User.PasswordHash != "" {
-		return required("password")
+		return passwordMissing("password")
 	}
 	now := e.now()
 	if err := e.reauthenticate(ctx, who, password, c, now); err != nil {
 		return err
 	}
-	event := e.event(EventDeleted, c, now).of(who.User.ID)
+	event := e.newEvent(EventDeleted, c, now).ofUser(who.User.ID)
 	err := e.store.Update(ctx, func(tx Tx) error {
-		if err := holdPassword(ctx, tx, who.User, who.User.PasswordHash); err != nil {
+		if err := lockAndSetPassword(ctx, tx, who.User, who.User.PasswordHash); err != nil {
 			return err
 		}
 		user, err := tx.User(ctx, who.User.ID) // a second read: the roles may have changed before the lock
@@ -206,7 +202,7 @@ func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secre
 			err = deleteUser(ctx, tx, event)
 		}
 		if err == nil && user.HasRole(RoleAdmin) {
-			err = keepAdmin(ctx, tx)
+			err = requireRemainingAdmin(ctx, tx)
 		}
 		if err != nil {
 			return err
@@ -221,8 +217,8 @@ func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secre
 	return err
 }
 
-// keepAdmin returns a refusal if no enabled administrator would remain after the transaction.
-func keepAdmin(ctx context.Context, tx Tx) error {
+// requireRemainingAdmin refuses a transaction that leaves no enabled administrator. Codes: CodeLastAdmin.
+func requireRemainingAdmin(ctx context.Context, tx Tx) error {
 	remains, err := tx.HasAdmin(ctx)
 	if err == nil && !remains {
 		err = refuse(CodeLastAdmin, "This is the last administrator. Make another account an administrator first.")
@@ -230,10 +226,10 @@ func keepAdmin(ctx context.Context, tx Tx) error {
 	return err
 }
 
-// holdPassword locks the account and stores a password hash, which may equal the current hash. It returns
-// CodeTryLater if the hash or the factors changed after u was read, or if the account was disabled. The code is not
-// CodePasswordWrong, because a sign-in may have stored a stronger hash of the same password.
-func holdPassword(ctx context.Context, tx Tx, u User, to Secret) error {
+// lockAndSetPassword may store the current hash again, to lock the account only. It returns CodeTryLater if the hash
+// or the factors changed after u was read, or if the account was disabled. The code is not CodePasswordWrong, because
+// a sign-in may have stored a stronger hash of the same password.
+func lockAndSetPassword(ctx context.Context, tx Tx, u User, to Secret) error {
 	unchanged, err := tx.ReplacePassword(ctx, u, to)
 	if err == nil && !unchanged {
 		err = accountChanged()
@@ -251,7 +247,7 @@ func deleteUser(ctx context.Context, tx Tx, event Event) error {
 	if _, err := tx.EndSessions(ctx, event.UserID, "", EndedDeleted, event.At); err != nil {
 		return err
 	}
-	if err := tx.DeleteMailTokens(ctx, event.UserID, mailedTokens...); err != nil {
+	if err := tx.DeleteMailTokens(ctx, event.UserID, mailsWithToken...); err != nil {
 		return err
 	}
 	_, err := tx.DeleteUser(ctx, event.UserID)
@@ -264,22 +260,21 @@ func (e *Engine) Sessions(ctx context.Context, who Identity) ([]Session, error) 
 }
 
 // SessionExpires returns when a session expires if it is not refreshed.
-func (e *Engine) SessionExpires(s Session) time.Time { return s.idleUntil(e.opts.Sessions) }
+func (e *Engine) SessionExpires(s Session) time.Time { return s.expiryWithoutRefresh(e.opts.Sessions) }
 
 // EndSession ends one of the caller's live sessions. Codes: CodeNotFound (not the caller's, or already ended).
 func (e *Engine) EndSession(ctx context.Context, who Identity, id SessionID, c Client) error {
 	if !storable.ID(string(id)) {
 		return notFound()
 	}
-	event := e.event(EventSessionEnded, c, e.now()).of(who.User.ID)
+	event := e.newEvent(EventSessionEnded, c, e.now()).ofUser(who.User.ID)
 	return e.endOwnSession(ctx, id, EndedByUser, event)
 }
 
-// endOwnSession ends an active session of the event's user. Codes: CodeNotFound (not a session of this user, or
-// ended, expired or idle).
+// endOwnSession ends a session of the event's user. Codes: CodeNotFound (another user's, ended, expired or idle).
 func (e *Engine) endOwnSession(ctx context.Context, id SessionID, why EndReason, event Event) error {
-	event = event.because(string(why)).on(id)
-	return e.record(ctx, &event, func(tx Tx) error {
+	event = event.withDetail(string(why)).ofSession(id)
+	return e.recordChange(ctx, &event, func(tx Tx) error {
 		session, _, err := tx.Session(ctx, id)
 		ended := session.UserID == event.UserID && session.EndedBy(e.opts.Sessions.Cutoffs(event.At)) == ""
 		if err == nil && ended {

@@ -11,8 +11,8 @@ import (
 // IN-10
 func TestAddressWithRoutingCharactersIsRefusedWhereverItIsWritten(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	who := r.identity(t, r.signUp(t, "ada@example.com"))
+	r := startEngine(t, nil)
+	who := r.authenticate(t, r.signUp(t, "ada@example.com"))
 	for _, email := range []string{
 		"ada%example.org@example.com", "example.org!ada@example.com", "=?utf-8?q?ada?=@example.com",
 	} {
@@ -34,7 +34,7 @@ func TestAddressWithRoutingCharactersIsRefusedWhereverItIsWritten(t *testing.T) 
 func TestAccountOlderThanTheRuleAboutAddressesCanStillSignIn(t *testing.T) {
 	t.Parallel()
 	const email = "ada%example.org@example.com"
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	hash := r.signUp(t, "ada@example.com").User.PasswordHash
 	user := watchword.User{
 		ID: "01933f0e-7b2a-7c3d-8e4f-5a6b7c8d9e0f", Email: email, PasswordHash: hash, CreatedAt: r.clock.Now()}
@@ -49,5 +49,5 @@ func TestAccountOlderThanTheRuleAboutAddressesCanStillSignIn(t *testing.T) {
 	if _, err := r.Operator().FindUser(t.Context(), email); err != nil {
 		t.Errorf("the operator does not find the account: %v", err)
 	}
-	must(t, r.ChangeEmail(t.Context(), r.identity(t, in), "grace@example.com", goodPassword, laptop))
+	must(t, r.ChangeEmail(t.Context(), r.authenticate(t, in), "grace@example.com", goodPassword, laptop))
 }

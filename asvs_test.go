@@ -27,13 +27,13 @@ func TestEverySecurityRequirementOfASVSIsListed(t *testing.T) {
 	if len(ids) != 253 || countLevel(ids, "1") != 70 {
 		t.Errorf("%d ids, %d of level 1; the standard has 253 and 70", len(ids), countLevel(ids, "1"))
 	}
-	evidence := asvsEvidence{tests: testsOfModule(t), exists: existsInModule}
+	evidence := asvsEvidence{tests: foldersByTest(t), exists: existsInModule}
 	rows, faults := readASVS(readText(t, "testdata/asvs.txt"), ids, evidence)
 	for _, fault := range faults {
 		t.Error(fault)
 	}
 	if len(faults) == 0 {
-		upToDate(t, "docs/asvs.md", func(string) string { return asvsPage(ids, rows, evidence) })
+		checkGenerated(t, "docs/asvs.md", func(string) string { return expectedASVSPage(ids, rows, evidence) })
 	}
 }
 
@@ -67,10 +67,8 @@ func TestFaultyAnswerToASVSIsReported(t *testing.T) {
 	}
 }
 
-// An asvsID is a requirement of level 1 or 2 of the standard.
 type asvsID struct{ id, level, chapter string }
 
-// An asvsRow is the answer to one requirement.
 type asvsRow struct {
 	about, state, reason string
 	evidence             []string // names of tests, and paths from the root of the module
@@ -79,7 +77,6 @@ type asvsRow struct {
 // The states of an answer, in the order of the summary.
 var asvsStates = []string{"met", "partly", "not met", "not applicable"}
 
-// asvsEvidence has the tests and paths that can be named as evidence.
 type asvsEvidence struct {
 	tests  map[string][]string // name of a test → its packages
 	exists func(path string) bool
@@ -117,7 +114,6 @@ func countLevel(ids []asvsID, level string) (n int) {
 	return n
 }
 
-// readASVS returns the answers by id, and a description of each error in the text.
 func readASVS(text string, ids []asvsID, known asvsEvidence) (rows map[string]asvsRow, faults []string) {
 	rows = map[string]asvsRow{}
 	for line := range strings.Lines(text) {
@@ -172,8 +168,7 @@ func isTestName(name string) bool {
 	return strings.HasPrefix(name, "Test") || strings.HasPrefix(name, "Fuzz")
 }
 
-// testsOfModule returns the tests of all packages with their folders.
-func testsOfModule(t *testing.T) map[string][]string {
+func foldersByTest(t *testing.T) map[string][]string {
 	t.Helper()
 	tests := map[string][]string{}
 	set := token.NewFileSet()
@@ -202,7 +197,7 @@ func testsOfModule(t *testing.T) map[string][]string {
 	return tests
 }
 
-// existsInModule reports whether a path exists. The part after "#" is the anchor of a heading.
+// existsInModule accepts the anchor of a heading after "#".
 func existsInModule(path string) bool {
 	path, anchor, _ := strings.Cut(path, "#")
 	text, err := os.ReadFile(path)
@@ -214,21 +209,19 @@ func existsInModule(path string) bool {
 		return true
 	}
 	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, "#") && anchorOf(line) == anchor {
+		if strings.HasPrefix(line, "#") && githubAnchor(line) == anchor {
 			return true
 		}
 	}
 	return false
 }
 
-// anchorOf returns the anchor that GitHub gives a heading.
-func anchorOf(heading string) string {
+func githubAnchor(heading string) string {
 	words := strings.ToLower(strings.TrimSpace(strings.TrimLeft(heading, "#")))
 	return strings.ReplaceAll(regexp.MustCompile("[^a-z0-9 _-]").ReplaceAllString(words, ""), " ", "-")
 }
 
-// asvsPage returns the expected text of docs/asvs.md.
-func asvsPage(ids []asvsID, rows map[string]asvsRow, known asvsEvidence) string {
+func expectedASVSPage(ids []asvsID, rows map[string]asvsRow, known asvsEvidence) string {
 	var page strings.Builder
 	page.WriteString(asvsIntro)
 	fmt.Fprintf(&page, "| | %s | all |\n|%s\n", strings.Join(asvsStates, " | "), strings.Repeat(" --- |", 6))
@@ -262,13 +255,12 @@ func asvsPage(ids []asvsID, rows map[string]asvsRow, known asvsEvidence) string 
 		}
 		row := rows[one.id]
 		fmt.Fprintf(&page, "| %s | %s | %s | %s | %s | %s |\n", one.id, one.level, row.about, row.state,
-			strings.Join(row.links(known), "<br>"), row.reason)
+			strings.Join(row.evidenceLinks(known), "<br>"), row.reason)
 	}
 	return page.String()
 }
 
-// links returns the evidence as the page shows it.
-func (r asvsRow) links(known asvsEvidence) (texts []string) {
+func (r asvsRow) evidenceLinks(known asvsEvidence) (texts []string) {
 	for _, one := range r.evidence {
 		path, _, _ := strings.Cut(one, "#")
 		switch {

@@ -13,26 +13,24 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// stranger returns the client with number n. Each client has its own network.
+// stranger gives each number its own network.
 func stranger(n int) watchword.Client {
 	return watchword.Client{Address: netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)}), UserAgent: "curl/8.10.1"}
 }
 
-// tryOn signs in from a client and returns the error.
-func (r *rig) tryOn(t *testing.T, email string, password watchword.Secret, c watchword.Client) error {
+func (r *rig) loginFrom(t *testing.T, email string, password watchword.Secret, c watchword.Client) error {
 	t.Helper()
 	_, err := r.Login(t.Context(), watchword.LoginRequest{Email: email, Password: password, Client: c})
 	return err
 }
 
-// holding returns the client with the device token of an earlier sign-in.
-func holding(c watchword.Client, in *watchword.SignIn) watchword.Client {
+func withDeviceToken(c watchword.Client, in *watchword.SignIn) watchword.Client {
 	c.DeviceToken = in.DeviceToken
 	return c
 }
 
-// countLimits deletes all counters, and returns how many there were.
-func (r *rig) countLimits(t *testing.T) (n int) {
+// deleteLimitCounters returns how many there were.
+func (r *rig) deleteLimitCounters(t *testing.T) (n int) {
 	t.Helper()
 	const all = 1 << 20
 	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) (err error) {
@@ -42,8 +40,7 @@ func (r *rig) countLimits(t *testing.T) (n int) {
 	return n
 }
 
-// countEvents returns the number of event rows, and the number of events that these rows count. The id "" selects the
-// events of unknown addresses.
+// countEvents returns the number of rows, and of the events that they count. The id "" selects unknown addresses.
 func (r *rig) countEvents(t *testing.T, ids ...watchword.UserID) (rows, events int) {
 	t.Helper()
 	for _, id := range ids {
@@ -56,8 +53,7 @@ func (r *rig) countEvents(t *testing.T, ids ...watchword.UserID) (rows, events i
 	return rows, events
 }
 
-// waitOf returns the time after which a refused client may retry.
-func waitOf(t *testing.T, err error) time.Duration {
+func retryAfterOf(t *testing.T, err error) time.Duration {
 	t.Helper()
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) || refusal.Code != watchword.CodeRateLimited || refusal.RetryAfter <= 0 {
@@ -74,20 +70,20 @@ func TestClientOverItsLimitChargesNoAccountAndAddsNoRow(t *testing.T) {
 			o.Limits.LoginPerClient = watchword.Limit{Count: 3, Per: time.Hour}
 		})
 		ada := r.signUp(t, "ada@example.com")
-		r.countLimits(t)
+		r.deleteLimitCounters(t)
 		for range 3 {
-			wantCode(t, r.tryOn(t, "nobody@example.com", "a wrong guess", phone), watchword.CodeInvalidCredentials)
+			wantCode(t, r.loginFrom(t, "nobody@example.com", "a wrong guess", phone), watchword.CodeInvalidCredentials)
 		}
 		rows, _ := r.countEvents(t, ada.User.ID, "")
 		for n := range 100 {
-			waitOf(t, r.tryOn(t, "ada@example.com", "a wrong guess", phone))
-			waitOf(t, r.tryOn(t, fmt.Sprintf("nobody%d@example.com", n), "a wrong guess", phone))
+			retryAfterOf(t, r.loginFrom(t, "ada@example.com", "a wrong guess", phone))
+			retryAfterOf(t, r.loginFrom(t, fmt.Sprintf("nobody%d@example.com", n), "a wrong guess", phone))
 		}
 		if after, _ := r.countEvents(t, ada.User.ID, ""); after != rows {
 			t.Errorf("200 refusals added %d events", after-rows)
 		}
 		// One counter of the client, and two counters of the only address that was tried.
-		if n := r.countLimits(t); n != 3 {
+		if n := r.deleteLimitCounters(t); n != 3 {
 			t.Errorf("%d counters, want 3", n)
 		}
 	})
@@ -96,36 +92,38 @@ func TestClientOverItsLimitChargesNoAccountAndAddsNoRow(t *testing.T) {
 // RL-12
 func TestRefusedNetworkIsNotChargedToOthers(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.Limits.UnknownDevices = watchword.Limit{Count: 13, Per: time.Hour} })
+	r := startEngine(t, func(o *watchword.Options) {
+		o.Limits.UnknownDevices = watchword.Limit{Count: 13, Per: time.Hour}
+	})
 	r.signUp(t, "ada@example.com")
 	for range 10 {
-		wantCode(t, r.tryOn(t, "ada@example.com", "a wrong guess", stranger(1)), watchword.CodeInvalidCredentials)
+		wantCode(t, r.loginFrom(t, "ada@example.com", "a wrong guess", stranger(1)), watchword.CodeInvalidCredentials)
 	}
 	for range 40 {
-		waitOf(t, r.tryOn(t, "ada@example.com", "a wrong guess", stranger(1)))
+		retryAfterOf(t, r.loginFrom(t, "ada@example.com", "a wrong guess", stranger(1)))
 	}
 	for range 3 {
-		wantCode(t, r.tryOn(t, "ada@example.com", "a wrong guess", stranger(2)), watchword.CodeInvalidCredentials)
+		wantCode(t, r.loginFrom(t, "ada@example.com", "a wrong guess", stranger(2)), watchword.CodeInvalidCredentials)
 	}
-	r.countLimits(t)
-	must(t, r.tryOn(t, "ada@example.com", goodPassword, stranger(3))) // not refused: countLimits deleted the counters
+	r.deleteLimitCounters(t)
+	must(t, r.loginFrom(t, "ada@example.com", goodPassword, stranger(3)))
 }
 
 // RL-2, RL-3, RL-9
 func TestFailedPasswordsAreLimitedPerClientNetworkAndForAllUnknownDevices(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	r.signUp(t, "ada@example.com")
 	for _, email := range []string{"ada@example.com", "nobody@example.com"} {
 		for n := range 5 {
 			for range 10 {
-				wantCode(t, r.tryOn(t, email, "a wrong guess", stranger(n)), watchword.CodeInvalidCredentials)
+				wantCode(t, r.loginFrom(t, email, "a wrong guess", stranger(n)), watchword.CodeInvalidCredentials)
 			}
 			if n == 0 { // only this network has used up its limit
-				waitOf(t, r.tryOn(t, email, goodPassword, stranger(n)))
+				retryAfterOf(t, r.loginFrom(t, email, goodPassword, stranger(n)))
 			}
 		}
-		if wait := waitOf(t, r.tryOn(t, email, goodPassword, stranger(9))); wait > 18*time.Second {
+		if wait := retryAfterOf(t, r.loginFrom(t, email, goodPassword, stranger(9))); wait > 18*time.Second {
 			t.Errorf("%s: wait %v after 50 failures of strangers", email, wait)
 		}
 	}
@@ -136,47 +134,47 @@ func TestFailedPasswordsAreLimitedPerClientNetworkAndForAllUnknownDevices(t *tes
 // RL-13
 func TestKnownDeviceHasItsOwnLimit(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	own := holding(laptop, r.signUp(t, "ada@example.com"))
-	other := holding(laptop, r.login(t, "ada@example.com", laptop))
+	r := startEngine(t, nil)
+	own := withDeviceToken(laptop, r.signUp(t, "ada@example.com"))
+	other := withDeviceToken(laptop, r.login(t, "ada@example.com", laptop))
 	for n := range 50 {
-		wantCode(t, r.tryOn(t, "ada@example.com", "a wrong guess", stranger(n)), watchword.CodeInvalidCredentials)
+		wantCode(t, r.loginFrom(t, "ada@example.com", "a wrong guess", stranger(n)), watchword.CodeInvalidCredentials)
 	}
-	waitOf(t, r.tryOn(t, "ada@example.com", goodPassword, laptop))
+	retryAfterOf(t, r.loginFrom(t, "ada@example.com", goodPassword, laptop))
 	for range 20 { // a right password is not charged
-		must(t, r.tryOn(t, "ada@example.com", goodPassword, own))
+		must(t, r.loginFrom(t, "ada@example.com", goodPassword, own))
 	}
 	for range 10 {
-		wantCode(t, r.tryOn(t, "ada@example.com", "a wrong guess", own), watchword.CodeInvalidCredentials)
+		wantCode(t, r.loginFrom(t, "ada@example.com", "a wrong guess", own), watchword.CodeInvalidCredentials)
 	}
-	waitOf(t, r.tryOn(t, "ada@example.com", goodPassword, own))
-	must(t, r.tryOn(t, "ada@example.com", goodPassword, other))
+	retryAfterOf(t, r.loginFrom(t, "ada@example.com", goodPassword, own))
+	must(t, r.loginFrom(t, "ada@example.com", goodPassword, other))
 }
 
 // RL-13
 func TestAllKnownDevicesTogetherAreLimited(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	devices := []watchword.Client{holding(laptop, r.signUp(t, "ada@example.com"))}
+	r := startEngine(t, nil)
+	devices := []watchword.Client{withDeviceToken(laptop, r.signUp(t, "ada@example.com"))}
 	for range 5 {
-		devices = append(devices, holding(laptop, r.login(t, "ada@example.com", laptop)))
+		devices = append(devices, withDeviceToken(laptop, r.login(t, "ada@example.com", laptop)))
 	}
 	for _, device := range devices[:5] {
 		for range 10 {
-			wantCode(t, r.tryOn(t, "ada@example.com", "a wrong guess", device), watchword.CodeInvalidCredentials)
+			wantCode(t, r.loginFrom(t, "ada@example.com", "a wrong guess", device), watchword.CodeInvalidCredentials)
 		}
 	}
-	waitOf(t, r.tryOn(t, "ada@example.com", goodPassword, devices[5]))
-	must(t, r.tryOn(t, "ada@example.com", goodPassword, laptop)) // unknown devices have a separate limit
+	retryAfterOf(t, r.loginFrom(t, "ada@example.com", goodPassword, devices[5]))
+	must(t, r.loginFrom(t, "ada@example.com", goodPassword, laptop)) // unknown devices have a separate limit
 }
 
 // RL-13
 func TestDeviceTokenIsForOneAccountAndItsPassword(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	ada, bob := r.signUp(t, "ada@example.com"), r.signUp(t, "bob@example.com")
 	for n := range 50 {
-		wantCode(t, r.tryOn(t, "ada@example.com", "a wrong guess", stranger(n)), watchword.CodeInvalidCredentials)
+		wantCode(t, r.loginFrom(t, "ada@example.com", "a wrong guess", stranger(n)), watchword.CodeInvalidCredentials)
 	}
 	forged := []byte(ada.DeviceToken)
 	forged[10] ^= 1
@@ -186,18 +184,19 @@ func TestDeviceTokenIsForOneAccountAndItsPassword(t *testing.T) {
 	} {
 		c := laptop
 		c.DeviceToken = token
-		if err := r.tryOn(t, "ada@example.com", goodPassword, c); watchword.CodeOf(err) != watchword.CodeRateLimited {
+		err := r.loginFrom(t, "ada@example.com", goodPassword, c)
+		if watchword.CodeOf(err) != watchword.CodeRateLimited {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
 	again, err := r.Login(t.Context(), watchword.LoginRequest{
-		Email: "ada@example.com", Password: goodPassword, Client: holding(laptop, ada)})
+		Email: "ada@example.com", Password: goodPassword, Client: withDeviceToken(laptop, ada)})
 	must(t, err)
 	if again.DeviceToken != ada.DeviceToken {
 		t.Error("a valid device token was replaced")
 	}
 	other, err := r.Login(t.Context(), watchword.LoginRequest{
-		Email: "bob@example.com", Password: goodPassword, Client: holding(laptop, ada)})
+		Email: "bob@example.com", Password: goodPassword, Client: withDeviceToken(laptop, ada)})
 	must(t, err)
 	if other.DeviceToken == ada.DeviceToken || other.DeviceToken == "" {
 		t.Error("the second account did not get its own device token")
@@ -207,27 +206,27 @@ func TestDeviceTokenIsForOneAccountAndItsPassword(t *testing.T) {
 	if refreshed.DeviceToken != "" {
 		t.Error("a refresh returned a device token")
 	}
-	must(t, r.ChangePassword(t.Context(), r.identity(t, ada), goodPassword, otherPassword, laptop))
-	waitOf(t, r.tryOn(t, "ada@example.com", otherPassword, holding(laptop, ada)))
+	must(t, r.ChangePassword(t.Context(), r.authenticate(t, ada), goodPassword, otherPassword, laptop))
+	retryAfterOf(t, r.loginFrom(t, "ada@example.com", otherPassword, withDeviceToken(laptop, ada)))
 }
 
 // RL-13
 func TestDeviceStaysKnownWhenItsSignInRehashesThePassword(t *testing.T) {
 	t.Parallel()
-	old := start(t, func(o *watchword.Options) { o.HashAlg = "bcrypt" })
+	old := startEngine(t, func(o *watchword.Options) { o.HashAlg = "bcrypt" })
 	before := old.signUp(t, "ada@example.com")
 	r := startWith(t, old.store, nil)
 	after, err := r.Login(t.Context(), watchword.LoginRequest{
-		Email: "ada@example.com", Password: goodPassword, Client: holding(laptop, before)})
+		Email: "ada@example.com", Password: goodPassword, Client: withDeviceToken(laptop, before)})
 	must(t, err)
 	if after.DeviceToken == before.DeviceToken {
 		t.Error("the device token still belongs to the previous hash")
 	}
 	for n := range 50 {
-		wantCode(t, r.tryOn(t, "ada@example.com", "a wrong guess", stranger(n)), watchword.CodeInvalidCredentials)
+		wantCode(t, r.loginFrom(t, "ada@example.com", "a wrong guess", stranger(n)), watchword.CodeInvalidCredentials)
 	}
-	must(t, r.tryOn(t, "ada@example.com", goodPassword, holding(laptop, after)))
-	waitOf(t, r.tryOn(t, "ada@example.com", goodPassword, holding(laptop, before)))
+	must(t, r.loginFrom(t, "ada@example.com", goodPassword, withDeviceToken(laptop, after)))
+	retryAfterOf(t, r.loginFrom(t, "ada@example.com", goodPassword, withDeviceToken(laptop, before)))
 }
 
 // A busy pool refuses a password without a check. This must not charge the limits of failed passwords.
@@ -237,24 +236,24 @@ func TestPasswordThatTheBusyPoolLeftUncheckedIsNotCharged(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, nil)
-		who := r.identity(t, r.signUp(t, "ada@example.com"))
-		r.deliver(t)
-		link := r.post.last(t, watchword.MailVerify).Token
+		who := r.authenticate(t, r.signUp(t, "ada@example.com"))
+		r.deliverMail(t)
+		link := r.post.lastMail(t, watchword.MailVerify).Token
 		busy := startWith(t, r.store, func(o *watchword.Options) {
 			o.HashWorkers, o.HashQueue = 1, time.Millisecond
 		})
 		release := busy.Occupy()
 		defer release()
 		for range 12 {
-			wantCode(t, busy.tryOn(t, "ada@example.com", goodPassword, phone), watchword.CodeTryLater)
-			_, err := busy.open(t, link, goodPassword)
+			wantCode(t, busy.loginFrom(t, "ada@example.com", goodPassword, phone), watchword.CodeTryLater)
+			_, err := busy.openLink(t, link, goodPassword)
 			wantCode(t, err, watchword.CodeTryLater)
 			err = busy.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop)
 			wantCode(t, err, watchword.CodeTryLater)
 		}
-		must(t, r.tryOn(t, "ada@example.com", goodPassword, phone))
+		must(t, r.loginFrom(t, "ada@example.com", goodPassword, phone))
 		must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
-		_, err := r.open(t, link, goodPassword)
+		_, err := r.openLink(t, link, goodPassword)
 		must(t, err)
 	})
 }
@@ -262,22 +261,22 @@ func TestPasswordThatTheBusyPoolLeftUncheckedIsNotCharged(t *testing.T) {
 // RL-13
 func TestStrangersCannotKeepALiveSessionFromReauthenticating(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	one := r.signUp(t, "ada@example.com")
 	other := r.login(t, "ada@example.com", phone)
 	for n := range 60 {
-		_ = r.tryOn(t, "ada@example.com", "a wrong guess", stranger(n))
+		_ = r.loginFrom(t, "ada@example.com", "a wrong guess", stranger(n))
 	}
-	waitOf(t, r.tryOn(t, "ada@example.com", goodPassword, stranger(99)))
-	who := r.identity(t, one)
+	retryAfterOf(t, r.loginFrom(t, "ada@example.com", goodPassword, stranger(99)))
+	who := r.authenticate(t, one)
 	for range 10 {
 		wantCode(t, r.ChangeEmail(t.Context(), who, "ada@example.org", "a wrong guess", laptop),
 			watchword.CodePasswordWrong)
 	}
-	waitOf(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
-	waitOf(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop))
-	waitOf(t, r.DeleteAccount(t.Context(), who, goodPassword, laptop))
-	must(t, r.ChangePassword(t.Context(), r.identity(t, other), goodPassword, otherPassword, phone))
+	retryAfterOf(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
+	retryAfterOf(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop))
+	retryAfterOf(t, r.DeleteAccount(t.Context(), who, goodPassword, laptop))
+	must(t, r.ChangePassword(t.Context(), r.authenticate(t, other), goodPassword, otherPassword, phone))
 }
 
 // RL-13
@@ -295,26 +294,26 @@ func TestOwnerGetsInDuringAnAttack(t *testing.T) {
 		r.store = struct{ watchword.Store }{r.store} // hides the clock of the store
 		r = startWith(t, r.store, nil)
 		ada := r.signUp(t, "ada@example.com")
-		r.deliver(t)
-		must(t, r.verify(t, r.post.last(t, watchword.MailVerify).Token, ada))
-		own := holding(laptop, ada)
+		r.deliverMail(t)
+		must(t, r.verifyWithSession(t, r.post.lastMail(t, watchword.MailVerify).Token, ada))
+		own := withDeviceToken(laptop, ada)
 		newPhone := phone
 		codes := map[watchword.Code]int{}
 		tries, known, unknown, password := 0, 0, 0, watchword.Secret(goodPassword)
 		for second := range seconds {
 			for n := range 10 {
 				c := stranger((second*10 + n) % 200)
-				codes[watchword.CodeOf(r.tryOn(t, "ada@example.com", "a wrong guess", c))]++
+				codes[watchword.CodeOf(r.loginFrom(t, "ada@example.com", "a wrong guess", c))]++
 				r.clock.advance(100 * time.Millisecond)
 			}
 			if second%30 != 29 {
 				continue
 			}
 			tries++
-			if err := r.tryOn(t, "ada@example.com", password, own); err == nil {
+			if err := r.loginFrom(t, "ada@example.com", password, own); err == nil {
 				known++
 			}
-			if err := r.tryOn(t, "ada@example.com", password, newPhone); err == nil {
+			if err := r.loginFrom(t, "ada@example.com", password, newPhone); err == nil {
 				unknown++
 			}
 		}
@@ -326,13 +325,13 @@ func TestOwnerGetsInDuringAnAttack(t *testing.T) {
 		if guesses > 50+34 || guesses+codes[watchword.CodeRateLimited] != 10*seconds {
 			t.Errorf("passwords were checked for %d guesses", guesses)
 		}
-		waitOf(t, r.tryOn(t, "ada@example.com", password, newPhone))
-		token := r.forgotten(t, "ada@example.com")
+		retryAfterOf(t, r.loginFrom(t, "ada@example.com", password, newPhone))
+		token := r.requestReset(t, "ada@example.com")
 		device, err := r.Engine.ResetPassword(t.Context(), token, otherPassword, newPhone)
 		must(t, err)
-		waitOf(t, r.tryOn(t, "ada@example.com", otherPassword, newPhone))
+		retryAfterOf(t, r.loginFrom(t, "ada@example.com", otherPassword, newPhone))
 		newPhone.DeviceToken = device
-		must(t, r.tryOn(t, "ada@example.com", otherPassword, newPhone))
+		must(t, r.loginFrom(t, "ada@example.com", otherPassword, newPhone))
 	})
 }
 
@@ -352,14 +351,14 @@ func TestFloodOfRefusedLoginsLeavesFewRowsAndLosesNoCount(t *testing.T) {
 			if n%2 == 0 {
 				email = fmt.Sprintf("nobody%d@example.com", n)
 			}
-			err := r.tryOn(t, email, "a wrong guess", phone)
+			err := r.loginFrom(t, email, "a wrong guess", phone)
 			if watchword.CodeOf(err) == watchword.CodeInvalidCredentials {
 				failed++
 			}
 			r.clock.advance(100 * time.Millisecond)
 		}
 		rows, events := r.countEvents(t, ada.User.ID, "")
-		limits := r.countLimits(t)
+		limits := r.deleteLimitCounters(t)
 		t.Logf("%d logins of one client in %v, %d of them with a checked password, left %d events and %d counters",
 			flood, flood*100*time.Millisecond, failed, rows, limits)
 		if rows > 4 { // a row each for the sign-up, Ada's failures, other failures; one more if an hour begins
@@ -371,13 +370,13 @@ func TestFloodOfRefusedLoginsLeavesFewRowsAndLosesNoCount(t *testing.T) {
 		if most := 2*failed + 4; limits > most {
 			t.Errorf("%d counters, want at most %d", limits, most)
 		}
-		if got := r.stats(t).Events[watchword.EventLoginFailed]; got != uint64(failed) {
+		if got := r.readStats(t).Events[watchword.EventLoginFailed]; got != uint64(failed) {
 			t.Errorf("the metric counts %d failed sign-ins, want %d", got, failed)
 		}
 	})
 }
 
-func (r *rig) stats(t *testing.T) watchword.Stats {
+func (r *rig) readStats(t *testing.T) watchword.Stats {
 	t.Helper()
 	stats, err := r.Stats(t.Context())
 	must(t, err)
@@ -415,19 +414,19 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 		}
 		second := login("ada@example.com", old)
 		wantEnded(first.RefreshToken)
-		kinds := fmt.Sprint(r.events(t, first.User.ID))
+		kinds := fmt.Sprint(r.eventKinds(t, first.User.ID))
 		if strings.Contains(kinds, "refresh_reused") || !strings.Contains(kinds, "session_ended") {
 			t.Errorf("events: %s", kinds)
 		}
-		r.deliver(t) // so that the mail with the next link is the newest
+		r.deliverMail(t) // so that the mail with the next link is the newest
 		// A sign-up and a verification must also end the session of the token in Replaces, even if another account
 		// owns it.
 		bob, err := r.SignUp(t.Context(), watchword.SignUpRequest{
 			Email: "bob@example.com", Password: goodPassword, Client: laptop, Replaces: second.RefreshToken})
 		must(t, err)
 		wantEnded(second.RefreshToken)
-		r.deliver(t)
-		link := r.post.last(t, watchword.MailVerify)
+		r.deliverMail(t)
+		link := r.post.lastMail(t, watchword.MailVerify)
 		if link.To != "bob@example.com" {
 			t.Fatalf("the link was mailed to %s", link.To)
 		}
@@ -449,7 +448,7 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 // RT-16
 func TestConcurrentSignInsOverOneSessionEndItOnce(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
+	r := startEngine(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
 	old := r.signUp(t, "ada@example.com")
 	var wg sync.WaitGroup
 	ins := make([]*watchword.SignIn, 8)
@@ -468,7 +467,7 @@ func TestConcurrentSignInsOverOneSessionEndItOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if n := strings.Count(fmt.Sprint(r.events(t, old.User.ID)), "session_ended"); n != 1 {
+	if n := strings.Count(fmt.Sprint(r.eventKinds(t, old.User.ID)), "session_ended"); n != 1 {
 		t.Errorf("%d events session_ended, want 1", n)
 	}
 }

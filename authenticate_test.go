@@ -13,16 +13,16 @@ import (
 // JWT-11
 func TestACachedAccessTokenIsRejectedAtItsExpiry(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, "ada@example.com")
-	r.identity(t, in)
+	r.authenticate(t, in)
 	r.clock.advance(in.ExpiresIn - time.Second)
-	r.identity(t, in)
+	r.authenticate(t, in)
 	r.clock.advance(time.Second)
 	_, err := r.Authenticate(t.Context(), in.AccessToken)
 	wantCode(t, err, watchword.CodeTokenExpired)
 	r.clock.advance(-time.Second)
-	r.identity(t, in)
+	r.authenticate(t, in)
 	r.clock.advance(-in.ExpiresIn - time.Hour) // a clock that was set back: the token is not valid yet
 	_, err = r.Authenticate(t.Context(), in.AccessToken)
 	wantCode(t, err, watchword.CodeTokenInvalid)
@@ -31,27 +31,27 @@ func TestACachedAccessTokenIsRejectedAtItsExpiry(t *testing.T) {
 // JWT-11
 func TestACachedAccessTokenIsRejectedAfterItsKeyWasRemoved(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, "ada@example.com")
-	r.identity(t, in)
+	r.authenticate(t, in)
 	keys, err := r.Operator().Keys(t.Context()) // makes the engine read the keys again
 	must(t, err)
-	r.identity(t, in)
+	r.authenticate(t, in)
 	must(t,
 		r.store.Update(t.Context(), func(tx watchword.Tx) error { return tx.DeleteKey(t.Context(), activeID(keys)) }))
 	_, err = r.Operator().Keys(t.Context())
 	must(t, err)
 	_, err = r.Authenticate(t.Context(), in.AccessToken)
 	wantCode(t, err, watchword.CodeTokenInvalid)
-	r.identity(t, r.login(t, "ada@example.com", laptop))
+	r.authenticate(t, r.login(t, "ada@example.com", laptop))
 }
 
 // JWT-10, JWT-11
 func TestAnAlteredCopyOfACachedAccessTokenIsRejected(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, "ada@example.com")
-	r.identity(t, in)
+	r.authenticate(t, in)
 	token := []byte(in.AccessToken)
 	for i := range token {
 		altered := append([]byte(nil), token...)
@@ -59,15 +59,15 @@ func TestAnAlteredCopyOfACachedAccessTokenIsRejected(t *testing.T) {
 		_, err := r.Authenticate(t.Context(), watchword.Secret(altered))
 		wantCode(t, err, watchword.CodeTokenInvalid)
 	}
-	r.identity(t, in)
+	r.authenticate(t, in)
 }
 
 // The number of allocations is stable, unlike times. The bound is slightly above the measured number. Authenticate
 // needs 120 more allocations if the row of the session is not cached.
 func TestAuthenticateAllocatesLittle(t *testing.T) { // not parallel, because it counts allocations
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, "ada@example.com")
-	r.identity(t, in)
+	r.authenticate(t, in)
 	ctx := t.Context()
 	n := testing.AllocsPerRun(200, func() {
 		if _, err := r.Authenticate(ctx, in.AccessToken); err != nil {

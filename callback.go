@@ -48,8 +48,7 @@ type Callback struct {
 	Attempts int
 }
 
-// callbacks returns a signal for each callback that is set, to wake its worker.
-func (o Options) callbacks() map[CallbackKind]wake.Signal {
+func (o Options) callbackSignals() map[CallbackKind]wake.Signal {
 	set := map[CallbackKind]wake.Signal{}
 	if o.OnSignup != nil {
 		set[CallbackSignup] = wake.New()
@@ -60,15 +59,16 @@ func (o Options) callbacks() map[CallbackKind]wake.Signal {
 	return set
 }
 
-// runCallbacks makes the calls of a kind until ctx ends.
 func (e *Engine) runCallbacks(ctx context.Context, kind CallbackKind, due wake.Signal) {
-	due.Loop(ctx, callbackPoll, func(ctx context.Context) (bool, error) { return e.callDue(ctx, kind) }, func(err error) {
+	due.Loop(ctx, callbackPoll, func(ctx context.Context) (bool, error) {
+		return e.makeDueCallbacks(ctx, kind)
+	}, func(err error) {
 		e.log.Error("can't read the callbacks that are due", slog.String("callback", string(kind)), slog.Any("error", err))
 	})
 }
 
-// callDue claims one batch, makes its calls concurrently and waits for all. It reports whether more calls may be due.
-func (e *Engine) callDue(ctx context.Context, kind CallbackKind) (bool, error) {
+// makeDueCallbacks claims one batch and waits for its concurrent calls. It reports whether more calls may be due.
+func (e *Engine) makeDueCallbacks(ctx context.Context, kind CallbackKind) (bool, error) {
 	now := e.now()
 	var due []Callback
 	err := e.store.Update(ctx, func(tx Tx) (err error) {
@@ -149,13 +149,13 @@ func (e *Engine) makeCallback(ctx context.Context, c Callback) (err error) {
 	case c.Kind == CallbackSignup:
 		return e.opts.OnSignup(ctx, user)
 	}
-	return e.opts.OnSessionEnded(ctx, session.withEnd(e.opts.Sessions))
+	return e.opts.OnSessionEnded(ctx, session.withComputedEnd(e.opts.Sessions))
 }
 
-// withEnd returns the session with its end. It computes the end of an idle or expired session, which is not stored.
-func (s Session) withEnd(p SessionPolicy) Session {
+// withComputedEnd adds the end of an idle or expired session, which is not stored.
+func (s Session) withComputedEnd(p SessionPolicy) Session {
 	if s.EndedAt.IsZero() {
-		at := s.idleUntil(p)
+		at := s.expiryWithoutRefresh(p)
 		s.EndedAt, s.EndedWhy = at, s.EndedBy(p.Cutoffs(at))
 	}
 	return s

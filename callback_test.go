@@ -12,33 +12,35 @@ import (
 	"github.com/watchword-auth/watchword/accountimport"
 )
 
-// A recorder implements both callbacks and keeps their arguments.
-type recorder struct {
-	mu      sync.Mutex
-	users   []watchword.User
-	ended   []watchword.Session
-	changed chan struct{}
-	fail    func(attempt int) error // OnSignup returns its result
+// A callbackRecorder implements both callbacks and keeps their arguments.
+type callbackRecorder struct {
+	mu         sync.Mutex
+	users      []watchword.User
+	ended      []watchword.Session
+	changed    chan struct{}
+	failSignup func(attempt int) error
 }
 
-func newRecorder() *recorder { return &recorder{changed: make(chan struct{}, 1)} }
+func newCallbackRecorder() *callbackRecorder {
+	return &callbackRecorder{changed: make(chan struct{}, 1)}
+}
 
-func (c *recorder) set(o *watchword.Options) {
+func (c *callbackRecorder) setCallbacks(o *watchword.Options) {
 	o.OnSignup = func(_ context.Context, u watchword.User) error {
-		return c.record(func() error {
+		return c.recordCall(func() error {
 			c.users = append(c.users, u)
-			if c.fail == nil {
+			if c.failSignup == nil {
 				return nil
 			}
-			return c.fail(len(c.users))
+			return c.failSignup(len(c.users))
 		})
 	}
 	o.OnSessionEnded = func(_ context.Context, s watchword.Session) error {
-		return c.record(func() error { c.ended = append(c.ended, s); return nil })
+		return c.recordCall(func() error { c.ended = append(c.ended, s); return nil })
 	}
 }
 
-func (c *recorder) record(what func() error) error {
+func (c *callbackRecorder) recordCall(what func() error) error {
 	defer func() {
 		select {
 		case c.changed <- struct{}{}:
@@ -50,8 +52,8 @@ func (c *recorder) record(what func() error) error {
 	return what()
 }
 
-// await runs the engine until done returns true. It calls done after each callback.
-func (c *recorder) await(t *testing.T, r *rig, done func() bool) {
+// runUntil calls done after each callback.
+func (c *callbackRecorder) runUntil(t *testing.T, r *rig, done func() bool) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	running := make(chan struct{})
@@ -75,7 +77,7 @@ func (c *recorder) await(t *testing.T, r *rig, done func() bool) {
 	<-running
 }
 
-func (c *recorder) why(id watchword.SessionID) (all []watchword.EndReason) {
+func (c *callbackRecorder) endReasons(id watchword.SessionID) (all []watchword.EndReason) {
 	for _, s := range c.ended {
 		if s.ID == id {
 			all = append(all, s.EndedWhy)
@@ -87,8 +89,8 @@ func (c *recorder) why(id watchword.SessionID) (all []watchword.EndReason) {
 func TestOnSignupIsCalledForEveryWayToCreateAnAccount(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
-		c := newRecorder()
-		r := start(t, c.set)
+		c := newCallbackRecorder()
+		r := start(t, c.setCallbacks)
 		want := []watchword.UserID{r.signUp(t, "ada@example.com").User.ID}
 		made, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "bo@example.com"})
 		must(t, err)
@@ -98,7 +100,7 @@ func TestOnSignupIsCalledForEveryWayToCreateAnAccount(t *testing.T) {
 			[]accountimport.Account{{Email: "di@example.com"}})
 		must(t, err)
 		want = append(want, made.ID, results[0].User.ID)
-		c.await(t, r, func() bool { return len(c.users) >= len(want) })
+		c.runUntil(t, r, func() bool { return len(c.users) >= len(want) })
 		var got []watchword.UserID
 		for _, u := range c.users {
 			got = append(got, u.ID)
@@ -110,10 +112,10 @@ func TestOnSignupIsCalledForEveryWayToCreateAnAccount(t *testing.T) {
 		}
 
 		// A second process on the same store must find no callback, because all were delivered.
-		again := newRecorder()
-		second := startWith(t, r.store, again.set)
+		again := newCallbackRecorder()
+		second := startWith(t, r.store, again.setCallbacks)
 		last := second.signUp(t, "ed@example.com").User.ID
-		again.await(t, second, func() bool { return len(again.users) > 0 })
+		again.runUntil(t, second, func() bool { return len(again.users) > 0 })
 		if len(again.users) != 1 || again.users[0].ID != last {
 			t.Errorf("after a restart: %+v", again.users)
 		}
@@ -122,19 +124,19 @@ func TestOnSignupIsCalledForEveryWayToCreateAnAccount(t *testing.T) {
 
 func TestOnSignupIsCalledAfterTheProofOfAWaitingSignUp(t *testing.T) {
 	t.Parallel()
-	c := newRecorder()
-	r := start(t, func(o *watchword.Options) { c.set(o); o.Signup = watchword.SignupVerified })
+	c := newCallbackRecorder()
+	r := startEngine(t, func(o *watchword.Options) { c.setCallbacks(o); o.Signup = watchword.SignupVerified })
 	_, err := r.SignUp(t.Context(), watchword.SignUpRequest{
 		Email: "ada@example.com", Password: goodPassword, Client: laptop})
 	must(t, err)
-	r.deliver(t)
+	r.deliverMail(t)
 	if len(c.users) != 0 {
 		t.Fatal("called before the proof")
 	}
 	in, err := r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
-		Token: r.post.last(t, watchword.MailVerify).Token, Password: goodPassword, Client: laptop})
+		Token: r.post.lastMail(t, watchword.MailVerify).Token, Password: goodPassword, Client: laptop})
 	must(t, err)
-	c.await(t, r, func() bool { return len(c.users) > 0 })
+	c.runUntil(t, r, func() bool { return len(c.users) > 0 })
 	if len(c.users) != 1 || c.users[0].ID != in.User.ID || !c.users[0].Verified() {
 		t.Errorf("called with %+v", c.users)
 	}
@@ -143,8 +145,8 @@ func TestOnSignupIsCalledAfterTheProofOfAWaitingSignUp(t *testing.T) {
 func TestOnSessionEndedIsCalledOnceForEveryReason(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
-		c := newRecorder()
-		r := start(t, c.set)
+		c := newCallbackRecorder()
+		r := start(t, c.setCallbacks)
 		// The command line is a second program on the same store, without callbacks.
 		line := startWith(t, r.store, nil)
 		want := map[watchword.SessionID]watchword.EndReason{}
@@ -161,37 +163,37 @@ func TestOnSessionEndedIsCalledOnceForEveryReason(t *testing.T) {
 		must(t, line.Operator().DeleteUser(t.Context(), bo.User.ID))
 		want[bo.Session.ID] = watchword.EndedDeleted
 		alive := r.signUp(t, "cy@example.com")
-		c.await(t, r, func() bool { return len(c.ended) >= len(want) })
+		c.runUntil(t, r, func() bool { return len(c.ended) >= len(want) })
 		for id, why := range want {
-			if got := c.why(id); !slices.Equal(got, []watchword.EndReason{why}) {
+			if got := c.endReasons(id); !slices.Equal(got, []watchword.EndReason{why}) {
 				t.Errorf("session ended by %s: called with %v", why, got)
 			}
 		}
-		if got := c.why(alive.Session.ID); got != nil {
+		if got := c.endReasons(alive.Session.ID); got != nil {
 			t.Errorf("a live session: called with %v", got)
 		}
 		if n, err := line.Operator().EndEverySession(t.Context()); err != nil || n != 1 {
 			t.Fatal(n, err)
 		}
-		c.await(t, r, func() bool { return c.why(alive.Session.ID) != nil })
+		c.runUntil(t, r, func() bool { return c.endReasons(alive.Session.ID) != nil })
 	})
 }
 
 func TestOnSessionEndedIsCalledForIdleAndExpiredSessions(t *testing.T) {
 	t.Parallel()
-	c := newRecorder()
-	r := start(t, func(o *watchword.Options) { c.set(o); o.Sessions.Idle = 29 * 24 * time.Hour })
+	c := newCallbackRecorder()
+	r := startEngine(t, func(o *watchword.Options) { c.setCallbacks(o); o.Sessions.Idle = 29 * 24 * time.Hour })
 	idle := r.signUp(t, "ada@example.com")
 	used := r.signUp(t, "bo@example.com")
 	r.clock.advance(24 * time.Hour)
 	_, err := r.Refresh(t.Context(), used.RefreshToken, laptop)
 	must(t, err)
 	r.clock.advance(29 * 24 * time.Hour)
-	c.await(t, r, func() bool { return len(c.ended) >= 2 })
+	c.runUntil(t, r, func() bool { return len(c.ended) >= 2 })
 	for in, why := range map[*watchword.SignIn]watchword.EndReason{
 		idle: watchword.EndedIdle, used: watchword.EndedExpired,
 	} {
-		if got := c.why(in.Session.ID); !slices.Equal(got, []watchword.EndReason{why}) {
+		if got := c.endReasons(in.Session.ID); !slices.Equal(got, []watchword.EndReason{why}) {
 			t.Errorf("want %s, called with %v", why, got)
 		}
 	}
@@ -210,25 +212,25 @@ func TestFailedCallbackIsRepeatedLaterAndDelaysNoOther(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newRecorder()
-			c.fail = func(attempt int) error {
+			c := newCallbackRecorder()
+			c.failSignup = func(attempt int) error {
 				if attempt <= 2 {
 					return fail()
 				}
 				return nil
 			}
-			r := start(t, c.set)
+			r := startEngine(t, c.setCallbacks)
 			first := r.signUp(t, "ada@example.com").User.ID
-			c.await(t, r, func() bool { return len(c.users) == 1 })
+			c.runUntil(t, r, func() bool { return len(c.users) == 1 })
 			r.clock.advance(time.Second)
-			c.await(t, r, func() bool { return len(c.users) == 2 })
+			c.runUntil(t, r, func() bool { return len(c.users) == 2 })
 			second := r.signUp(t, "bo@example.com").User.ID
-			c.await(t, r, func() bool { return len(c.users) == 3 })
+			c.runUntil(t, r, func() bool { return len(c.users) == 3 })
 			if c.users[2].ID != second {
 				t.Fatal("the failed callback was repeated before its time")
 			}
 			r.clock.advance(2 * time.Second)
-			c.await(t, r, func() bool { return len(c.users) == 4 })
+			c.runUntil(t, r, func() bool { return len(c.users) == 4 })
 			if c.users[1].ID != first || c.users[3].ID != first {
 				t.Error("another account was repeated")
 			}
@@ -239,17 +241,17 @@ func TestFailedCallbackIsRepeatedLaterAndDelaysNoOther(t *testing.T) {
 // A process that dies during a call leaves the row, and another process repeats the call.
 func TestCallbackOfADeadProcessIsRepeatedAfterItsLease(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	id := r.signUp(t, "ada@example.com").User.ID
 	now := r.clock.Now()
 	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error { // a process that claims the row, then dies
 		_, err := tx.ClaimCallbacks(t.Context(), watchword.CallbackSignup, now, now.Add(time.Minute), 1)
 		return err
 	}))
-	c := newRecorder()
-	second := startWith(t, r.store, c.set)
+	c := newCallbackRecorder()
+	second := startWith(t, r.store, c.setCallbacks)
 	second.clock.advance(time.Minute)
-	c.await(t, second, func() bool { return len(c.users) > 0 })
+	c.runUntil(t, second, func() bool { return len(c.users) > 0 })
 	if c.users[0].ID != id {
 		t.Errorf("called with %+v", c.users)
 	}
@@ -259,14 +261,14 @@ func TestCallbackOfADeadProcessIsRepeatedAfterItsLease(t *testing.T) {
 func TestHangingCallbackEndsWithRunAndIsRepeatedAtOnce(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
-	r := start(t, func(o *watchword.Options) {
+	r := startEngine(t, func(o *watchword.Options) {
 		o.OnSignup = func(ctx context.Context, _ watchword.User) error { stop(); <-ctx.Done(); return ctx.Err() }
 	})
 	r.signUp(t, "ada@example.com")
 	r.Run(ctx)
-	c := newRecorder()
-	second := startWith(t, r.store, c.set)
-	c.await(t, second, func() bool { return len(c.users) > 0 })
+	c := newCallbackRecorder()
+	second := startWith(t, r.store, c.setCallbacks)
+	c.runUntil(t, second, func() bool { return len(c.users) > 0 })
 }
 
 func TestAdmitUserOpensASessionThroughTheDoor(t *testing.T) {
@@ -281,11 +283,11 @@ func TestAdmitUserOpensASessionThroughTheDoor(t *testing.T) {
 		otp := []string{"otp", "hwk"}
 		in, err := admit(r, watchword.AdmitRequest{User: ada.User.ID, Methods: otp, Replaces: ada.RefreshToken})
 		must(t, err)
-		who := r.identity(t, in)
+		who := r.authenticate(t, in)
 		if who.User.ID != ada.User.ID || !slices.Equal(who.Session.Methods, otp) || in.Session.Persistent {
 			t.Errorf("session %+v", who.Session)
 		}
-		if got := r.events(t, ada.User.ID); !slices.Contains(got, watchword.EventLogin) {
+		if got := r.eventKinds(t, ada.User.ID); !slices.Contains(got, watchword.EventLogin) {
 			t.Errorf("events: %v", got)
 		}
 		_, err = r.Authenticate(t.Context(), ada.AccessToken)
@@ -310,7 +312,7 @@ func TestAdmitUserOpensASessionThroughTheDoor(t *testing.T) {
 
 func TestFindUserByAddressAndByID(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	want := r.signUp(t, "ada@example.com").User
 	for name, find := range map[string]func() (watchword.User, error){
 		"address": func() (watchword.User, error) { return r.Operator().FindUser(t.Context(), " Ada@EXAMPLE.com") },

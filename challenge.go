@@ -17,8 +17,7 @@ import (
 )
 
 // A sign-in that needs a second factor stops at a challenge: a row with the proofs of the sign-in, and a handle for
-// the client. There is no session and no token until package factors has verified the factor and continues the
-// sign-in with Inside.Resume and Inside.Admit.
+// the client. Inside.Resume and Inside.Admit continue it after package factors has verified the factor.
 
 // A ChallengePurpose says what a challenge is for. A challenge works for its purpose only.
 //
@@ -89,35 +88,34 @@ type ChallengeOffer struct {
 	factors     []OfferedFactor
 }
 
-// A pending is the part of an unfinished sign-in that is sealed in its challenge.
-type pending struct {
+// A pendingSignIn is sealed in the challenge of an unfinished sign-in.
+type pendingSignIn struct {
 	Proofs     []proof     `json:"proofs"`
 	Persistent bool        `json:"persistent"`
 	Replaces   []SessionID `json:"replaced"`
 	Password   []byte      `json:"password"` // SHA-256 of the password hash: a new password makes the challenge invalid
 }
 
-func passwordSum(u User) []byte {
+func passwordFingerprint(u User) []byte {
 	sum := sha256.Sum256([]byte(u.PasswordHash))
 	return sum[:]
 }
 
-// challengeEntry stores the challenge of a sign-in. The outcome contains a refusal with the handle of the challenge.
-// After the commit, the caller returns this refusal to the client.
-func (e *Engine) challengeEntry(
+// storeEntryChallenge returns the refusal with the challenge's handle. The caller returns it after the commit.
+func (e *Engine) storeEntryChallenge(
 	ctx context.Context, tx Tx, n entry, purpose ChallengePurpose, event Event,
-) (outcome, error) {
-	plain, err := json.Marshal(pending{n.proofs, n.persistent, n.replaces, passwordSum(n.user)})
+) (admitResult, error) {
+	plain, err := json.Marshal(pendingSignIn{n.proofs, n.persistent, n.replaces, passwordFingerprint(n.user)})
 	if err != nil {
-		return outcome{}, err
+		return admitResult{}, err
 	}
 	c, handle := e.Inside().NewChallenge(purpose, n.user, "", plain, n.at)
 	offered, err := tx.InsertLoginChallenge(ctx, c)
 	if err != nil {
-		return outcome{}, err
+		return admitResult{}, err
 	}
 	event.Kind = eventLoginChallenged
-	event = event.of(n.user.ID)
+	event = event.ofUser(n.user.ID)
 	refusal := &Error{
 		Code:   CodeSecondFactorRequired,
 		Detail: "Enter the code of your authenticator app, or a recovery code.",
@@ -128,7 +126,7 @@ func (e *Engine) challengeEntry(
 		refusal.Code, refusal.Challenge.Methods = CodeEnrolmentRequired, []string{"totp"}
 		refusal.Detail = "This account needs two-step sign-in. Set it up to continue."
 	}
-	return outcome{user: n.user, events: []Event{event}, challenge: refusal}, tx.InsertEvent(ctx, event)
+	return admitResult{user: n.user, events: []Event{event}, challenge: refusal}, tx.InsertEvent(ctx, event)
 }
 
 func challengeInvalid() *Error {
@@ -159,20 +157,19 @@ func (i Inside) Store() Store                              { return i.engine.sto
 func (i Inside) Offered(o *ChallengeOffer) []OfferedFactor { return o.factors }
 
 // PasswordSum identifies the current password. A sealed value that contains it becomes invalid with a new password.
-func (i Inside) PasswordSum(u User) []byte { return passwordSum(u) }
+func (i Inside) PasswordSum(u User) []byte { return passwordFingerprint(u) }
 
 // ParseUser returns a new account with these fields, and the problems of the fields.
 func (i Inside) ParseUser(n NewUser, now time.Time) (User, []FieldError) {
 	user, problems := newUser(n, now)
 	roles, bad := i.engine.opts.parseRoles(n.Roles)
 	user.Roles = roles
-	return user, append(problems, problemsOf(bad)...)
+	return user, append(problems, nonNilProblems(bad)...)
 }
 
-// Fresh returns a refusal if the session needs a newer or stronger proof to change factors. Codes:
-// CodeStepUpRequired.
+// Fresh refuses a session that needs a newer or stronger proof to change factors. Codes: CodeStepUpRequired.
 func (i Inside) Fresh(u User, s Session, now time.Time) *Error {
-	return decideFresh(u, s, i.engine.opts.StepUpAge, now)
+	return requireRecentProof(u, s, i.engine.opts.StepUpAge, now)
 }
 
 // Requires reports whether an account must have a second factor.
@@ -191,14 +188,14 @@ func (i Inside) RememberFor() time.Duration { return i.engine.opts.RememberDevic
 
 // Event returns an event of a client's session.
 func (i Inside) Event(kind EventKind, u User, s SessionID, c Client, now time.Time) Event {
-	return i.engine.event(kind, c, now).of(u.ID).on(s)
+	return i.engine.newEvent(kind, c, now).ofUser(u.ID).ofSession(s)
 }
 
 // Notify queues a mail that tells the user about an event. It uses only Kind, Facts.Factor and Facts.Left of m.
 func (i Inside) Notify(ctx context.Context, tx Tx, u User, ev Event, m Mail) error {
-	m, facts := mailTo(m.Kind, u, ev), m.Facts
+	m, facts := newMail(m.Kind, u, ev), m.Facts
 	m.Facts.Factor, m.Facts.Left = facts.Factor, facts.Left
-	return i.engine.post(ctx, tx, m)
+	return i.engine.queueMail(ctx, tx, m)
 }
 
 // Announce logs and counts committed events. It also wakes the outbox, which may have notices of these events.
@@ -218,7 +215,7 @@ func (i Inside) Open(context string, sealed []byte) ([]byte, error) {
 }
 
 // MACSecret returns the secret for a KeyUse. The secret never changes.
-func (i Inside) MACSecret(use KeyUse) []byte { return i.engine.keys.secret(use) }
+func (i Inside) MACSecret(use KeyUse) []byte { return i.engine.keys.macSecret(use) }
 
 // Cutoffs returns the times that decide which sessions are alive at now.
 func (i Inside) Cutoffs(now time.Time) Cutoffs { return i.engine.opts.Sessions.Cutoffs(now) }
@@ -237,13 +234,13 @@ type FactorTry struct {
 // Known devices have a separate counter, so a stranger who has the password can't lock the owner out.
 func (i Inside) ChargeFactor(ctx context.Context, tx Tx, t FactorTry) (Charge, error) {
 	purpose := limitFailedFactors + limitPurpose(t.Kind)
-	if i.engine.knownDevice(t.User, t.Client.DeviceToken) != (knowndevice.ID{}) {
-		purpose += onKnownDevice
+	if i.engine.identifyDevice(t.User, t.Client.DeviceToken) != (knowndevice.ID{}) {
+		purpose += knownDeviceSuffix
 	}
-	charge := i.engine.opts.Limits.FailedFactors.charge(purpose, string(t.User.ID), t.At)
-	wait, err := take(ctx, tx, charges(charge))
+	charge := i.engine.opts.Limits.FailedFactors.newCharge(purpose, string(t.User.ID), t.At)
+	wait, err := takeCharges(ctx, tx, limitedCharges(charge))
 	if err == nil && wait > 0 {
-		err = limited(wait)
+		err = rateLimited(wait)
 	}
 	return charge, err
 }
@@ -254,20 +251,21 @@ func (i Inside) Reauthenticate(ctx context.Context, who Identity, given Secret, 
 }
 
 // KeepAdmin refuses a transaction that leaves no enabled administrator. Codes: CodeLastAdmin.
-func (i Inside) KeepAdmin(ctx context.Context, tx Tx) error { return keepAdmin(ctx, tx) }
+func (i Inside) KeepAdmin(ctx context.Context, tx Tx) error { return requireRemainingAdmin(ctx, tx) }
 
 // HoldPassword locks the account. Codes: CodeTryLater (password or factors changed since u was read, or disabled).
 func (i Inside) HoldPassword(ctx context.Context, tx Tx, u User) error {
-	return holdPassword(ctx, tx, u, u.PasswordHash)
+	return lockAndSetPassword(ctx, tx, u, u.PasswordHash)
 }
 
 // CheckToken refuses a change of roles or metadata that makes an access token too long. It accepts a change that
 // makes the token shorter. The user before must be read after the account is locked. Codes: CodeValidationFailed.
 func (i Inside) CheckToken(before, after User) error { return i.engine.opts.checkToken(before, after) }
 
-// Hold locks the account with an id and then reads it. Codes: CodeNotFound, CodeTryLater (its address has just
-// changed).
-func (i Inside) Hold(ctx context.Context, tx Tx, id UserID) (User, error) { return hold(ctx, tx, id) }
+// Hold locks the account with an id and then reads it. Codes: CodeNotFound, CodeTryLater (address just changed).
+func (i Inside) Hold(ctx context.Context, tx Tx, id UserID) (User, error) {
+	return lockUserByID(ctx, tx, id)
+}
 
 // OutdateTokens makes the outstanding access tokens of a user invalid, in this transaction. It stores the roles of u
 // again, so u must have been read after the lock of the account was taken (Hold).
@@ -280,31 +278,31 @@ func (i Inside) SessionEnded() error { return sessionEnded("", "") }
 
 // AccessToken creates an access token for the current state of a session.
 func (i Inside) AccessToken(u User, s Session, now time.Time) (Secret, time.Duration, error) {
-	token, life, err := i.engine.accessToken(u, s, now)
+	token, life, err := i.engine.signAccessToken(u, s, now)
 	return Secret(token), life, err
 }
 
 // Refund refunds a charge, because the factor was right.
-func (i Inside) Refund(ctx context.Context, tx Tx, c Charge) error { return refund(ctx, tx, c) }
+func (i Inside) Refund(ctx context.Context, tx Tx, c Charge) error { return refundCharges(ctx, tx, c) }
 
 // ChargePasskey counts a step of a passwordless sign-in against the client's limit. Each step has its own counter.
 func (i Inside) ChargePasskey(ctx context.Context, step string, c Client, now time.Time) error {
 	purpose := limitPasskeyPerClient + limitPurpose(step)
-	return i.engine.charge(ctx, i.engine.opts.Limits.PasskeyPerClient.charge(purpose, c.key(), now))
+	return i.engine.chargeInOwnTx(ctx, i.engine.opts.Limits.PasskeyPerClient.newCharge(purpose, c.networkKey(), now))
 }
 
 // ChargeServiceKey counts a request against the limit l of a service key. Above the limit, it returns the wait.
 func (i Inside) ChargeServiceKey(ctx context.Context, tx Tx, l Limit, id string, at time.Time) (time.Duration, error) {
-	return take(ctx, tx, charges(l.charge(limitServiceKey, id, at)))
+	return takeCharges(ctx, tx, limitedCharges(l.newCharge(limitServiceKey, id, at)))
 }
 
 // Failed records a failed sign-in and returns the refusal. If why is empty, the reason in the event is the code.
 func (i Inside) Failed(ctx context.Context, t FactorTry, refusal *Error, why string) error {
-	return i.engine.loginFailed(ctx, attempt{at: t.At, client: t.Client, user: t.User, why: why}, refusal)
+	a := passwordAttempt{at: t.At, client: t.Client, user: t.User, eventReason: why}
+	return i.engine.recordFailedLogin(ctx, a, refusal)
 }
 
-// NewChallenge encrypts the text plain, and returns a challenge with the result. It also returns the handle, which
-// clients present to continue.
+// NewChallenge returns a challenge with the encrypted text, and the handle that clients present to continue.
 func (i Inside) NewChallenge(
 	p ChallengePurpose, u User, s SessionID, plain []byte, now time.Time,
 ) (c Challenge, handle Secret) {
@@ -343,26 +341,25 @@ func (i Inside) OpenChallenge(c Challenge) ([]byte, error) {
 //
 // Unstable: only package factors uses it.
 type Resumed struct {
-	entry    entry
-	password []byte
-	detail   string // detail of the event; set by As
+	entry       entry
+	password    []byte
+	eventDetail string // set by As
 }
 
 // Begin starts a sign-in of u with the proofs in r.Methods. It ignores r.User.
 func (i Inside) Begin(ctx context.Context, u User, r AdmitRequest, now time.Time) (Resumed, error) {
 	n := entry{user: u, proofs: r.Methods, persistent: r.Persistent, client: r.Client, at: now}
 	started, err := i.engine.newEntry(ctx, n, r.Replaces)
-	return Resumed{entry: started, password: passwordSum(u)}, err
+	return Resumed{entry: started, password: passwordFingerprint(u)}, err
 }
 
-// Resume continues a sign-in that a challenge for a second factor has interrupted. It uses only Methods, Client and
-// Replaces of r.
+// Resume continues a sign-in that a challenge has interrupted. It uses only Methods, Client and Replaces of r.
 func (i Inside) Resume(ctx context.Context, c Challenge, u User, r AdmitRequest, now time.Time) (Resumed, error) {
 	plain, err := i.OpenChallenge(c)
 	if err != nil {
 		return Resumed{}, err
 	}
-	var p pending
+	var p pendingSignIn
 	if err := json.Unmarshal(plain, &p); err != nil {
 		return Resumed{}, fmt.Errorf("challenge of a sign-in: %w", err)
 	}
@@ -376,7 +373,7 @@ func (i Inside) Resume(ctx context.Context, c Challenge, u User, r AdmitRequest,
 // As returns the sign-in for the account u, which must have been read in the same transaction. The event gets detail.
 // After As, Admit may store a challenge for a second factor instead of opening a session.
 func (r Resumed) As(u User, detail string) Resumed {
-	r.entry.user, r.password, r.detail = u, passwordSum(u), detail
+	r.entry.user, r.password, r.eventDetail = u, passwordFingerprint(u), detail
 	return r
 }
 
@@ -389,7 +386,7 @@ func (r Resumed) At() time.Time  { return r.entry.at }
 //
 // Unstable: only package factors uses it.
 type Admitted struct {
-	out    outcome
+	out    admitResult
 	device knowndevice.ID
 }
 
@@ -403,7 +400,7 @@ func (i Inside) Admit(ctx context.Context, tx Tx, r Resumed) (Admitted, error) {
 	if u.Disabled() {
 		return Admitted{}, accountDisabled()
 	}
-	same, err := subtle.ConstantTimeCompare(passwordSum(u), r.password) == 1, error(nil)
+	same, err := subtle.ConstantTimeCompare(passwordFingerprint(u), r.password) == 1, error(nil)
 	if same {
 		same, err = tx.ReplacePassword(ctx, u, u.PasswordHash)
 	}
@@ -413,12 +410,12 @@ func (i Inside) Admit(ctx context.Context, tx Tx, r Resumed) (Admitted, error) {
 	if err != nil {
 		return Admitted{}, err
 	}
-	event := i.engine.event(EventLogin, r.entry.client, r.entry.at).because(r.detail)
+	event := i.engine.newEvent(EventLogin, r.entry.client, r.entry.at).withDetail(r.eventDetail)
 	out, err := i.engine.admit(ctx, tx, r.entry, event)
-	if err == nil && out.challenge != nil && r.detail == "" {
+	if err == nil && out.challenge != nil && r.eventDetail == "" {
 		err = refuse(CodeFactorWrong, "This proof is of the same kind as your first one. Use another factor.")
 	}
-	return Admitted{out, i.engine.knownDevice(u, r.entry.client.DeviceToken)}, err
+	return Admitted{out, i.engine.identifyDevice(u, r.entry.client.DeviceToken)}, err
 }
 
 // ProveFirst records the first proof of the address owner.Email, which then belongs to owner. The account is the zero
@@ -433,7 +430,7 @@ func (i Inside) ProveFirst(ctx context.Context, tx Tx, account User, link MailTo
 // WaitForProof stores a sign-up with an identity at a provider until its address is proven, and mails a link to that
 // address. Its result does not reveal whether the address has an account.
 func (i Inside) WaitForProof(ctx context.Context, u User, identity []byte, c Client, now time.Time) error {
-	return i.engine.waitForProof(ctx, u, signupDetails{u.Name, u.Locale, "", identity}, c, now)
+	return i.engine.storeWaitingSignup(ctx, u.Email, signupDetails{u.Name, u.Locale, "", identity}, c, now)
 }
 
 // SignupIdentity returns the identity of a waiting sign-up, or nil.

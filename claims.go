@@ -38,12 +38,10 @@ type Claims struct {
 	Computed map[string]string
 }
 
-// claimEmail is the only computed value that can be absent from a token.
 const claimEmail = "@email"
 
-// The method of returns the optional claims for a user and a session. It omits a computed claim with an unproven
-// address, because services would take the address for proven.
-func (c Claims) of(u User, s Session) map[string]any {
+// optionalClaims omits a computed claim with an unproven address, because services would take it for proven.
+func (c Claims) optionalClaims(u User, s Session) map[string]any {
 	if !c.Email && !c.Name && len(c.Static) == 0 && len(c.Computed) == 0 {
 		return nil
 	}
@@ -78,7 +76,7 @@ const (
 	minRolesRoom = 8   // roles of maximum length that fit into a token with every valid configuration
 )
 
-// claims returns the claims of a user's token for a session, without the times of issue and expiry.
+// claims omits the times of issue and expiry.
 func (o Options) claims(u User, s Session) accesstoken.Claims {
 	return accesstoken.Claims{
 		Issuer:    o.Issuer,
@@ -89,7 +87,7 @@ func (o Options) claims(u User, s Session) accesstoken.Claims {
 		Roles:     u.Roles,
 		AMR:       amr.Claim(s.Methods),
 		ACR:       amr.Level(s.Methods),
-		Extra:     o.Claims.of(u, s),
+		Extra:     o.Claims.optionalClaims(u, s),
 	}
 }
 
@@ -176,8 +174,7 @@ func (o Options) parseRoles(raw []string) ([]string, *FieldError) {
 		return nil, &FieldError{"roles", FieldTooLong, problem}
 	case problem != "":
 		return nil, &FieldError{"roles", FieldInvalid, problem}
-	}
-	if length <= minRolesRoom*claimset.MaxRoleName { // CheckTokens guarantees room for roles of this length
+	case length <= minRolesRoom*claimset.MaxRoleName: // CheckTokens guarantees room for roles of this length
 		return roles, nil
 	}
 	if size, err := o.tokenSize(roles, ""); err != nil || size > accesstoken.MaxSize {

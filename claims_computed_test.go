@@ -13,15 +13,14 @@ import (
 	"github.com/watchword-auth/watchword/internal/accesstoken"
 )
 
-// everyValue has a claim of each computed value, under the names that tutorials use.
-var everyValue = map[string]string{
+// everyComputedClaim uses the names of tutorials.
+var everyComputedClaim = map[string]string{
 	"_id": "@id", "userId": "@id", "role": "@role",
 	"authorities": "@roles", "mail": "@email", "username": "@name",
 	"session": "@sid",
 }
 
-// payloadOf returns the claims of a token.
-func payloadOf(t *testing.T, token watchword.Secret) map[string]any {
+func tokenPayload(t *testing.T, token watchword.Secret) map[string]any {
 	t.Helper()
 	text, err := base64.RawURLEncoding.DecodeString(strings.Split(string(token), ".")[1])
 	must(t, err)
@@ -33,7 +32,7 @@ func payloadOf(t *testing.T, token watchword.Secret) map[string]any {
 // JWT-19
 func TestComputedClaimsHoldTheDataOfUserAndSession(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.Claims.Computed = everyValue })
+	r := startEngine(t, func(o *watchword.Options) { o.Claims.Computed = everyComputedClaim })
 	in := r.signUp(t, "ada@example.com")
 	for _, c := range []struct {
 		roles []string
@@ -51,7 +50,7 @@ func TestComputedClaimsHoldTheDataOfUserAndSession(t *testing.T) {
 		r.clock.advance(2 * time.Second)
 		in, err = r.Refresh(t.Context(), in.RefreshToken, laptop)
 		must(t, err)
-		claims := payloadOf(t, in.AccessToken)
+		claims := tokenPayload(t, in.AccessToken)
 		want := map[string]any{
 			"_id": claims["sub"], "userId": claims["sub"], "role": c.role, "authorities": claims["roles"],
 			"username": "Ada", "session": claims["sid"],
@@ -65,11 +64,11 @@ func TestComputedClaimsHoldTheDataOfUserAndSession(t *testing.T) {
 			t.Errorf("claims of another user or session: %v", claims)
 		}
 	}
-	who := r.identity(t, in)
+	who := r.authenticate(t, in)
 	_, err := r.UpdateProfile(t.Context(), who, watchword.ProfileChange{Name: new("Ada Lovelace")})
 	must(t, err)
 	in = r.login(t, "ada@example.com", laptop)
-	if name := payloadOf(t, in.AccessToken)["username"]; name != "Ada Lovelace" {
+	if name := tokenPayload(t, in.AccessToken)["username"]; name != "Ada Lovelace" {
 		t.Errorf("the name is %v", name)
 	}
 }
@@ -78,15 +77,15 @@ func TestComputedClaimsHoldTheDataOfUserAndSession(t *testing.T) {
 // JWT-19
 func TestComputedEmailIsAbsentWhileUnproven(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.Claims.Computed = everyValue })
+	r := startEngine(t, func(o *watchword.Options) { o.Claims.Computed = everyComputedClaim })
 	in := r.signUp(t, "ada@example.com")
-	if mail, ok := payloadOf(t, in.AccessToken)["mail"]; ok {
+	if mail, ok := tokenPayload(t, in.AccessToken)["mail"]; ok {
 		t.Errorf("the token of an unproven address has %v", mail)
 	}
-	proven := longest(in.User.PasswordHash, r.clock.Now())
+	proven := longestAccount(in.User.PasswordHash, r.clock.Now())
 	proven.Email, proven.Roles, proven.VerifiedAt = "bob@example.com", nil, r.clock.Now()
-	r.insert(t, proven)
-	if mail := payloadOf(t, r.login(t, "bob@example.com", laptop).AccessToken)["mail"]; mail != "bob@example.com" {
+	r.insertUser(t, proven)
+	if mail := tokenPayload(t, r.login(t, "bob@example.com", laptop).AccessToken)["mail"]; mail != "bob@example.com" {
 		t.Errorf("the token of a proven address has %v", mail)
 	}
 }
@@ -138,7 +137,7 @@ func TestClaimsThatAreNotComputedAsWrittenAreRefused(t *testing.T) {
 // JWT-17, JWT-19
 func TestComputedClaimsCountForTheSizeOfATokens(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) {
+	r := startEngine(t, func(o *watchword.Options) {
 		o.Claims.Computed = map[string]string{
 			"_id": "@id", "role": "@role", "authorities": "@roles", "mail": "@email", "username": "@name"}
 	})
@@ -159,12 +158,12 @@ func TestComputedClaimsCountForTheSizeOfATokens(t *testing.T) {
 	}
 	// An account of an earlier release can have data that is too long for computed claims. Its token must then have
 	// no computed claims.
-	user := longest(in.User.PasswordHash, r.clock.Now())
+	user := longestAccount(in.User.PasswordHash, r.clock.Now())
 	user.VerifiedAt = r.clock.Now()
-	r.insert(t, user)
+	r.insertUser(t, user)
 	in = r.login(t, string(user.Email), laptop)
-	r.identity(t, in)
-	if claims := payloadOf(t, in.AccessToken); len(in.AccessToken) > accesstoken.Limit || claims["_id"] != nil {
+	r.authenticate(t, in)
+	if claims := tokenPayload(t, in.AccessToken); len(in.AccessToken) > accesstoken.Limit || claims["_id"] != nil {
 		t.Errorf("a token of %d bytes with _id %v", len(in.AccessToken), claims["_id"])
 	}
 }
@@ -172,15 +171,15 @@ func TestComputedClaimsCountForTheSizeOfATokens(t *testing.T) {
 // JWT-20
 func TestIssuerIsInAccessTokensOnly(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) {
+	r := startEngine(t, func(o *watchword.Options) {
 		o.SigningAlg, o.SigningSecret, o.Issuer = "HS256", sharedSecret, "your-app"
 	})
 	in := r.signUp(t, "ada@example.com")
-	claims := payloadOf(t, in.AccessToken)
+	claims := tokenPayload(t, in.AccessToken)
 	if claims["iss"] != "your-app" || claims["aud"] != r.opts.PublicURL {
 		t.Errorf("iss %v, aud %v", claims["iss"], claims["aud"])
 	}
-	r.identity(t, in)
+	r.authenticate(t, in)
 
 	before := r.opts
 	before.Issuer = ""

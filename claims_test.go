@@ -18,7 +18,6 @@ import (
 
 const sharedSecret = "a secret that resource servers share"
 
-// startOnPostgres creates an engine on a separate database.
 func startOnPostgres(t *testing.T, change func(*watchword.Options)) *watchword.Engine {
 	t.Helper()
 	store, err := postgres.Open(t.Context(), pgtest.Migrated(t, postgres.Migrate))
@@ -89,7 +88,7 @@ const someUser = watchword.UserID("01933f0e-7b2a-7c3d-8e4f-5a6b7c8d9e0f")
 // JWT-18
 func TestNotBeforeIsAMinuteBeforeIssuedAt(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.SigningAlg, o.SigningSecret = "HS256", sharedSecret })
+	r := startEngine(t, func(o *watchword.Options) { o.SigningAlg, o.SigningSecret = "HS256", sharedSecret })
 	in := r.signUp(t, "ada@example.com")
 	_, err := r.Operator().SetRoles(t.Context(), in.User.ID, []string{"admin"})
 	must(t, err)
@@ -108,9 +107,8 @@ func TestNotBeforeIsAMinuteBeforeIssuedAt(t *testing.T) {
 	}
 }
 
-// longest returns an account whose parts all have their maximum length. Earlier releases
-// accepted such an account.
-func longest(hash watchword.Secret, at time.Time) watchword.User {
+// longestAccount has parts of maximum length, as earlier releases accepted.
+func longestAccount(hash watchword.Secret, at time.Time) watchword.User {
 	roles := make([]string, 32)
 	for i := range roles {
 		roles[i] = fmt.Sprintf("%02d", i) + strings.Repeat("r", 62)
@@ -123,7 +121,7 @@ func longest(hash watchword.Secret, at time.Time) watchword.User {
 	}
 }
 
-func (r *rig) insert(t testing.TB, u watchword.User) {
+func (r *rig) insertUser(t testing.TB, u watchword.User) {
 	t.Helper()
 	err := r.store.Update(t.Context(), func(tx watchword.Tx) error {
 		_, err := tx.InsertUser(t.Context(), u, time.Time{})
@@ -136,8 +134,7 @@ func (r *rig) insert(t testing.TB, u watchword.User) {
 
 var everyClaim = watchword.Claims{Email: true, Name: true, Static: map[string]string{"https://example.com/tenant": "7"}}
 
-// shortAndLongSignatures returns the algorithms with the shortest and the longest signature.
-// With -short, it omits RS256, because each engine would create two RSA keys.
+// shortAndLongSignatures omits RS256 with -short, because each engine would create two RSA keys.
 func shortAndLongSignatures() []string {
 	if testing.Short() {
 		return []string{"ES256"}
@@ -149,11 +146,11 @@ func shortAndLongSignatures() []string {
 func TestAccountOfAnEarlierReleaseWithLongPartsCanSignIn(t *testing.T) {
 	t.Parallel()
 	for _, alg := range shortAndLongSignatures() {
-		r := start(t, func(o *watchword.Options) { o.Claims, o.SigningAlg = everyClaim, alg })
-		user := longest(r.signUp(t, "ada@example.com").User.PasswordHash, r.clock.Now())
-		r.insert(t, user)
+		r := startEngine(t, func(o *watchword.Options) { o.Claims, o.SigningAlg = everyClaim, alg })
+		user := longestAccount(r.signUp(t, "ada@example.com").User.PasswordHash, r.clock.Now())
+		r.insertUser(t, user)
 		in := r.login(t, string(user.Email), laptop)
-		r.identity(t, in)
+		r.authenticate(t, in)
 		if _, err := r.Refresh(t.Context(), in.RefreshToken, laptop); err != nil {
 			t.Error(err)
 		}
@@ -164,9 +161,9 @@ func TestAccountOfAnEarlierReleaseWithLongPartsCanSignIn(t *testing.T) {
 func TestRolesThatMakeATokenTooLongAreRefusedWhenTheyAreSet(t *testing.T) {
 	t.Parallel()
 	for _, alg := range shortAndLongSignatures() {
-		r := start(t, func(o *watchword.Options) { o.Claims, o.SigningAlg = everyClaim, alg })
+		r := startEngine(t, func(o *watchword.Options) { o.Claims, o.SigningAlg = everyClaim, alg })
 		in := r.signUp(t, "ada@example.com")
-		roles := longest("", time.Time{}).Roles
+		roles := longestAccount("", time.Time{}).Roles
 		most := 0
 		for n := range roles {
 			r.clock.advance(2 * time.Second)
@@ -179,7 +176,7 @@ func TestRolesThatMakeATokenTooLongAreRefusedWhenTheyAreSet(t *testing.T) {
 		if most < 8 || most == 32 {
 			t.Errorf("%s: %d of the longest roles are accepted", alg, most)
 		}
-		_, err := r.UpdateProfile(t.Context(), r.identity(t, r.login(t, "ada@example.com", laptop)),
+		_, err := r.UpdateProfile(t.Context(), r.authenticate(t, r.login(t, "ada@example.com", laptop)),
 			watchword.ProfileChange{Name: new(strings.Repeat("\U0001F9A6", 200))})
 		must(t, err)
 		if size := len(r.login(t, "ada@example.com", laptop).AccessToken); size > accesstoken.MaxSize {
@@ -198,7 +195,7 @@ func TestRolesThatMakeATokenTooLongAreRefusedWhenTheyAreSet(t *testing.T) {
 	for i := range short {
 		short[i] = fmt.Sprintf("team-%02d:editor", i)
 	}
-	r := start(t, func(o *watchword.Options) { o.Claims = everyClaim })
+	r := startEngine(t, func(o *watchword.Options) { o.Claims = everyClaim })
 	_, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "bob@example.com", Roles: short})
 	must(t, err)
 }
@@ -206,7 +203,7 @@ func TestRolesThatMakeATokenTooLongAreRefusedWhenTheyAreSet(t *testing.T) {
 // JWT-17
 func TestNewRefusesOptionsThatCannotMakeATokenForEveryUser(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	static := func(pairs ...string) func(*watchword.Options) {
 		return func(o *watchword.Options) {
 			o.Claims.Static = map[string]string{}
@@ -314,7 +311,7 @@ func FuzzOptionsThatStartLetEverybodySignIn(f *testing.F) {
 	})
 }
 
-// A fuzzRig is a store with the longest account.
+// A fuzzRig has the longest account in its store.
 type fuzzRig struct {
 	*rig
 	user watchword.User
@@ -342,7 +339,7 @@ func startFuzz(f *testing.F) fuzzRig {
 	if err != nil {
 		f.Fatal(err)
 	}
-	user := longest(in.User.PasswordHash, r.clock.Now())
-	r.insert(f, user)
+	user := longestAccount(in.User.PasswordHash, r.clock.Now())
+	r.insertUser(f, user)
 	return fuzzRig{r, user}
 }

@@ -16,13 +16,12 @@ import (
 // If the store has a clock, every server uses this clock, so servers with different clocks act as one service. A
 // store without a clock serves one process. promise_test.go tests that the clock of such a process can be set back.
 
-// clocked is a store with a clock.
-type clocked struct {
+type storeWithClock struct {
 	watchword.Store
 	clock *clock
 }
 
-func (c clocked) Clock(context.Context) (time.Time, error) { return c.clock.Now(), nil }
+func (c storeWithClock) Clock(context.Context) (time.Time, error) { return c.clock.Now(), nil }
 
 // A fleet is three engines on one store. The clock of each engine is wrong by a different amount.
 type fleet struct {
@@ -32,10 +31,9 @@ type fleet struct {
 	engines [3]*watchword.Engine
 }
 
-// restart replaces engine i with an engine whose clock is wrong by off.
-func (f *fleet) restart(ctx context.Context, i int, off time.Duration) error {
+func (f *fleet) restartServer(ctx context.Context, i int, clockError time.Duration) error {
 	opts := f.opts
-	opts.Now = func() time.Time { return f.now().Add(off) }
+	opts.Now = func() time.Time { return f.now().Add(clockError) }
 	engine, err := watchword.NewForTest(ctx, f.store, opts)
 	if err != nil {
 		return err
@@ -44,8 +42,8 @@ func (f *fleet) restart(ctx context.Context, i int, off time.Duration) error {
 		f.engines[i].Close()
 	}
 	f.engines[i] = engine
-	if ahead := engine.ClockAhead(); (ahead - off).Abs() > time.Second {
-		return fmt.Errorf("the clock is wrong by %s, but the engine measured %s", off, ahead)
+	if ahead := engine.ClockAhead(); (ahead - clockError).Abs() > time.Second {
+		return fmt.Errorf("the clock is wrong by %s, but the engine measured %s", clockError, ahead)
 	}
 	return nil
 }
@@ -65,10 +63,10 @@ func TestServersWithDifferentClocksGiveTheSameVerdict(t *testing.T) {
 		t.Skip("-short: the test takes many seconds")
 	}
 	w := newWorld(t)
-	f := &fleet{store: clocked{w.store, w.clock}, opts: w.opts, now: w.clock.Now}
+	f := &fleet{store: storeWithClock{w.store, w.clock}, opts: w.opts, now: w.clock.Now}
 	t.Cleanup(f.close)
 	for i, off := range []time.Duration{-5 * time.Second, 0, 5 * time.Second} {
-		if err := f.restart(t.Context(), i, off); err != nil {
+		if err := f.restartServer(t.Context(), i, off); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -95,7 +93,7 @@ func TestServersWithDifferentClocksGiveTheSameVerdict(t *testing.T) {
 			},
 			"a server restarts with another clock": func(rt *rapid.T) {
 				off := rapid.IntRange(-3600, 3600).Draw(rt, "seconds off")
-				if err := f.restart(rt.Context(), rapid.IntRange(0, 2).Draw(rt, "server"),
+				if err := f.restartServer(rt.Context(), rapid.IntRange(0, 2).Draw(rt, "server"),
 					time.Duration(off)*time.Second); err != nil {
 					rt.Fatal(err)
 				}
@@ -138,7 +136,7 @@ func TestServersOnPostgresUseTheClockOfTheDatabase(t *testing.T) {
 	}}
 	t.Cleanup(f.close)
 	for i, off := range []time.Duration{-5 * time.Second, 5 * time.Second, -time.Hour} {
-		if err := f.restart(t.Context(), i, off); err != nil {
+		if err := f.restartServer(t.Context(), i, off); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -22,7 +22,7 @@ func TestConcurrentFlowsOfOneAccountDoNotDeadlock(t *testing.T) {
 	url := pgtest.New(t, "fsync = off", "deadlock_timeout = '20ms'").Database(t)
 	store, err := postgres.Open(t.Context(), url)
 	must(t, err)
-	r := startWith(t, clockless(store), func(o *watchword.Options) {
+	r := startWith(t, hideClock(store), func(o *watchword.Options) {
 		o.Signup, o.Limits = watchword.SignupVerified, watchword.Unlimited()
 	})
 	for round := range 6 {
@@ -42,37 +42,37 @@ func TestConcurrentFlowsOfOneAccountDoNotDeadlock(t *testing.T) {
 	}
 }
 
-// raceForAddress uses the links of two waiting sign-ups concurrently: to create the account, to reset its password,
-// and to disown the sign-up.
+// raceForAddress uses the links of two waiting sign-ups: to create the account, to reset its password, and to disown.
 func (r *rig) raceForAddress(t *testing.T, email string) {
 	t.Helper()
-	links := []watchword.Secret{r.waits(t, email, "One", goodPassword), r.waits(t, email, "Two", otherPassword)}
+	links := []watchword.Secret{
+		r.signUpWaiting(t, email, "One", goodPassword), r.signUpWaiting(t, email, "Two", otherPassword)}
 	var flows []func() error
 	for i, link := range links {
 		password := []watchword.Secret{goodPassword, otherPassword}[i]
 		flows = append(flows,
-			func() error { _, err := r.open(t, link, password); return err },
-			func() error { _, err := r.open(t, links[1-i], password); return err },
+			func() error { _, err := r.openLink(t, link, password); return err },
+			func() error { _, err := r.openLink(t, links[1-i], password); return err },
 			func() error { return r.ResetPassword(t.Context(), link, "a third one for "+link[:8], laptop) },
 			func() error { return r.DisownLink(t.Context(), watchword.MailVerify, link, laptop) })
 	}
-	r.concurrently(t, flows)
+	r.runConcurrently(t, flows)
 }
 
-// raceForAccount deletes an account. At the same time, it mails and uses links of the account, and signs in its user.
+// raceForAccount deletes an account while it mails and uses its links and signs in its user.
 func (r *rig) raceForAccount(t *testing.T, email string) {
 	t.Helper()
-	in, err := r.open(t, r.waits(t, email, "Eve", goodPassword), goodPassword)
+	in, err := r.openLink(t, r.signUpWaiting(t, email, "Eve", goodPassword), goodPassword)
 	must(t, err)
-	who := r.identity(t, in)
+	who := r.authenticate(t, in)
 	must(t, r.ForgotPassword(t.Context(), email, "", laptop))
-	r.deliver(t)
-	link := r.post.last(t, watchword.MailReset).Token
+	r.deliverMail(t)
+	link := r.post.lastMail(t, watchword.MailReset).Token
 	running, stop := context.WithCancel(t.Context())
 	var worker sync.WaitGroup
 	worker.Go(func() { r.Run(running) })
 	login := func() error { return r.tryLogin(t, email, goodPassword) }
-	r.concurrently(t, []func() error{
+	r.runConcurrently(t, []func() error{
 		login, login,
 		func() error { return r.ForgotPassword(t.Context(), email, "", laptop) },
 		func() error { return r.ForgotPassword(t.Context(), email, "", phone) },
@@ -81,13 +81,13 @@ func (r *rig) raceForAccount(t *testing.T, email string) {
 		func() error { return r.Operator().SendReset(t.Context(), who.User.ID) },
 		func() error { return r.Operator().DeleteUser(t.Context(), who.User.ID) },
 	})
-	r.deliver(t) // the call of stop must not interrupt the sending of a mail
+	r.deliverMail(t) // the call of stop must not interrupt the sending of a mail
 	stop()
 	worker.Wait()
 }
 
-// concurrently runs flows at the same time. Refusals are allowed, because only one flow can succeed.
-func (r *rig) concurrently(t *testing.T, flows []func() error) {
+// runConcurrently allows refusals, because only one flow can succeed.
+func (r *rig) runConcurrently(t *testing.T, flows []func() error) {
 	t.Helper()
 	var all sync.WaitGroup
 	for _, flow := range flows {

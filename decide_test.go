@@ -136,17 +136,17 @@ func TestTheFirstProofKeepsIDAndRoles(t *testing.T) {
 	now := time.Unix(3, 0)
 	account := User{ID: "ada", Email: "ada@example.com", Name: "Imported", Roles: []string{"staff"},
 		PasswordHash: "old", CreatedAt: time.Unix(1, 0)}
-	own := candidate{"waiting", signupDetails{Name: "Olive Owner", Locale: "pt-BR", PasswordHash: "new"}}
-	if got := ownerAfter(account, own, account.Email, now); got.ID != "ada" || !got.HasRole("staff") ||
+	own := passwordCandidate{"waiting", signupDetails{Name: "Olive Owner", Locale: "pt-BR", PasswordHash: "new"}}
+	if got := ownerAfterProof(account, own, account.Email, now); got.ID != "ada" || !got.HasRole("staff") ||
 		!got.CreatedAt.Equal(account.CreatedAt) ||
 		got.Name != "Olive Owner" || got.Locale != "pt-BR" || got.PasswordHash != "new" || !got.VerifiedAt.Equal(now) {
 		t.Errorf("the account became %+v", got)
 	}
-	got := ownerAfter(account, candidate{"", signupDetails{PasswordHash: "new"}}, account.Email, now)
+	got := ownerAfterProof(account, passwordCandidate{"", signupDetails{PasswordHash: "new"}}, account.Email, now)
 	if got.Name != "Imported" || got.PasswordHash != "new" {
 		t.Errorf("a new password alone made it %+v", got)
 	}
-	created := ownerAfter(User{}, own, "new@example.com", now)
+	created := ownerAfterProof(User{}, own, "new@example.com", now)
 	if !storable.ID(string(created.ID)) || created.Email != "new@example.com" || len(created.Roles) != 0 ||
 		!created.CreatedAt.Equal(now) {
 		t.Errorf("created: %+v", created)

@@ -19,8 +19,7 @@ import (
 // defaultText finds "Default: …" in a comment, up to a full stop that ends a sentence.
 var defaultText = regexp.MustCompile(`(?s)Default: (.*?)\.?(\s*$|\.\s)`)
 
-// unchecked has the texts of those defaults that the test can't compare with values.
-var unchecked = map[string]string{"SecondFactor": "none", "Log": "discards them", "Now": "time.Now"}
+var uncomparableDefaults = map[string]string{"SecondFactor": "none", "Log": "discards them", "Now": "time.Now"}
 
 func TestCommentsOfOptionsStateTheDefaults(t *testing.T) {
 	t.Parallel()
@@ -29,18 +28,18 @@ func TestCommentsOfOptionsStateTheDefaults(t *testing.T) {
 	if defaults.Log == nil || defaults.Now == nil {
 		t.Error("Log and Now have no default")
 	}
-	checkDefaults(t, "watchword.go", "Options", reflect.ValueOf(defaults))
-	checkDefaults(t, "limits.go", "Limits", reflect.ValueOf(defaults.Limits))
+	checkDefaultComments(t, "watchword.go", "Options", reflect.ValueOf(defaults))
+	checkDefaultComments(t, "limits.go", "Limits", reflect.ValueOf(defaults.Limits))
 }
 
 // Each default of a setting must equal the engine's default. Otherwise the program would behave differently from an
 // application that uses the library. The test reads from the source of wire.go which option each setting sets.
 func TestDefaultsOfSettingsAreTheDefaultsOfTheEngine(t *testing.T) {
 	t.Parallel()
-	tags := settingDefaults(t)
+	tags := defaultTagsBySetting(t)
 	defaults := reflect.ValueOf(watchword.DefaultsOf(watchword.Options{PublicURL: "https://id.example.com"}))
 	checked := 0
-	for option, field := range optionSettings(t) {
+	for option, field := range settingsByOption(t) {
 		tag, given := tags[field]
 		if !given || option == "PublicURL" || option == "Limits" || option == "NoVerifyMail" ||
 			option == "ReuseEndsAll" && tag == "session" {
@@ -50,7 +49,7 @@ func TestDefaultsOfSettingsAreTheDefaultsOfTheEngine(t *testing.T) {
 		for name := range strings.SplitSeq(option, ".") {
 			value = value.FieldByName(name)
 		}
-		if !isSettingDefault(value, tag) {
+		if !tagStatesValue(value, tag) {
 			t.Errorf("the setting %s has the default %s, the option %s has %v", field, tag, option, value)
 		}
 		checked++
@@ -60,8 +59,7 @@ func TestDefaultsOfSettingsAreTheDefaultsOfTheEngine(t *testing.T) {
 	}
 }
 
-// settingDefaults returns the default tags of Settings by field.
-func settingDefaults(t *testing.T) map[string]string {
+func defaultTagsBySetting(t *testing.T) map[string]string {
 	t.Helper()
 	tags := map[string]string{}
 	ast.Inspect(parseFile(t, "cmd/watchword/config.go"), func(n ast.Node) bool {
@@ -78,9 +76,8 @@ func settingDefaults(t *testing.T) map[string]string {
 	return tags
 }
 
-// optionSettings returns, for each option that wire.go sets, the field of Settings. The key of a nested option has dots
-// between the names.
-func optionSettings(t *testing.T) map[string]string {
+// settingsByOption reads wire.go. The key of a nested option has dots between the names.
+func settingsByOption(t *testing.T) map[string]string {
 	t.Helper()
 	settings := map[string]string{}
 	var visit func(prefix string, n ast.Node)
@@ -113,8 +110,7 @@ func optionSettings(t *testing.T) map[string]string {
 	return settings
 }
 
-// isSettingDefault reports whether a tag states the value of an option.
-func isSettingDefault(value reflect.Value, tag string) bool {
+func tagStatesValue(value reflect.Value, tag string) bool {
 	switch v := value.Interface().(type) {
 	case time.Duration:
 		d, err := time.ParseDuration(tag)
@@ -134,8 +130,7 @@ func parseFile(t *testing.T, name string) *ast.File {
 	return file
 }
 
-// checkDefaults compares the comments of a struct's fields with values.
-func checkDefaults(t *testing.T, file, name string, values reflect.Value) {
+func checkDefaultComments(t *testing.T, file, name string, values reflect.Value) {
 	t.Helper()
 	checked := 0
 	for field, comment := range fieldComments(t, file, name) {
@@ -148,7 +143,7 @@ func checkDefaults(t *testing.T, file, name string, values reflect.Value) {
 			t.Errorf("the comment of %s.%s states no default", name, field)
 		default:
 			text = strings.Join(strings.Fields(found[1]), " ")
-			if unchecked[field] != text && !isDefault(values, field, text) {
+			if uncomparableDefaults[field] != text && !statesDefault(values, field, text) {
 				t.Errorf("%s.%s: the comment says %q, the default is %v", name, field, text, values.FieldByName(field))
 			}
 			checked++
@@ -159,7 +154,6 @@ func checkDefaults(t *testing.T, file, name string, values reflect.Value) {
 	}
 }
 
-// fieldComments returns the comments of a struct's fields by name.
 func fieldComments(t *testing.T, file, name string) map[string]string {
 	t.Helper()
 	comments := map[string]string{}
@@ -178,31 +172,30 @@ func fieldComments(t *testing.T, file, name string) map[string]string {
 	return comments
 }
 
-// isDefault reports whether text states the value of a field.
-func isDefault(values reflect.Value, field, text string) bool {
+func statesDefault(values reflect.Value, field, text string) bool {
 	value := values.FieldByName(field)
 	if other := values.FieldByName(text); other.IsValid() {
 		return reflect.DeepEqual(value.Interface(), other.Interface())
 	}
 	switch v := value.Interface().(type) {
 	case time.Duration:
-		return duration(text) == v
+		return parseDuration(text) == v
 	case int:
 		return text == strconv.Itoa(v)
 	case bool:
 		return text == strconv.FormatBool(v)
 	case watchword.Limit:
 		count, per, _ := strings.Cut(text, " in ")
-		return count == strconv.Itoa(v.Count) && duration(per) == v.Per
+		return count == strconv.Itoa(v.Count) && parseDuration(per) == v.Per
 	case watchword.RotationPolicy:
 		return text == "Grace "+strconv.Itoa(int(v.Grace.Seconds()))+" s, Clean "+strconv.FormatInt(v.Clean, 10)
 	case watchword.SessionPolicy:
 		idle, rest, _ := strings.Cut(strings.TrimPrefix(text, "Idle "), ", ShortIdle ")
 		short, longest, _ := strings.Cut(rest, " or Idle if that is shorter, Max ")
-		return duration(idle) == v.Idle && duration(short) == v.ShortIdle && duration(longest) == v.Max
+		return parseDuration(idle) == v.Idle && parseDuration(short) == v.ShortIdle && parseDuration(longest) == v.Max
 	}
 	if field == "HashCost" {
-		return isHashCost(text)
+		return statesHashCost(text)
 	}
 	if text == "none" {
 		return value.IsZero()
@@ -211,8 +204,7 @@ func isDefault(values reflect.Value, field, text string) bool {
 	return value.String() != "" && strings.HasSuffix(strings.ToLower(text), strings.ToLower(value.String()))
 }
 
-// isHashCost reports whether text states what an empty HashCost means.
-func isHashCost(text string) bool {
+func statesHashCost(text string) bool {
 	match := regexp.MustCompile(`^"(.*)" for argon2id, "(.*)" for bcrypt$`).FindStringSubmatch(text)
 	for i, alg := range []string{"argon2id", "bcrypt"} {
 		if match == nil {
@@ -227,8 +219,8 @@ func isHashCost(text string) bool {
 	return true
 }
 
-// duration parses texts such as "15 min" or "7 days". It returns -1 for any other text.
-func duration(text string) time.Duration {
+// parseDuration parses texts such as "15 min" or "7 days". It returns -1 for any other text.
+func parseDuration(text string) time.Duration {
 	count, unit, _ := strings.Cut(text, " ")
 	n, err := strconv.Atoi(count)
 	of := map[string]time.Duration{

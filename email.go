@@ -35,22 +35,23 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 		return unacceptable(*problem)
 	}
 	if password == "" && who.User.PasswordHash != "" {
-		return required("password")
+		return passwordMissing("password")
 	}
 	now := e.now()
-	if err := e.charge(ctx, e.opts.Limits.MailPerClient.charge(limitMailPerClient, c.key(), now)); err != nil {
+	limit := e.opts.Limits.MailPerClient.newCharge(limitMailPerClient, c.networkKey(), now)
+	if err := e.chargeInOwnTx(ctx, limit); err != nil {
 		return err
 	}
 	if err := e.reauthenticate(ctx, who, password, c, now); err != nil {
 		return err
 	}
-	mail := mailTo(MailConfirmAddress, who.User, e.event("", c, now))
+	mail := newMail(MailConfirmAddress, who.User, e.newEvent("", c, now))
 	mail.To, mail.Facts.ReturnTo = to, c.ReturnTo
 	if who.User.Verified() {
 		mail.Facts.UndoUntil = now.Add(e.opts.VerifyTTL).Add(undoLife)
 	}
 	err := e.store.Update(ctx, func(tx Tx) error {
-		if err := holdPassword(ctx, tx, who.User, who.User.PasswordHash); err != nil {
+		if err := lockAndSetPassword(ctx, tx, who.User, who.User.PasswordHash); err != nil {
 			return err
 		}
 		return e.askForConfirmation(ctx, tx, mail, now)
@@ -65,7 +66,7 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 // If the mail budget of the address is used up, no mail is sent. The earlier link to this address then stays valid,
 // and links to other addresses are deleted.
 func (e *Engine) askForConfirmation(ctx context.Context, tx Tx, mail Mail, now time.Time) error {
-	wait, err := take(ctx, tx, e.mailBudget(mail.Kind, mail.To, now))
+	wait, err := takeCharges(ctx, tx, e.mailCharges(mail.Kind, mail.To, now))
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (e *Engine) askForConfirmation(ctx context.Context, tx Tx, mail Mail, now t
 	if err := e.grantToken(ctx, tx, mail, mail.To, now.Add(e.opts.VerifyTTL)); err != nil {
 		return err
 	}
-	return e.post(ctx, tx, mail)
+	return e.queueMail(ctx, tx, mail)
 }
 
 // ConfirmEmail changes the address of the account to the address that received the link. It returns until when the
@@ -96,16 +97,16 @@ func (e *Engine) askForConfirmation(ctx context.Context, tx Tx, mail Mail, now t
 // CodeEmailTaken, CodeRateLimited, CodeTryLater.
 func (e *Engine) ConfirmEmail(ctx context.Context, r MailLinkRequest) (undoUntil time.Time, err error) {
 	now := e.now()
-	granted, user, err := e.mailTokenOf(ctx, r.Token, MailConfirmAddress, now)
+	granted, user, err := e.findMailToken(ctx, r.Token, MailConfirmAddress, now)
 	if err != nil {
 		return time.Time{}, err
 	}
 	if err := e.ownsAccount(ctx, mailbox{link: granted, account: user}, r, now); err != nil {
 		return time.Time{}, err
 	}
-	event := e.event(eventEmailChanged, r.Client, now).of(user.ID)
-	err = e.record(ctx, &event, func(tx Tx) error {
-		if err := holdPassword(ctx, tx, user, user.PasswordHash); err != nil {
+	event := e.newEvent(eventEmailChanged, r.Client, now).ofUser(user.ID)
+	err = e.recordChange(ctx, &event, func(tx Tx) error {
+		if err := lockAndSetPassword(ctx, tx, user, user.PasswordHash); err != nil {
 			return err
 		}
 		undoUntil, err = e.moveAccount(ctx, tx, mailbox{link: granted, account: user}, event, r.Client.ReturnTo)
@@ -116,14 +117,14 @@ func (e *Engine) ConfirmEmail(ctx context.Context, r MailLinkRequest) (undoUntil
 
 // ownsAccount returns an error unless the request has an active session of the account, or its password.
 func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r MailLinkRequest, now time.Time) error {
-	signedIn, err := e.presents(ctx, r.Presented, box.account.ID)
+	signedIn, err := e.hasLiveSession(ctx, r.Presented, box.account.ID)
 	if err != nil || signedIn {
 		return err
 	}
 	if r.Password == "" {
 		return passwordRequired()
 	}
-	own := []candidate{{"", signupDetails{PasswordHash: box.account.PasswordHash}}}
+	own := []passwordCandidate{{"", signupDetails{PasswordHash: box.account.PasswordHash}}}
 	_, _, err = e.tryPassword(ctx, box, passwordTry{own, r.Password, r.Client, now})
 	return err
 }
@@ -136,7 +137,7 @@ func (e *Engine) moveAccount(
 	if err != nil {
 		return undoUntil, err
 	}
-	notice := mailTo(MailAddressChanged, u, event)
+	notice := newMail(MailAddressChanged, u, event)
 	notice.Facts.NewEmail, notice.Facts.ReturnTo = box.link.Email, returnTo
 	if err := setEmail(ctx, tx, u, box.link, event.At); err != nil {
 		return undoUntil, err
@@ -144,7 +145,7 @@ func (e *Engine) moveAccount(
 	if err := tx.DeleteMailTokens(ctx, u.ID, MailVerify, MailReset, MailConfirmAddress); err != nil {
 		return undoUntil, err
 	}
-	if err := addressProven(ctx, tx, box.link.Email); err != nil {
+	if err := deleteLinksAndSignups(ctx, tx, box.link.Email); err != nil {
 		return undoUntil, err
 	}
 	if !u.Verified() {
@@ -154,12 +155,12 @@ func (e *Engine) moveAccount(
 	if err := e.grantToken(ctx, tx, notice, u.Email, undoUntil); err != nil {
 		return undoUntil, err
 	}
-	return undoUntil, e.post(ctx, tx, notice)
+	return undoUntil, e.queueMail(ctx, tx, notice)
 }
 
 // UndoUntil returns until when a previous address can restore the account, or the zero time.
 func (i Inside) UndoUntil(ctx context.Context, who Identity) (time.Time, error) {
-	return view(ctx, i.engine.store, func(tx Tx) (time.Time, error) {
+	return queryStore(ctx, i.engine.store, func(tx Tx) (time.Time, error) {
 		return tx.LastMailToken(ctx, who.User.ID, MailAddressChanged, i.engine.now())
 	})
 }
@@ -167,22 +168,21 @@ func (i Inside) UndoUntil(ctx context.Context, who Identity) (time.Time, error) 
 // UndoEmail restores the previous address of the account. Codes: CodeMailTokenInvalid, CodeEmailTaken.
 func (e *Engine) UndoEmail(ctx context.Context, token Secret, c Client) error {
 	now := e.now()
-	granted, user, err := e.mailTokenOf(ctx, token, MailAddressChanged, now)
+	granted, user, err := e.findMailToken(ctx, token, MailAddressChanged, now)
 	if err != nil {
 		return err
 	}
-	event := e.event(EventEmailUndone, c, now).of(user.ID)
-	reset := mailTo(MailReset, User{ID: user.ID, Email: granted.Email}, event)
+	event := e.newEvent(EventEmailUndone, c, now).ofUser(user.ID)
+	reset := newMail(MailReset, User{ID: user.ID, Email: granted.Email}, event)
 	reset.Facts.ReturnTo = c.ReturnTo
-	return e.record(ctx, &event, func(tx Tx) error {
+	return e.recordChange(ctx, &event, func(tx Tx) error {
 		if err := setEmail(ctx, tx, user, granted, now); err != nil {
 			return err
 		}
 		if err := tx.SetPassword(ctx, user.ID, ""); err != nil {
 			return err
 		}
-		// The person who changed the address may have added factors and identities. Those that were added after the
-		// change are deleted.
+		// The person who changed the address may have added factors and identities after the change.
 		if err := tx.DeleteFactors(ctx, user.ID, granted.ExpiresAt.Add(-undoLife), now); err != nil {
 			return err
 		}

@@ -32,14 +32,13 @@ type rig struct {
 	opts  watchword.Options
 }
 
-// start returns an engine on a new database. The function change changes the options; it may be nil.
-func start(t *testing.T, change func(*watchword.Options)) *rig {
+// startEngine uses a new database. The function change may be nil.
+func startEngine(t *testing.T, change func(*watchword.Options)) *rig {
 	t.Helper()
-	return startOn(t, newPath(t), change)
+	return startOn(t, newDatabasePath(t), change)
 }
 
-// newPath returns the path of a database without users.
-func newPath(t testing.TB) string { return sqlitetest.Path(t, sqlite.Migrate) }
+func newDatabasePath(t testing.TB) string { return sqlitetest.Path(t, sqlite.Migrate) }
 
 func startOn(t *testing.T, path string, change func(*watchword.Options)) *rig {
 	t.Helper()
@@ -51,12 +50,12 @@ func startOn(t *testing.T, path string, change func(*watchword.Options)) *rig {
 	return startWith(t, store, change)
 }
 
-// onBothStores runs a test on SQLite and on PostgreSQL. The test gets a function start, which returns an engine on an
-// empty store. On PostgreSQL the engine uses the clock of the database.
+// onBothStores passes a function that starts an engine on an empty store. On PostgreSQL the engine uses the clock of
+// the database.
 func onBothStores(t *testing.T, test func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig)) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		test(t, start)
+		test(t, startEngine)
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
@@ -93,8 +92,8 @@ func startWith(t *testing.T, store watchword.Store, change func(*watchword.Optio
 	return r
 }
 
-// deliver runs the engine until each mail in the outbox was sent or has failed.
-func (r *rig) deliver(t *testing.T) {
+// deliverMail runs the engine until each mail in the outbox was sent or has failed.
+func (r *rig) deliverMail(t *testing.T) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -116,7 +115,6 @@ func (r *rig) deliver(t *testing.T) {
 	<-done
 }
 
-// signUp creates an account and returns its first session.
 func (r *rig) signUp(t *testing.T, email string) *watchword.SignIn {
 	t.Helper()
 	in, err := r.SignUp(t.Context(), watchword.SignUpRequest{
@@ -127,7 +125,7 @@ func (r *rig) signUp(t *testing.T, email string) *watchword.SignIn {
 	return in
 }
 
-// ResetPassword calls Engine.ResetPassword and ignores the device token that it returns.
+// ResetPassword ignores the device token that Engine.ResetPassword returns.
 func (r *rig) ResetPassword(ctx context.Context, token, password watchword.Secret, c watchword.Client) error {
 	_, err := r.Engine.ResetPassword(ctx, token, password, c)
 	return err
@@ -143,8 +141,7 @@ func (r *rig) login(t *testing.T, email string, c watchword.Client) *watchword.S
 	return in
 }
 
-// verify proves an address with the session of a sign-in.
-func (r *rig) verify(t *testing.T, token watchword.Secret, in *watchword.SignIn) error {
+func (r *rig) verifyWithSession(t *testing.T, token watchword.Secret, in *watchword.SignIn) error {
 	t.Helper()
 	opened, err := r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 		Token: token, Presented: []watchword.Secret{in.AccessToken}, Client: laptop})
@@ -154,16 +151,14 @@ func (r *rig) verify(t *testing.T, token watchword.Secret, in *watchword.SignIn)
 	return err
 }
 
-// confirm confirms a new address with the password of the account.
-func (r *rig) confirm(t *testing.T, token, password watchword.Secret, c watchword.Client) error {
+func (r *rig) confirmEmail(t *testing.T, token, password watchword.Secret, c watchword.Client) error {
 	t.Helper()
 	_, err := r.ConfirmEmail(t.Context(), watchword.MailLinkRequest{
 		Token: token, Password: password, Client: c})
 	return err
 }
 
-// identity authenticates with the access token of a sign-in.
-func (r *rig) identity(t *testing.T, in *watchword.SignIn) watchword.Identity {
+func (r *rig) authenticate(t *testing.T, in *watchword.SignIn) watchword.Identity {
 	t.Helper()
 	who, err := r.Authenticate(t.Context(), in.AccessToken)
 	if err != nil {
@@ -172,8 +167,8 @@ func (r *rig) identity(t *testing.T, in *watchword.SignIn) watchword.Identity {
 	return who
 }
 
-// events returns the kinds of a user's events, oldest first.
-func (r *rig) events(t *testing.T, id watchword.UserID) []watchword.EventKind {
+// eventKinds returns the oldest kind first.
+func (r *rig) eventKinds(t *testing.T, id watchword.UserID) []watchword.EventKind {
 	t.Helper()
 	events, err := r.Operator().UserEvents(t.Context(), id, 100)
 	if err != nil {
@@ -257,14 +252,13 @@ func (p *postbox) Send(_ context.Context, m watchword.Message) error {
 	return nil
 }
 
-func (p *postbox) refuse(err error) {
+func (p *postbox) failWith(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fail = err
 }
 
-// last returns the newest mail of a kind.
-func (p *postbox) last(t *testing.T, kind watchword.MailKind) watchword.Message {
+func (p *postbox) lastMail(t *testing.T, kind watchword.MailKind) watchword.Message {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -277,7 +271,7 @@ func (p *postbox) last(t *testing.T, kind watchword.MailKind) watchword.Message 
 	return watchword.Message{}
 }
 
-func (p *postbox) count(kind watchword.MailKind) (n int) {
+func (p *postbox) countMails(kind watchword.MailKind) (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, m := range p.mails {

@@ -23,8 +23,8 @@ import (
 type proof = string
 
 const (
-	proofPassword proof = "pwd"
-	proofDevice   proof = amr.Device // a factor was proven in this browser before
+	proofPassword         proof = "pwd"
+	proofRememberedDevice proof = amr.Device
 )
 
 // An entry is a request for a session. Only newEntry sets its id.
@@ -39,8 +39,8 @@ type entry struct {
 	replaces []SessionID // the sessions whose cookie this sign-in overwrites
 }
 
-// newEntry returns n with the id of the new session. If replaces is a genuine refresh token, even an old one, the
-// sign-in also ends the session of that token.
+// newEntry adds the id of the new session, and the session that it replaces: that of a genuine token, even an old
+// one.
 func (e *Engine) newEntry(ctx context.Context, n entry, replaces Secret) (entry, error) {
 	n.id = SessionID(newID())
 	presented, err := e.keys.parseRefresh(ctx, replaces)
@@ -63,38 +63,36 @@ func (p FactorPolicy) requires(u User) bool {
 	return p.Required && (len(p.Roles) == 0 || slices.ContainsFunc(p.Roles, u.HasRole))
 }
 
-// A decision is the result of decideEntry: open a session, ask for a second factor or its enrolment, or refuse.
-type decision struct {
+// An entryDecision opens a session, asks for a second factor or its enrolment, or refuses.
+type entryDecision struct {
 	methods   []string         // `amr` of the session
 	challenge ChallengePurpose // ChallengeLogin: prove a second factor; ChallengeEnrol: add the first factor
 	refusal   *Error           // nil: a session or a challenge follows
 }
 
-// decideEntry decides whether proofs open a session of an account. An account with a factor needs a second proof
-// in every flow. The first factor needs a proven address: otherwise a stranger who signed up with the address
-// could add one.
-func decideEntry(u User, o Options, proofs []proof) decision {
+// decideEntry asks for a second proof in every flow if the account has a factor. The first factor needs a proven
+// address: otherwise a stranger who signed up with the address could add one.
+func decideEntry(u User, o Options, proofs []proof) entryDecision {
 	methods := amr.Complete(proofs)
 	enrol := u.Factors == 0 && o.SecondFactor.requires(u) && amr.Level(methods) == amr.LevelOne
 	switch {
 	case u.Disabled():
-		return decision{refusal: accountDisabled()}
+		return entryDecision{refusal: accountDisabled()}
 	case (o.Signup == SignupVerified || enrol) && !u.Verified():
-		return decision{refusal: emailNotVerified()}
+		return entryDecision{refusal: emailNotVerified()}
 	case len(proofs) == 0:
-		return decision{refusal: invalidCredentials()}
+		return entryDecision{refusal: invalidCredentials()}
 	case enrol:
-		return decision{challenge: ChallengeEnrol}
-	case u.Factors > 0 && amr.Level(methods) == amr.LevelOne && !slices.Contains(proofs, proofDevice):
-		return decision{challenge: ChallengeLogin}
+		return entryDecision{challenge: ChallengeEnrol}
+	case u.Factors > 0 && amr.Level(methods) == amr.LevelOne && !slices.Contains(proofs, proofRememberedDevice):
+		return entryDecision{challenge: ChallengeLogin}
 	}
-	return decision{methods: methods}
+	return entryDecision{methods: methods}
 }
 
-// decideFresh returns nil if a session may make a sensitive change at now. The last proof of the session must be no
-// older than age. If the account has a factor, the session must have proven a factor, because a password alone is not
-// enough. Otherwise decideFresh returns CodeStepUpRequired.
-func decideFresh(u User, s Session, age time.Duration, now time.Time) *Error {
+// requireRecentProof returns CodeStepUpRequired if the last proof of the session is older than age. If the account
+// has a factor, the session must have proven a factor, because a password alone is not enough.
+func requireRecentProof(u User, s Session, age time.Duration, now time.Time) *Error {
 	needs := amr.LevelOne
 	if u.Factors > 0 {
 		needs = amr.LevelTwo
@@ -109,8 +107,8 @@ func decideFresh(u User, s Session, age time.Duration, now time.Time) *Error {
 	}
 }
 
-// An outcome is the result of admit: either an open session or a stored challenge.
-type outcome struct {
+// An admitResult has either an open session or a stored challenge.
+type admitResult struct {
 	user      User
 	session   Session
 	challenge *Error  // nil: the session was opened
@@ -121,31 +119,31 @@ type outcome struct {
 // instead. If decideEntry refuses the entry, admit returns the refusal. It ends the replaced sessions, and the oldest
 // sessions above the limit, before it inserts the new session. Otherwise, after a clock was set back, the new session
 // could be the oldest and end. event is the event of the flow, which commits and then calls issueTokens.
-func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcome, error) {
+func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (admitResult, error) {
 	decided := decideEntry(n.user, e.opts, n.proofs)
-	if device, ok := e.remembered(n.user, n.client); ok && decided.challenge == ChallengeLogin {
+	if device, ok := e.rememberedDevice(n.user, n.client); ok && decided.challenge == ChallengeLogin {
 		ok, err := tx.UseDevice(ctx, n.user.ID, device, n.at.Add(-e.opts.RememberDevice), n.at)
 		if err != nil {
-			return outcome{}, err
+			return admitResult{}, err
 		}
 		if ok {
-			event = event.because("remembered device")
-			decided = decideEntry(n.user, e.opts, append(slices.Clone(n.proofs), proofDevice))
+			event = event.withDetail("remembered device")
+			decided = decideEntry(n.user, e.opts, append(slices.Clone(n.proofs), proofRememberedDevice))
 		}
 	}
 	if decided.refusal != nil {
-		return outcome{}, decided.refusal
+		return admitResult{}, decided.refusal
 	}
 	if decided.challenge != "" {
-		return e.challengeEntry(ctx, tx, n, decided.challenge, event)
+		return e.storeEntryChallenge(ctx, tx, n, decided.challenge, event)
 	}
 	session := e.newSession(n, decided.methods)
-	events := []Event{event.of(n.user.ID).on(n.id)}
+	events := []Event{event.ofUser(n.user.ID).ofSession(n.id)}
 	for _, id := range n.replaces {
 		// The replaced session is found by its id only, because it can belong to another user.
-		end, ended, err := endSessionIn(ctx, tx, id, EndedReplaced, events[0].ending(EndedReplaced))
+		end, ended, err := endSessionInTx(ctx, tx, id, EndedReplaced, events[0].asSessionEnd(EndedReplaced))
 		if err != nil {
-			return outcome{}, err
+			return admitResult{}, err
 		}
 		if ended {
 			events = append(events, end)
@@ -154,54 +152,52 @@ func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcom
 	cutoffs := e.opts.Sessions.Cutoffs(n.at)
 	oldest, err := tx.EndOldestSessions(ctx, n.user.ID, e.opts.MaxSessions-1, EndedTooMany, cutoffs)
 	if err != nil {
-		return outcome{}, err
+		return admitResult{}, err
 	}
 	for _, id := range oldest {
-		events = append(events, events[0].ending(EndedTooMany).on(id))
+		events = append(events, events[0].asSessionEnd(EndedTooMany).ofSession(id))
 	}
 	if err := tx.InsertSession(ctx, session); err != nil {
-		return outcome{}, err
+		return admitResult{}, err
 	}
 	for _, one := range events {
 		if err := tx.InsertEvent(ctx, one); err != nil {
-			return outcome{}, err
+			return admitResult{}, err
 		}
 	}
-	return outcome{user: n.user, session: session, events: events}, nil
+	return admitResult{user: n.user, session: session, events: events}, nil
 }
 
-// remembered returns the id in the client's token of a remembered device. The result ok is false if the token was not
-// issued for this account. UseDevice must then check whether the device is still remembered.
-func (e *Engine) remembered(u User, c Client) (device string, ok bool) {
-	id, ok := rememberedtoken.Parse(string(c.Remembered), e.keys.secret(KeyRemember), string(u.ID))
+// rememberedDevice returns the id in the client's token. The result ok is false if the token was not issued for this
+// account. UseDevice must then check whether the device is still remembered.
+func (e *Engine) rememberedDevice(u User, c Client) (device string, ok bool) {
+	id, ok := rememberedtoken.Parse(string(c.Remembered), e.keys.macSecret(KeyRemember), string(u.ID))
 	return uuid.UUID(id).String(), ok && e.opts.RememberDevice > 0
 }
 
-// issueTokens announces a committed outcome. It returns the tokens of the new session and the device
-// token, or the challenge.
-func (e *Engine) issueTokens(device knowndevice.ID, o outcome) (*SignIn, error) {
+// issueTokens announces a committed result. It returns the tokens and the device token, or the challenge.
+func (e *Engine) issueTokens(device knowndevice.ID, o admitResult) (*SignIn, error) {
 	e.announce(o.events...)
 	if o.challenge != nil {
 		return nil, o.challenge
 	}
-	in, err := e.signIn(o.user, o.session, o.session.CreatedAt)
+	in, err := e.newSignIn(o.user, o.session, o.session.CreatedAt)
 	if err != nil {
 		return nil, err
 	}
-	in.DeviceToken = e.deviceToken(device, o.user)
+	in.DeviceToken = e.signDeviceToken(device, o.user)
 	return in, nil
 }
 
-// newSession returns the session that an entry opens.
 func (e *Engine) newSession(n entry, methods []string) Session {
 	return Session{
 		ID:              n.id,
 		UserID:          n.user.ID,
 		Rotation:        Rotation{Forgiven: NeverForgiven, RotatedAt: n.at, RotatedBy: AgentOf(n.client.UserAgent)},
-		RefreshKey:      e.keys.refreshNumber(n.at),
+		RefreshKey:      e.keys.activeRefreshNumber(n.at),
 		Persistent:      n.persistent,
-		Device:          n.client.device(),
-		Address:         n.client.address(),
+		Device:          n.client.deviceName(),
+		Address:         n.client.addressText(),
 		AuthenticatedAt: n.at,
 		Methods:         methods,
 		CreatedAt:       n.at,
@@ -241,7 +237,7 @@ func (o Operator) AdmitUser(ctx context.Context, r AdmitRequest) (*SignIn, error
 	if err != nil {
 		return nil, err
 	}
-	var out outcome
+	var out admitResult
 	err = e.store.Update(ctx, func(tx Tx) error {
 		locked, err := tx.LockUser(ctx, user.ID, user.Email)
 		if err == nil && !locked {
@@ -253,14 +249,14 @@ func (o Operator) AdmitUser(ctx context.Context, r AdmitRequest) (*SignIn, error
 		if wanted.user, err = tx.User(ctx, user.ID); err != nil {
 			return err
 		}
-		event := e.event(EventLogin, r.Client, wanted.at).because("by the application")
+		event := e.newEvent(EventLogin, r.Client, wanted.at).withDetail("by the application")
 		out, err = e.admit(ctx, tx, wanted, event)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return e.issueTokens(e.knownDevice(wanted.user, r.Client.DeviceToken), out)
+	return e.issueTokens(e.identifyDevice(wanted.user, r.Client.DeviceToken), out)
 }
 
 func accountDisabled() *Error {

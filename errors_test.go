@@ -20,7 +20,7 @@ const clientCodes = "clients/typescript/src/codes.ts"
 // date, so that the client knows every code.
 func TestTheBrowserClientKnowsEveryCode(t *testing.T) {
 	t.Parallel()
-	want := clientCodesIntro + union("Code", codes(t))
+	want := clientCodesIntro + unionType("Code", declaredCodes(t))
 	if *update {
 		must(t, os.WriteFile(clientCodes, []byte(want), 0o644))
 		return
@@ -36,7 +36,7 @@ const clientCodesIntro = `// Code generated from the error codes by errors_test.
 
 `
 
-func union(name string, members []string) string {
+func unionType(name string, members []string) string {
 	var text strings.Builder
 	const comment = "/** Every refusal of the server that a client can meet. It is stable: program against it. */"
 	fmt.Fprintf(&text, "%s\nexport type %s =\n", comment, name)
@@ -46,17 +46,16 @@ func union(name string, members []string) string {
 	return text.String()
 }
 
-// codeFiles declare the error codes of the server, in the order of the generated list.
+// codeFiles are in the order of the generated list.
 var codeFiles = []string{"internal/apirequest/apirequest.go", "errors.go", "federation/federation.go",
 	"metadata/metadata.go", "admin/change.go"}
 
-// codes returns the values of all constants in codeFiles whose names begin with Code, in their order. It fails the
-// test if another file of the server declares such a constant.
-func codes(t *testing.T) (values []string) {
+// declaredCodes fails the test if a file outside of codeFiles declares a constant whose name begins with Code.
+func declaredCodes(t *testing.T) (values []string) {
 	t.Helper()
 	found := map[string][]string{} // values by file
 	for _, f := range readHouse(t, os.DirFS(".")) {
-		if f.test || covers("admin/client lab/*", f.pkg) {
+		if f.test || matchesAny("admin/client lab/*", f.pkg) {
 			continue
 		}
 		ast.Inspect(f.syntax, func(n ast.Node) bool {

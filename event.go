@@ -79,38 +79,36 @@ const (
 	maxDevice    = 128
 )
 
-// event returns an Event of a client at now.
-func (e *Engine) event(kind EventKind, c Client, now time.Time) Event {
+func (e *Engine) newEvent(kind EventKind, c Client, now time.Time) Event {
 	return Event{
-		ID: newID(), Kind: kind, At: now, Address: c.address(), Device: c.device(),
+		ID: newID(), Kind: kind, At: now, Address: c.addressText(), Device: c.deviceName(),
 		RequestID: storable.Text(c.RequestID, maxRequestID), Times: 1,
 	}
 }
 
-// failuresPer is the period in which failed sign-ins of one account and client network share one row.
-const failuresPer = time.Hour
+const sharedRowPeriod = time.Hour
 
-// counted returns the event with the id that all events of one kind, reason, account, client network and hour share.
-// The store counts them in one row, so a flood of events leaves few rows and an exact count.
-func (ev Event) counted(c Client) Event {
-	what := fmt.Sprint(ev.Kind, "\n", ev.Detail, "\n", ev.UserID, "\n", c.key(), "\n", ev.At.Truncate(failuresPer).Unix())
+// withSharedID sets the id that all events of one kind, reason, account, client network and period share. The store
+// counts them in one row, so a flood of events leaves few rows and an exact count.
+func (ev Event) withSharedID(c Client) Event {
+	period := ev.At.Truncate(sharedRowPeriod).Unix()
+	what := fmt.Sprint(ev.Kind, "\n", ev.Detail, "\n", ev.UserID, "\n", c.networkKey(), "\n", period)
 	ev.ID = uuid.NewHash(sha256.New(), uuid.Nil, []byte(what), 8).String()
 	return ev
 }
 
-func (ev Event) of(id UserID) Event       { ev.UserID = id; return ev }
-func (ev Event) on(id SessionID) Event    { ev.SessionID = id; return ev }
-func (ev Event) because(why string) Event { ev.Detail = why; return ev }
+func (ev Event) ofUser(id UserID) Event       { ev.UserID = id; return ev }
+func (ev Event) ofSession(id SessionID) Event { ev.SessionID = id; return ev }
+func (ev Event) withDetail(why string) Event  { ev.Detail = why; return ev }
 
-// ending returns the event of a session that ends because of the sign-in ev. It has the client and the time of ev.
-func (ev Event) ending(why EndReason) Event {
+// asSessionEnd returns the event of a session that ends because of the sign-in ev.
+func (ev Event) asSessionEnd(why EndReason) Event {
 	ev.ID, ev.Kind, ev.Detail = newID(), EventSessionEnded, string(why)
 	return ev
 }
 
-// endsTokens reports whether the event may have revoked access tokens, so that the feed must be read at once. It may
-// miss an event, because the feed finds every revocation at its next poll.
-func (ev Event) endsTokens() bool {
+// mayRevokeTokens may miss an event, because the feed finds every revocation at its next poll.
+func (ev Event) mayRevokeTokens() bool {
 	switch ev.Kind {
 	case EventLogout, EventLogoutAll, EventSessionEnded, EventRefreshReused, EventPasswordChanged, EventPasswordReset,
 		EventEmailVerified, EventEmailUndone, EventRolesChanged, EventDisabled, EventDeleted, EventFactorAdded,
@@ -120,9 +118,9 @@ func (ev Event) endsTokens() bool {
 	return false
 }
 
-// record runs the function change and stores the event in one transaction. After the commit, it announces the event
-// and wakes the outbox. The function may fill in fields of the event.
-func (e *Engine) record(ctx context.Context, event *Event, change func(Tx) error) error {
+// recordChange stores the event in the transaction of the change, which may fill in fields of the event. After the
+// commit, it announces the event and wakes the outbox.
+func (e *Engine) recordChange(ctx context.Context, event *Event, change func(Tx) error) error {
 	err := e.store.Update(ctx, func(tx Tx) error {
 		if err := change(tx); err != nil {
 			return err
@@ -140,11 +138,11 @@ func (e *Engine) record(ctx context.Context, event *Event, change func(Tx) error
 func (e *Engine) announce(events ...Event) {
 	for _, ev := range events {
 		e.count.events.Add(ev.Kind)
-		if ev.endsTokens() {
+		if ev.mayRevokeTokens() {
 			e.mayHaveEnded.Set()
 		}
 		if ev.Kind == EventSignup || ev.Kind == EventEmailVerified || ev.Kind == EventPasswordReset {
-			e.callbacks[CallbackSignup].Set()
+			e.callbackSignals[CallbackSignup].Set()
 		}
 		level := slog.LevelInfo
 		switch ev.Kind {

@@ -38,7 +38,6 @@ func occupy(pool *passhash.Pool) (release func()) {
 	return sync.OnceFunc(func() { close(done) })
 }
 
-// WhyReuse returns the cause of the reuse of a refresh token.
 func WhyReuse(r Rotation, p Presentation) string { return string(whyReuse(r, p)) }
 
 // FeedMemory counts the events of the feed that this process holds, and the bytes of
@@ -52,8 +51,6 @@ func (e *Engine) FeedMemory() (items, tokens, bytes int) {
 	return items, tokens, bytes
 }
 
-// DefaultsOf returns the options with their defaults filled in.
 func DefaultsOf(o Options) Options { return o.withDefaults() }
 
-// Sweep deletes all expired rows, as Run does every minute.
 func (e *Engine) Sweep(ctx context.Context) (int, error) { return e.sweep(ctx) }

@@ -69,15 +69,13 @@ type FeedEvent struct {
 	Token  string
 }
 
-// runFeed numbers and reads new items until ctx ends.
 func (e *Engine) runFeed(ctx context.Context) {
 	e.mayHaveEnded.Loop(ctx, feedPoll, e.readFeed, func(err error) {
 		e.log.Error("can't read or number the revocation feed: verifiers receive no revocations", slog.Any("error", err))
 	})
 }
 
-// readFeed numbers new items and reads the numbered ones. It reports whether more items may be available now. After
-// the last batch it issues a heartbeat, which says that the feed has all changes made before this call.
+// readFeed numbers and reads new items. The heartbeat says that the feed has all changes made before this call.
 func (e *Engine) readFeed(ctx context.Context) (more bool, err error) {
 	now := e.now()
 	more, err = e.numberFeed(ctx, now)
@@ -111,7 +109,7 @@ func (e *Engine) readFeed(ctx context.Context) (more bool, err error) {
 	}
 	e.feed.Add(read, feedlog.Progress(state), now)
 	if len(items) > 0 {
-		e.callbacks[CallbackSessionEnded].Set()
+		e.callbackSignals[CallbackSessionEnded].Set()
 	}
 	if more {
 		return true, nil
@@ -119,11 +117,10 @@ func (e *Engine) readFeed(ctx context.Context) (more bool, err error) {
 	return false, e.issueHeartbeat(now, state)
 }
 
-// numberFeed gives numbers to new items, and reports whether there may be more. A number is at least the current time
-// in microseconds. If a store loses its latest commits (failover, backup), the new numbers are therefore larger than
-// the lost ones, and readers skip no item.
+// numberFeed gives new items numbers that are at least the current time in microseconds. If a store loses its latest
+// commits (failover, backup), the new numbers are therefore larger than the lost ones, and readers skip no item.
 func (e *Engine) numberFeed(ctx context.Context, now time.Time) (more bool, err error) {
-	state, err := view(ctx, e.store, func(tx Tx) (FeedState, error) { return tx.FeedState(ctx) })
+	state, err := queryStore(ctx, e.store, func(tx Tx) (FeedState, error) { return tx.FeedState(ctx) })
 	if err != nil || state.Unnumbered.IsZero() {
 		return false, err
 	}
@@ -136,10 +133,10 @@ func (e *Engine) numberFeed(ctx context.Context, now time.Time) (more bool, err 
 	return more, err
 }
 
-// issueHeartbeat signs a heartbeat: all changes before now are in the feed. It issues at most one per feedHeartbeat.
+// issueHeartbeat issues at most one heartbeat per feedHeartbeat.
 func (e *Engine) issueHeartbeat(now time.Time, state FeedState) error {
 	return e.feed.SetHeartbeat(feedHeartbeat, func() (FeedEvent, error) {
-		key, err := e.keys.signer(now)
+		key, err := e.keys.activeSigningKey(now)
 		if err != nil {
 			return FeedEvent{}, err
 		}
@@ -160,7 +157,7 @@ func (e *Engine) issueHeartbeat(now time.Time, state FeedState) error {
 func (e *Engine) Revocations(ctx context.Context, after int64, limit int) (FeedPage, error) {
 	limit = min(limit, feedBatch)
 	e.feed.Wait(ctx, after, feedWait)
-	key, err := e.keys.signer(e.now())
+	key, err := e.keys.activeSigningKey(e.now())
 	if err != nil {
 		return FeedPage{}, err
 	}
@@ -171,7 +168,7 @@ func (e *Engine) Revocations(ctx context.Context, after int64, limit int) (FeedP
 	page := FeedPage{Next: read.After, More: read.More, Heartbeat: read.Heartbeat, Changed: read.Changed}
 	if read.Older {
 		page.Events, err = e.feed.Older(ctx, read.After, limit, key.ID(), func() ([]FeedEvent, error) {
-			return e.storedEvents(ctx, read.After, limit, key)
+			return e.signOldItems(ctx, read.After, limit, key)
 		})
 	} else {
 		page.Events, err = e.feed.Events(read.Items, key.ID(), func(item FeedItem) (FeedEvent, error) {
@@ -186,9 +183,8 @@ func (e *Engine) Revocations(ctx context.Context, after int64, limit int) (FeedP
 	return page, err
 }
 
-// storedEvents reads and signs the items after a number.
-func (e *Engine) storedEvents(ctx context.Context, after int64, limit int, key accesstoken.Key) ([]FeedEvent, error) {
-	items, err := view(ctx, e.store, func(tx Tx) ([]FeedItem, error) {
+func (e *Engine) signOldItems(ctx context.Context, after int64, limit int, key accesstoken.Key) ([]FeedEvent, error) {
+	items, err := queryStore(ctx, e.store, func(tx Tx) ([]FeedItem, error) {
 		return tx.Feed(ctx, after, e.now().Add(-feedWindow), limit)
 	})
 	if err != nil {
@@ -203,7 +199,6 @@ func (e *Engine) storedEvents(ctx context.Context, after int64, limit int, key a
 	return events, nil
 }
 
-// signItem returns the signed event of an item.
 func (e *Engine) signItem(item FeedItem, key accesstoken.Key) (FeedEvent, error) {
 	event := secevent.Event{
 		Issuer: e.opts.PublicURL, Audience: e.opts.Audience, IssuedAt: e.now().Unix(),

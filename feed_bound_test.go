@@ -10,8 +10,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// readFeed reads the whole feed from its beginning.
-func readFeed(t *testing.T, r *rig) (events []watchword.FeedEvent) {
+func readWholeFeed(t *testing.T, r *rig) (events []watchword.FeedEvent) {
 	t.Helper()
 	for after := int64(0); ; {
 		page, err := r.Revocations(t.Context(), after, 1000)
@@ -41,10 +40,10 @@ func TestTheFeedOfManyEndedSessionsIsBounded(t *testing.T) {
 	if testing.Short() {
 		ended = 24_000
 	}
-	path := newPath(t)
+	path := newDatabasePath(t)
 	r := startOn(t, path, unlimited)
 	r.signUp(t, "ada@example.com")
-	insertEnded(t, path, ended, r.clock.Now().Add(-time.Minute))
+	insertEndedSessions(t, path, ended, r.clock.Now().Add(-time.Minute))
 	db, err := sql.Open("sqlite", path)
 	must(t, err)
 	_, err = db.ExecContext(t.Context(), `
@@ -52,7 +51,7 @@ func TestTheFeedOfManyEndedSessionsIsBounded(t *testing.T) {
 		UPDATE feed SET last = $1`, ended)
 	must(t, err)
 	must(t, db.Close())
-	r.run(t)
+	r.runInBackground(t)
 	for {
 		if _, err := r.Revocations(t.Context(), 0, 1); !errors.Is(err, watchword.ErrUnavailable) {
 			must(t, err)
@@ -62,7 +61,7 @@ func TestTheFeedOfManyEndedSessionsIsBounded(t *testing.T) {
 	}
 
 	begun := time.Now()
-	first := readFeed(t, r)
+	first := readWholeFeed(t, r)
 	t.Logf("the first reader took %s for %d events", time.Since(begun).Round(time.Millisecond), len(first))
 	for i, event := range first {
 		if event.Number != int64(i+1) || event.Token == "" {

@@ -19,8 +19,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// run runs the engine's background work until the test ends.
-func (r *rig) run(t *testing.T) {
+func (r *rig) runInBackground(t *testing.T) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -28,7 +27,6 @@ func (r *rig) run(t *testing.T) {
 	t.Cleanup(func() { stop(); <-done })
 }
 
-// awaitFeed reads the feed after a number until the function enough accepts the events.
 func (r *rig) awaitFeed(t *testing.T, after int64, enough func([]secevent.Event) bool) []secevent.Event {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -40,7 +38,7 @@ func (r *rig) awaitFeed(t *testing.T, after int64, enough func([]secevent.Event)
 		}
 		var events []secevent.Event
 		for _, event := range page.Events {
-			events = append(events, r.event(t, event.Token))
+			events = append(events, r.verifyEvent(t, event.Token))
 		}
 		if err == nil && enough(events) {
 			return events
@@ -56,7 +54,7 @@ func (r *rig) awaitFeed(t *testing.T, after int64, enough func([]secevent.Event)
 	}
 }
 
-func (r *rig) event(t *testing.T, token string) secevent.Event {
+func (r *rig) verifyEvent(t *testing.T, token string) secevent.Event {
 	t.Helper()
 	keys, err := accesstoken.ParseJWKS(r.JWKS())
 	must(t, err)
@@ -81,11 +79,11 @@ func TestEveryEndOfASessionIsInTheFeed(t *testing.T) {
 			must(t, r.Logout(t.Context(), in.RefreshToken, "", laptop))
 		}},
 		"ended from another device": {watchword.EndedByUser, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
-			who := r.identity(t, r.login(t, "ada@example.com", phone))
+			who := r.authenticate(t, r.login(t, "ada@example.com", phone))
 			must(t, r.EndSession(t.Context(), who, in.Session.ID, phone))
 		}},
 		"logout everywhere": {watchword.EndedLogoutAll, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
-			_, err := r.LogoutAll(t.Context(), r.identity(t, in), "", laptop)
+			_, err := r.LogoutAll(t.Context(), r.authenticate(t, in), "", laptop)
 			must(t, err)
 		}},
 		"reuse": {watchword.EndedReuse, "policy", func(t *testing.T, r *rig, in *watchword.SignIn) {
@@ -98,25 +96,25 @@ func TestEveryEndOfASessionIsInTheFeed(t *testing.T) {
 			wantCode(t, err, watchword.CodeRefreshReused)
 		}},
 		"change of password": {watchword.EndedPassword, "user", func(t *testing.T, r *rig, _ *watchword.SignIn) {
-			who := r.identity(t, r.login(t, "ada@example.com", phone))
+			who := r.authenticate(t, r.login(t, "ada@example.com", phone))
 			must(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, phone))
 		}},
 		"reset": {watchword.EndedPassword, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
-			r.deliver(t)
-			must(t, r.verify(t, r.post.last(t, watchword.MailVerify).Token, in))
-			must(t, r.ResetPassword(t.Context(), r.forgotten(t, "ada@example.com"), otherPassword, phone))
+			r.deliverMail(t)
+			must(t, r.verifyWithSession(t, r.post.lastMail(t, watchword.MailVerify).Token, in))
+			must(t, r.ResetPassword(t.Context(), r.requestReset(t, "ada@example.com"), otherPassword, phone))
 		}},
 		"first proof": {watchword.EndedFirstProof, "user", func(t *testing.T, r *rig, _ *watchword.SignIn) {
-			must(t, r.ResetPassword(t.Context(), r.forgotten(t, "ada@example.com"), otherPassword, phone))
+			must(t, r.ResetPassword(t.Context(), r.requestReset(t, "ada@example.com"), otherPassword, phone))
 		}},
 		"undone change of address": {watchword.EndedEmail, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
-			r.deliver(t)
-			must(t, r.verify(t, r.post.last(t, watchword.MailVerify).Token, in))
-			must(t, r.ChangeEmail(t.Context(), r.identity(t, in), "eve@example.org", goodPassword, phone))
-			r.deliver(t)
-			must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, phone))
-			r.deliver(t)
-			must(t, r.UndoEmail(t.Context(), r.post.last(t, watchword.MailAddressChanged).Token, laptop))
+			r.deliverMail(t)
+			must(t, r.verifyWithSession(t, r.post.lastMail(t, watchword.MailVerify).Token, in))
+			must(t, r.ChangeEmail(t.Context(), r.authenticate(t, in), "eve@example.org", goodPassword, phone))
+			r.deliverMail(t)
+			must(t, r.confirmEmail(t, r.post.lastMail(t, watchword.MailConfirmAddress).Token, goodPassword, phone))
+			r.deliverMail(t)
+			must(t, r.UndoEmail(t.Context(), r.post.lastMail(t, watchword.MailAddressChanged).Token, laptop))
 		}},
 		"ended by an operator": {watchword.EndedOperator, "admin", func(t *testing.T, r *rig, in *watchword.SignIn) {
 			must(t, r.Operator().EndUserSession(t.Context(), in.User.ID, in.Session.ID))
@@ -130,7 +128,7 @@ func TestEveryEndOfASessionIsInTheFeed(t *testing.T) {
 			must(t, r.Operator().DisableUser(t.Context(), in.User.ID))
 		}},
 		"deleted": {watchword.EndedDeleted, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
-			must(t, r.DeleteAccount(t.Context(), r.identity(t, in), goodPassword, laptop))
+			must(t, r.DeleteAccount(t.Context(), r.authenticate(t, in), goodPassword, laptop))
 		}},
 		"deleted by an operator": {watchword.EndedDeleted, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
 			must(t, r.Operator().DeleteUser(t.Context(), in.User.ID))
@@ -141,21 +139,21 @@ func TestEveryEndOfASessionIsInTheFeed(t *testing.T) {
 			must(t, err)
 		}},
 		"first factor": {watchword.EndedFactor, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
-			r.enrol(t, in, r.login(t, "ada@example.com", phone))
+			r.verifyAndAddTOTP(t, in, r.login(t, "ada@example.com", phone))
 		}},
 		"factors reset by an operator": {watchword.EndedFactors, "admin",
 			func(t *testing.T, r *rig, in *watchword.SignIn) {
-				must(t, r.factors().Reset(t.Context(), "ops", r.enrol(t, in, in).UserID))
+				must(t, r.factorManager().Reset(t.Context(), "ops", r.verifyAndAddTOTP(t, in, in).UserID))
 			}},
 		"factor removed": {watchword.EndedFactorGone, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
-			f := r.enrol(t, in, in)
+			f := r.verifyAndAddTOTP(t, in, in)
 			_, err := r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{
 				User: f.UserID, Methods: []string{"mfa"}, Client: phone})
 			must(t, err)
 			other, err := r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{
 				User: f.UserID, Methods: []string{"mfa"}, Client: phone})
 			must(t, err)
-			must(t, r.factors().Remove(t.Context(), r.identity(t, other), f.ID, phone))
+			must(t, r.factorManager().Remove(t.Context(), r.authenticate(t, other), f.ID, phone))
 		}},
 		"too many": {watchword.EndedTooMany, "policy", func(t *testing.T, r *rig, _ *watchword.SignIn) {
 			for range 3 {
@@ -169,10 +167,10 @@ func TestEveryEndOfASessionIsInTheFeed(t *testing.T) {
 		tried = append(tried, string(c.why))
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := start(t, func(o *watchword.Options) { o.MaxSessions, o.Limits = 3, watchword.Unlimited() })
+			r := startEngine(t, func(o *watchword.Options) { o.MaxSessions, o.Limits = 3, watchword.Unlimited() })
 			in := r.signUp(t, "ada@example.com")
 			c.end(t, r, in)
-			r.run(t)
+			r.runInBackground(t)
 			events := r.awaitFeed(t, 0, func(events []secevent.Event) bool { return len(events) > 0 })
 			i := slices.IndexFunc(events, func(e secevent.Event) bool { return e.Session == string(in.Session.ID) })
 			if i < 0 {
@@ -190,13 +188,13 @@ func TestEveryEndOfASessionIsInTheFeed(t *testing.T) {
 	}
 	slices.Sort(tried)
 	tried = slices.Compact(tried)
-	if stored := storedReasons(t); !slices.Equal(stored, tried) {
+	if stored := storableEndReasons(t); !slices.Equal(stored, tried) {
 		t.Errorf("session.go declares the stored reasons %q, the test has cases for %q", stored, tried)
 	}
 }
 
-// storedReasons returns the reasons that session.go declares and the store can hold.
-func storedReasons(t *testing.T) (reasons []string) {
+// storableEndReasons are the reasons of session.go without those that are only computed.
+func storableEndReasons(t *testing.T) (reasons []string) {
 	t.Helper()
 	source, err := os.ReadFile("session.go")
 	must(t, err)
@@ -212,11 +210,11 @@ func storedReasons(t *testing.T) (reasons []string) {
 
 func TestRoleChangeIsPublishedInTheFeed(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, "ada@example.com")
 	_, err := r.Operator().SetRoles(t.Context(), in.User.ID, []string{"admin"})
 	must(t, err)
-	r.run(t)
+	r.runInBackground(t)
 	got := r.awaitFeed(t, 0, func(events []secevent.Event) bool { return len(events) > 0 })[0]
 	// The first token was issued in the current second. Therefore the event and the tokens with the new roles are
 	// dated one second later.
@@ -224,13 +222,12 @@ func TestRoleChangeIsPublishedInTheFeed(t *testing.T) {
 		got.Session != "" {
 		t.Errorf("got %+v", got)
 	}
-	if next, err := r.Refresh(t.Context(), in.RefreshToken, laptop); err != nil || r.issued(t, next) < got.At {
-		t.Errorf("the next token was issued at %d, before the event at %d (error %v)", r.issued(t, next), got.At, err)
+	if next, err := r.Refresh(t.Context(), in.RefreshToken, laptop); err != nil || r.issuedAt(t, next) < got.At {
+		t.Errorf("the next token was issued at %d, before the event at %d (error %v)", r.issuedAt(t, next), got.At, err)
 	}
 }
 
-// issued returns the claim `iat` of an access token.
-func (r *rig) issued(t *testing.T, in *watchword.SignIn) int64 {
+func (r *rig) issuedAt(t *testing.T, in *watchword.SignIn) int64 {
 	t.Helper()
 	keys, err := accesstoken.ParseJWKS(r.JWKS())
 	must(t, err)
@@ -245,10 +242,10 @@ func (r *rig) issued(t *testing.T, in *watchword.SignIn) int64 {
 // Two processes on one database serve the same events. Either process may number them.
 func TestAllProcessesServeTheSameFeed(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := newDatabasePath(t)
 	one, two := startOn(t, path, unlimited), startOn(t, path, unlimited)
-	one.run(t)
-	two.run(t)
+	one.runInBackground(t)
+	two.runInBackground(t)
 	const sessions = 12
 	for n := range sessions {
 		in := one.signUp(t, string(rune('a'+n))+"@example.com")
@@ -270,7 +267,7 @@ func TestAllProcessesServeTheSameFeed(t *testing.T) {
 // received a lost event must still receive the events after it.
 func TestStoreThatLostCommitsReusesNoFeedNumber(t *testing.T) {
 	t.Parallel()
-	path, copied := newPath(t), newPath(t)
+	path, copied := newDatabasePath(t), newDatabasePath(t)
 	before := startOn(t, path, unlimited)
 	lost, ended := before.signUp(t, "ada@example.com"), before.signUp(t, "bob@example.com")
 	before.Close()
@@ -280,13 +277,13 @@ func TestStoreThatLostCommitsReusesNoFeedNumber(t *testing.T) {
 	must(t, os.WriteFile(copied, file, 0o600))
 
 	primary := startOn(t, path, unlimited)
-	primary.run(t)
+	primary.runInBackground(t)
 	must(t, primary.Logout(t.Context(), lost.RefreshToken, "", laptop))
 	received := primary.awaitFeed(t, 0, func(events []secevent.Event) bool { return len(events) == 1 })[0].Number
 
 	standby := startOn(t, copied, unlimited)
 	standby.clock.advance(time.Second)
-	standby.run(t)
+	standby.runInBackground(t)
 	must(t, standby.Logout(t.Context(), ended.RefreshToken, "", laptop))
 	all := standby.awaitFeed(t, 0, func(events []secevent.Event) bool { return len(events) == 1 })
 	page, err := standby.Revocations(t.Context(), received, 10)
@@ -300,7 +297,7 @@ func unlimited(o *watchword.Options) { o.Limits = watchword.Unlimited() }
 
 func TestFeedContinuesAfterTheNumberOfTheReader(t *testing.T) {
 	t.Parallel()
-	r := start(t, unlimited)
+	r := startEngine(t, unlimited)
 	endSession := func() {
 		must(t, r.Logout(t.Context(), r.login(t, "ada@example.com", laptop).RefreshToken, "", laptop))
 	}
@@ -308,7 +305,7 @@ func TestFeedContinuesAfterTheNumberOfTheReader(t *testing.T) {
 		t.Errorf("before the feed was read: %v", err)
 	}
 	r.signUp(t, "ada@example.com")
-	r.run(t)
+	r.runInBackground(t)
 	for range 3 {
 		endSession()
 	}
@@ -331,7 +328,7 @@ func TestFeedContinuesAfterTheNumberOfTheReader(t *testing.T) {
 	if err != nil || len(page.Events) != 3 || page.Next != last {
 		t.Errorf("after a number that the feed has not reached: %+v, %v", page, err)
 	}
-	heartbeat := r.event(t, page.Heartbeat.Token)
+	heartbeat := r.verifyEvent(t, page.Heartbeat.Token)
 	if heartbeat.Kind != secevent.Heartbeat || heartbeat.Head > last || heartbeat.IssuedAt != r.clock.Now().Unix() {
 		t.Errorf("got heartbeat %+v", heartbeat)
 	}
@@ -341,24 +338,23 @@ func TestFeedContinuesAfterTheNumberOfTheReader(t *testing.T) {
 	r.awaitFeed(t, 0, func(events []secevent.Event) bool { return len(events) == 1 && events[0].Number > last })
 }
 
-// factors returns the flows of second factors on the rig's SQLite store.
-func (r *rig) factors() *factors.Manager {
+func (r *rig) factorManager() *factors.Manager {
 	return factors.New(r.Engine, r.store.(*sqlite.Store).Factors(), factors.Options{})
 }
 
-// enrol proves the address in the session in, and adds a TOTP factor in the session by.
-func (r *rig) enrol(t *testing.T, in, by *watchword.SignIn) factors.Factor {
+// verifyAndAddTOTP proves the address in the session in, and adds the factor in the session by.
+func (r *rig) verifyAndAddTOTP(t *testing.T, in, by *watchword.SignIn) factors.Factor {
 	t.Helper()
-	r.deliver(t)
-	must(t, r.verify(t, r.post.last(t, watchword.MailVerify).Token, in))
-	who := r.identity(t, by)
-	begun, err := r.factors().BeginTOTP(t.Context(), who, "")
+	r.deliverMail(t)
+	must(t, r.verifyWithSession(t, r.post.lastMail(t, watchword.MailVerify).Token, in))
+	who := r.authenticate(t, by)
+	begun, err := r.factorManager().BeginTOTP(t.Context(), who, "")
 	must(t, err)
 	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(string(begun.Secret))
 	must(t, err)
 	code, err := totp.Code(secret, totp.Step(r.clock.Now()))
 	must(t, err)
-	done, err := r.factors().ConfirmTOTP(t.Context(), who, begun.ID, watchword.Secret(code), laptop)
+	done, err := r.factorManager().ConfirmTOTP(t.Context(), who, begun.ID, watchword.Secret(code), laptop)
 	must(t, err)
 	return done.Factor()
 }

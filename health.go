@@ -23,16 +23,15 @@ import (
 
 const probeSize = 8 << 10 // in bytes: more than a page of either database, so a probe needs free space
 
-// health records whether the store accepted the writes of this process.
-type health struct {
+type storeHealth struct {
 	store Store
 	probe probe.Probe
 }
 
-// watchedStore is a Store that reports its failures to health.
+// A watchedStore reports its failures to health.
 type watchedStore struct {
 	Store
-	health *health
+	health *storeHealth
 }
 
 func (s watchedStore) View(ctx context.Context, fn func(Tx) error) error {
@@ -59,9 +58,8 @@ func (s watchedStore) Live(ctx context.Context, id SessionID) (Session, User, er
 	return session, user, err
 }
 
-// observe records the result of an operation. It ignores operations whose context has
-// ended, because they don't show the state of the store.
-func (h *health) observe(ctx context.Context, err error) {
+// observe ignores operations whose context has ended, because they don't show the state of the store.
+func (h *storeHealth) observe(ctx context.Context, err error) {
 	if !errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
 		return
 	}
@@ -71,8 +69,7 @@ func (h *health) observe(ctx context.Context, err error) {
 	h.probe.Suspect()
 }
 
-// writable returns nil if the store accepts writes.
-func (h *health) writable(ctx context.Context) error {
+func (h *storeHealth) checkWritable(ctx context.Context) error {
 	err := h.probe.Result(ctx, func(ctx context.Context) error { return probeWrite(ctx, h.store) })
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%w: a probing write takes too long: %w", ErrUnavailable, err)
@@ -80,8 +77,7 @@ func (h *health) writable(ctx context.Context) error {
 	return err
 }
 
-// probeWrite inserts a mail and deletes it in the same transaction, so it is never
-// visible. Its text is random, because a database may compress other text.
+// probeWrite's mail is never visible. Its text is random, because a database may compress other text.
 func probeWrite(ctx context.Context, store Store) error {
 	text := make([]byte, probeSize/2)
 	rand.Read(text)

@@ -24,17 +24,17 @@ import (
 
 const module = "github.com/watchword-auth/watchword"
 
-// row is one line of the import table. A name is the folder of a package. "root" is the engine, "x/*" is every folder
-// in the folder x, and "*" is everything in the module.
-type row struct {
-	packages string // the packages to which the row applies
-	may      string // the packages of the module that these packages may import
-	never    string // the packages, of this module or others, that they must not import
+// An importRule names folders of packages. "root" is the engine, "x/*" is every folder in the folder x, and "*" is
+// everything in the module.
+type importRule struct {
+	importers string
+	allowed   string // packages of the module
+	forbidden string // packages of this module or others
 }
 
 const (
-	// edges are the packages that the engine and the wings must not import.
-	edges = "net/http net/http/* database/sql database/sql/* html/template"
+	// edgePackages are forbidden for the engine and the wings.
+	edgePackages = "net/http net/http/* database/sql database/sql/* html/template"
 
 	// wings use accounts and sessions and belong to ring 2. They import the engine, and
 	// neither the engine nor another wing imports them. provider and hooks don't exist yet.
@@ -44,19 +44,19 @@ const (
 // Each row says what the files of a package may import. Test files may import everything, because they run on the
 // real stores and mailers. Only the test files of internal/* obey the row too, because these packages are tested
 // without users.
-var importTable = []row{
+var importTable = []importRule{
 	{"internal/*", "internal/*", ""},
-	{"root", "internal/*", edges},
-	{"accountimport", "root internal/*", edges},
-	{"admin", "root internal/*", edges},
+	{"root", "internal/*", edgePackages},
+	{"accountimport", "root internal/*", edgePackages},
+	{"admin", "root internal/*", edgePackages},
 	{"admin/client", "internal/*", ""}, // for programs outside of this module
-	{"factors", "root internal/*", edges},
-	{"federation", "root internal/*", edges},
-	{"metadata", "root internal/*", edges},
+	{"factors", "root internal/*", edgePackages},
+	{"federation", "root internal/*", edgePackages},
+	{"metadata", "root internal/*", edgePackages},
 	{"federation/providers", "root federation internal/*", "database/sql database/sql/* html/template"},
-	{"provider", "root internal/*", edges},
-	{"hooks", "root internal/*", edges},
-	{"usersearch", "root internal/*", edges},
+	{"provider", "root internal/*", edgePackages},
+	{"hooks", "root internal/*", edgePackages},
+	{"usersearch", "root internal/*", edgePackages},
 	{"store/internal/sqlstore store/storetest", "root internal/* " + wings, ""},
 	{"store/sqlite store/postgres", "root internal/* store/internal/sqlstore " + wings, ""},
 	{"mail", "root web internal/*", ""},
@@ -67,7 +67,7 @@ var importTable = []row{
 	{"server", "root verify web internal/* dialect " + wings, "store/*"},
 	{"dialect/internal/dialecttest", "root server dialect dialect/* store/sqlite internal/*", ""},
 	{"dialect/*", "root verify dialect internal/*", "store/*"},
-	{"cmd/internal/userimport", "root accountimport internal/*", edges},
+	{"cmd/internal/userimport", "root accountimport internal/*", edgePackages},
 	{"cmd/*", "*", "web"},
 	{"embedded", "root factors federation server mail mail/* store/*", ""},
 	// The trials of lab/timing need accounts with factors, and a server with a provider. The lab is outside of the
@@ -150,13 +150,13 @@ func TestCommentsExplainTheCode(t *testing.T) {
 	}
 }
 
-// commentFaults measures the share of lines that begin with //. Blank lines don't count.
-func commentFaults(files []file) (faults []string) {
+// commentFaults ignores blank lines.
+func commentFaults(files []goFile) (faults []string) {
 	lines, comments := map[string]int{}, map[string]int{}
 	for _, f := range files {
-		if !f.test && covers(commentedPackages, f.pkg) {
-			lines[f.pkg] += f.filled
-			comments[f.pkg] += f.comments
+		if !f.test && matchesAny(commentedPackages, f.pkg) {
+			lines[f.pkg] += f.filledLines
+			comments[f.pkg] += f.commentLines
 		}
 	}
 	for pkg, n := range lines {
@@ -308,7 +308,6 @@ func TestBudgetsOfTheRootPackageReportTheirFault(t *testing.T) {
 	}
 }
 
-// importing returns the source of a file that only has imports.
 func importing(pkg string, paths ...string) string {
 	source := "package " + pkg + "\n"
 	for _, p := range paths {
@@ -324,33 +323,32 @@ func reportFaults(t *testing.T, faults []string) {
 	}
 }
 
-func allFaults(files []file) []string {
+func allFaults(files []goFile) []string {
 	return slices.Concat(importFaults(files), unwantedFaults(files), doorFaults(files), budgetFaults(files))
 }
 
-// file is one Go file of this module.
-type file struct {
-	path     string // with slashes, from the root of the module
-	pkg      string // the folder of the file; "root" for the root folder
-	test     bool
-	syntax   *ast.File // syntax tree of the valid part of the file
-	broken   error     // error of the parser, or nil
-	lines    int
-	filled   int      // lines that are not blank
-	comments int      // lines that begin with //
-	wide     []string // position and width of each line over maxColumns
-	fset     *token.FileSet
+type goFile struct {
+	path         string // with slashes, from the root of the module
+	pkg          string // the folder of the file; "root" for the root folder
+	test         bool
+	syntax       *ast.File // of the valid part of the file
+	parseError   error
+	lines        int
+	filledLines  int
+	commentLines int
+	wideLines    []string // each with its position and width
+	fset         *token.FileSet
 }
 
-// name shortens the import path of a package of this module to the package's name in the table.
-func name(importPath string) (short string, ours bool) {
+// shortName returns the name of a package of this module in the table.
+func shortName(importPath string) (short string, ours bool) {
 	if importPath == module {
 		return "root", true
 	}
 	return strings.CutPrefix(importPath, module+"/")
 }
 
-func (f file) imports() []string {
+func (f goFile) imports() []string {
 	var paths []string
 	for _, spec := range f.syntax.Imports {
 		p, _ := strconv.Unquote(spec.Path.Value)
@@ -359,15 +357,14 @@ func (f file) imports() []string {
 	return paths
 }
 
-func (f file) at(n ast.Node) string {
+func (f goFile) at(n ast.Node) string {
 	return fmt.Sprintf("%s:%d", f.path, f.fset.Position(n.Pos()).Line)
 }
 
-// readHouse parses every Go file of the module, with any build tags. It skips other modules,
-// hidden folders and testdata.
-func readHouse(t *testing.T, tree fs.FS) []file {
+// readHouse ignores build tags. It skips other modules, hidden folders and testdata.
+func readHouse(t *testing.T, tree fs.FS) []goFile {
 	t.Helper()
-	read := func() ([]file, error) { return readGoFiles(tree) }
+	read := func() ([]goFile, error) { return readGoFiles(tree) }
 	if tree == os.DirFS(".") {
 		read = readModule
 	}
@@ -379,15 +376,15 @@ func readHouse(t *testing.T, tree fs.FS) []file {
 }
 
 // readModule parses this module once for all tests, which only read the result.
-var readModule = sync.OnceValues(func() ([]file, error) { return readGoFiles(os.DirFS(".")) })
+var readModule = sync.OnceValues(func() ([]goFile, error) { return readGoFiles(os.DirFS(".")) })
 
-func readGoFiles(tree fs.FS) (files []file, err error) {
+func readGoFiles(tree fs.FS) (files []goFile, err error) {
 	err = fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		if entry.IsDir() {
-			return skipForeign(tree, name)
+			return skipOtherFolders(tree, name)
 		}
 		if path.Ext(name) != ".go" {
 			return nil
@@ -399,8 +396,8 @@ func readGoFiles(tree fs.FS) (files []file, err error) {
 	return files, err
 }
 
-// skipForeign returns fs.SkipDir for a folder that holds no package of this module.
-func skipForeign(tree fs.FS, dir string) error {
+// skipOtherFolders returns fs.SkipDir for a folder that holds no package of this module.
+func skipOtherFolders(tree fs.FS, dir string) error {
 	if dir == "." {
 		return nil
 	}
@@ -414,12 +411,12 @@ func skipForeign(tree fs.FS, dir string) error {
 	return nil
 }
 
-func readFile(tree fs.FS, name string) (file, error) {
+func readFile(tree fs.FS, name string) (goFile, error) {
 	source, err := fs.ReadFile(tree, name)
 	if err != nil {
-		return file{}, err
+		return goFile{}, err
 	}
-	f := file{path: name, pkg: path.Dir(name), test: strings.HasSuffix(name, "_test.go"), fset: token.NewFileSet()}
+	f := goFile{path: name, pkg: path.Dir(name), test: strings.HasSuffix(name, "_test.go"), fset: token.NewFileSet()}
 	if f.pkg == "." {
 		f.pkg = "root"
 	}
@@ -427,9 +424,9 @@ func readFile(tree fs.FS, name string) (file, error) {
 	raw := false
 	for i, line := range strings.Split(string(source), "\n") {
 		if text := strings.TrimSpace(line); text != "" {
-			f.filled++
+			f.filledLines++
 			if strings.HasPrefix(text, "//") {
-				f.comments++
+				f.commentLines++
 			}
 		}
 		inRaw := raw || strings.Contains(line, "`")
@@ -439,55 +436,55 @@ func readFile(tree fs.FS, name string) (file, error) {
 			n += 3 * strings.Count(line, "\t")
 		}
 		if n > maxColumns && !inRaw {
-			f.wide = append(f.wide, fmt.Sprintf("%s:%d has %d columns", name, i+1, n))
+			f.wideLines = append(f.wideLines, fmt.Sprintf("%s:%d has %d columns", name, i+1, n))
 		}
 	}
-	f.syntax, f.broken = parser.ParseFile(f.fset, name, source, parser.ParseComments|parser.SkipObjectResolution)
+	f.syntax, f.parseError = parser.ParseFile(f.fset, name, source, parser.ParseComments|parser.SkipObjectResolution)
 	return f, nil
 }
 
-func importFaults(files []file) []string {
+func importFaults(files []goFile) []string {
 	var faults []string
 	for _, f := range files {
-		i := slices.IndexFunc(importTable, func(r row) bool { return covers(r.packages, f.pkg) })
+		i := slices.IndexFunc(importTable, func(r importRule) bool { return matchesAny(r.importers, f.pkg) })
 		if i < 0 {
 			faults = append(faults,
 				fmt.Sprintf("%s: package %s has no row in the import table: move it into one of the rings, %s",
 					f.path, f.pkg, orChangeThePlan))
 			continue
 		}
-		if f.test && !covers("internal/*", f.pkg) {
+		if f.test && !matchesAny("internal/*", f.pkg) {
 			continue
 		}
 		r := importTable[i]
 		for _, p := range f.imports() {
-			short, ours := name(p)
-			if covers(r.never, short) || ours && short != f.pkg && !covers(r.may, short) {
+			short, ours := shortName(p)
+			if matchesAny(r.forbidden, short) || ours && short != f.pkg && !matchesAny(r.allowed, short) {
 				faults = append(faults, fmt.Sprintf("%s imports %s, but of this module %s may import only [%s] "+
 					"and never imports [%s]: move the code that needs it to an outer ring, %s",
-					f.path, short, f.pkg, r.may, r.never, orChangeThePlan))
+					f.path, short, f.pkg, r.allowed, r.forbidden, orChangeThePlan))
 			}
 		}
 	}
 	return faults
 }
 
-// covers reports whether pkg matches one of the patterns, a list separated by spaces.
-func covers(patterns, pkg string) bool {
+// matchesAny reads a list of patterns that is separated by spaces.
+func matchesAny(patterns, pkg string) bool {
 	return slices.ContainsFunc(strings.Fields(patterns), func(p string) bool {
 		prefix, isPrefix := strings.CutSuffix(p, "*")
 		return p == pkg || isPrefix && strings.HasPrefix(pkg, prefix)
 	})
 }
 
-func unwantedFaults(files []file) []string {
+func unwantedFaults(files []goFile) []string {
 	var faults []string
 	for _, f := range files {
-		if f.broken != nil {
-			faults = append(faults, f.broken.Error())
+		if f.parseError != nil {
+			faults = append(faults, f.parseError.Error())
 		}
 		pkg := strings.TrimSuffix(f.syntax.Name.Name, "_test")
-		if covers(unwantedNames, pkg) || covers(unwantedNames, path.Base(f.pkg)) {
+		if matchesAny(unwantedNames, pkg) || matchesAny(unwantedNames, path.Base(f.pkg)) {
 			faults = append(faults,
 				fmt.Sprintf("%s: package %s in %s: name it after its subject", f.path, pkg, f.pkg))
 		}
@@ -495,7 +492,7 @@ func unwantedFaults(files []file) []string {
 			continue
 		}
 		for _, p := range f.imports() {
-			if covers("math/rand math/rand/*", p) && !covers("lab lab/*", f.pkg) {
+			if matchesAny("math/rand math/rand/*", p) && !matchesAny("lab lab/*", f.pkg) {
 				faults = append(faults,
 					fmt.Sprintf("%s imports %s: use crypto/rand; only tests and lab may be predictable", f.path, p))
 			}
@@ -515,7 +512,7 @@ func unwantedFaults(files []file) []string {
 			}
 			return true
 		})
-		for _, fn := range functions(f) {
+		for _, fn := range functionsOf(f) {
 			if fn.Recv == nil && fn.Name.Name == "init" {
 				faults = append(faults,
 					fmt.Sprintf("%s: func init: do the work in a function that main calls", f.at(fn)))
@@ -525,13 +522,13 @@ func unwantedFaults(files []file) []string {
 	return faults
 }
 
-func doorFaults(files []file) []string {
+func doorFaults(files []goFile) []string {
 	var faults []string
 	for _, f := range files {
-		if f.test || covers("store/*", f.pkg) {
+		if f.test || matchesAny("store/*", f.pkg) {
 			continue
 		}
-		for _, fn := range functions(f) {
+		for _, fn := range functionsOf(f) {
 			isDoor := f.path == doorFile && fn.Name.Name == doorFunc
 			ast.Inspect(fn, func(n ast.Node) bool {
 				if call, ok := n.(*ast.SelectorExpr); ok && call.Sel.Name == doorCall && !isDoor {
@@ -545,14 +542,14 @@ func doorFaults(files []file) []string {
 	return faults
 }
 
-func budgetFaults(files []file) []string {
+func budgetFaults(files []goFile) []string {
 	var faults []string
 	rootFiles, rootLines := 0, 0
 	for _, f := range files {
 		if ast.IsGenerated(f.syntax) {
 			continue
 		}
-		for _, line := range f.wide {
+		for _, line := range f.wideLines {
 			faults = append(faults, fmt.Sprintf("%s, %d are allowed: break the line", line, maxColumns))
 		}
 		if f.test {
@@ -566,7 +563,7 @@ func budgetFaults(files []file) []string {
 			faults = append(faults,
 				fmt.Sprintf("%s has %d lines, %d are allowed: split it by concern", f.path, f.lines, maxFileLines))
 		}
-		for _, fn := range functions(f) {
+		for _, fn := range functionsOf(f) {
 			if n := f.fset.Position(fn.End()).Line - f.fset.Position(fn.Pos()).Line + 1; n > maxFuncLines {
 				faults = append(faults, fmt.Sprintf("%s: %s has %d lines, %d are allowed: split it into steps",
 					f.at(fn), fn.Name.Name, n, maxFuncLines))
@@ -602,7 +599,7 @@ func budgetFaults(files []file) []string {
 	return faults
 }
 
-func functions(f file) []*ast.FuncDecl {
+func functionsOf(f goFile) []*ast.FuncDecl {
 	var fns []*ast.FuncDecl
 	for _, d := range f.syntax.Decls {
 		if fn, ok := d.(*ast.FuncDecl); ok {
@@ -612,7 +609,7 @@ func functions(f file) []*ast.FuncDecl {
 	return fns
 }
 
-// packageOf returns the package of a qualified name, such as http in http.Get.
+// packageOf returns http for http.Get.
 func packageOf(e *ast.SelectorExpr) (name string, ok bool) {
 	if e == nil {
 		return "", false

@@ -23,12 +23,12 @@ const (
 // PW-7, PW-10
 func TestAnImportedAccountSignsInAndItsHashIsUpgraded(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	made, err := bcrypt.GenerateFromPassword([]byte(goodPassword), bcrypt.MinCost)
 	must(t, err)
 	for _, prefix := range []string{"$2a$", "$2b$", "$2y$"} {
 		hash := watchword.Secret(prefix + string(made[4:]))
-		got := r.imports(t, accountimport.Account{
+		got := r.importAccount(t, accountimport.Account{
 			ID: mongoID + prefix, Email: "Ada" + prefix + "@Example.com", Name: " Ada Lovelace ",
 			Roles:        []string{"editor", "admin"},
 			PasswordHash: hash, CreatedAt: r.clock.Now().Add(-time.Hour), VerifiedAt: r.clock.Now(),
@@ -53,7 +53,7 @@ func TestAnImportedAccountSignsInAndItsHashIsUpgraded(t *testing.T) {
 			t.Errorf("the hash was not upgraded: %.7s…", hash)
 		}
 		r.login(t, string(user.Email), laptop)
-		if events := r.events(t, user.ID); events[0] != watchword.EventSignup {
+		if events := r.eventKinds(t, user.ID); events[0] != watchword.EventSignup {
 			t.Errorf("events: %v", events)
 		}
 	}
@@ -67,7 +67,7 @@ func TestAnImportedAccountSignsInAndItsHashIsUpgraded(t *testing.T) {
 // IMP-3
 func TestRepeatedImportChangesNoAccount(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	users := []accountimport.Account{
 		{ID: keptID, Email: "kept@example.com", Name: "Kept"},
 		{ID: mongoID, Email: "new@example.com", Name: "New"},
@@ -102,9 +102,9 @@ func TestRepeatedImportChangesNoAccount(t *testing.T) {
 // many later events.
 func TestImportedAccountIsRecognizedAfterOtherEvents(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	user := accountimport.Account{ID: mongoID, Email: someEmail}
-	id := r.imports(t, user).User.ID
+	id := r.importAccount(t, user).User.ID
 	must(t, r.Operator().DisableUser(t.Context(), id))
 	must(t, r.Operator().EnableUser(t.Context(), id))
 	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
@@ -119,7 +119,7 @@ func TestImportedAccountIsRecognizedAfterOtherEvents(t *testing.T) {
 	}))
 	// The second of these accounts has no id, so the import must find the account by the event of the first import.
 	for _, one := range []accountimport.Account{user, {Email: someEmail}} {
-		if again := r.imports(t, one); !again.There || again.User.ID != id {
+		if again := r.importAccount(t, one); !again.There || again.User.ID != id {
 			t.Errorf("got %+v", again)
 		}
 	}
@@ -142,28 +142,28 @@ func TestRepeatedImportRevertsNoChangeOfItsUsers(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := start(t, nil)
-			id := r.imports(t, c.user).User.ID
+			r := startEngine(t, nil)
+			id := r.importAccount(t, c.user).User.ID
 			must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
 				_, err := tx.SetEmail(t.Context(), id, someEmail, "moved@example.com", r.clock.Now())
 				return err
 			}))
-			r.refuses(t, c.user, c.field, "has another address now")
+			r.wantImportRefused(t, c.user, c.field, "has another address now")
 			r.signUp(t, someEmail) // another user now has the address, and proves it
 			must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
 				_, err := tx.SetVerified(t.Context(), wantUser(t, r, someEmail).ID, someEmail, r.clock.Now())
 				return err
 			}))
 			if c.user.ID == mongoID {
-				r.refuses(t, c.user, c.field, "has another address now")
+				r.wantImportRefused(t, c.user, c.field, "has another address now")
 			}
 			must(t, r.Operator().DeleteUser(t.Context(), wantUser(t, r, someEmail).ID))
 
 			must(t, r.Operator().DeleteUser(t.Context(), id))
-			r.refuses(t, c.user, c.field, "was deleted here")
+			r.wantImportRefused(t, c.user, c.field, "was deleted here")
 			if c.field == "id" {
 				c.user.Email = "other@example.com"
-				r.refuses(t, c.user, c.field, "was deleted here")
+				r.wantImportRefused(t, c.user, c.field, "was deleted here")
 			}
 			if users, err := r.Operator().Users(t.Context(), "", 10); err != nil || len(users) != 0 {
 				t.Errorf("%d accounts, %v", len(users), err)
@@ -176,12 +176,12 @@ func TestRepeatedImportRevertsNoChangeOfItsUsers(t *testing.T) {
 // accounts. The ids of the accounts must not reveal these numbers.
 func TestSameIDFromAnotherSystemIsAnotherAccount(t *testing.T) {
 	t.Parallel()
-	r, other := start(t, nil),
-		start(t, func(o *watchword.Options) { o.MasterKey = []byte("another master key, of 32 bytes.") })
-	shop := r.imports(t, accountimport.Account{ID: "1", Email: "shop@example.com"}).User.ID
-	r.refuses(t, accountimport.Account{ID: "1", Email: "forum@example.com"}, "id", "has another address now")
-	forum := r.imports(t, accountimport.Account{ID: "1", System: "forum", Email: "forum@example.com"}).User.ID
-	elsewhere := other.imports(t, accountimport.Account{ID: "1", Email: "shop@example.com"}).User.ID
+	r, other := startEngine(t, nil),
+		startEngine(t, func(o *watchword.Options) { o.MasterKey = []byte("another master key, of 32 bytes.") })
+	shop := r.importAccount(t, accountimport.Account{ID: "1", Email: "shop@example.com"}).User.ID
+	r.wantImportRefused(t, accountimport.Account{ID: "1", Email: "forum@example.com"}, "id", "has another address now")
+	forum := r.importAccount(t, accountimport.Account{ID: "1", System: "forum", Email: "forum@example.com"}).User.ID
+	elsewhere := other.importAccount(t, accountimport.Account{ID: "1", Email: "shop@example.com"}).User.ID
 	if shop == forum || shop == elsewhere {
 		t.Errorf("ids %s, %s, %s", shop, forum, elsewhere)
 	}
@@ -190,9 +190,9 @@ func TestSameIDFromAnotherSystemIsAnotherAccount(t *testing.T) {
 // IMP-3
 func TestProblemsOfAnImportedAccountAreReported(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	now := r.clock.Now()
-	r.imports(t, accountimport.Account{ID: keptID, Email: "taken@example.com"})
+	r.importAccount(t, accountimport.Account{ID: keptID, Email: "taken@example.com"})
 	r.signUp(t, "stranger@example.com")
 	type account = accountimport.Account
 	const (
@@ -255,11 +255,11 @@ func TestProblemsOfAnImportedAccountAreReported(t *testing.T) {
 // If a user has signed up and proven the address, the import of this address keeps the account.
 func TestImportAcceptsAnExistingAccountThatProvedTheAddress(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, someEmail)
-	r.deliver(t)
-	must(t, r.verify(t, r.post.last(t, watchword.MailVerify).Token, in))
-	got := r.imports(t, accountimport.Account{ID: mongoID, Email: someEmail, Name: "Other"})
+	r.deliverMail(t)
+	must(t, r.verifyWithSession(t, r.post.lastMail(t, watchword.MailVerify).Token, in))
+	got := r.importAccount(t, accountimport.Account{ID: mongoID, Email: someEmail, Name: "Other"})
 	if !got.There || got.User.ID != in.User.ID || got.User.Name != "Ada" {
 		t.Errorf("got %+v", got)
 	}
@@ -267,7 +267,7 @@ func TestImportAcceptsAnExistingAccountThatProvedTheAddress(t *testing.T) {
 
 func TestImportRefusesAnAddressThatItsPreviousOwnerCanRestore(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, someEmail)
 	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
 		if _, err := tx.SetEmail(t.Context(), in.User.ID, someEmail, "moved@example.com", r.clock.Now()); err != nil {
@@ -278,8 +278,8 @@ func TestImportRefusesAnAddressThatItsPreviousOwnerCanRestore(t *testing.T) {
 			ExpiresAt: r.clock.Now().Add(time.Hour),
 		})
 	}))
-	r.refuses(t, accountimport.Account{Email: someEmail}, "email", "can take it back")
-	r.refuses(t, accountimport.Account{ID: keptID, Email: someEmail}, "email", "can take it back")
+	r.wantImportRefused(t, accountimport.Account{Email: someEmail}, "email", "can take it back")
+	r.wantImportRefused(t, accountimport.Account{ID: keptID, Email: someEmail}, "email", "can take it back")
 	got, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{
 		{Email: someEmail}, {Email: "next@example.com"}})
 	must(t, err)
@@ -291,7 +291,7 @@ func TestImportRefusesAnAddressThatItsPreviousOwnerCanRestore(t *testing.T) {
 // ID-9
 func TestOneOfConcurrentImportsAndSignUpsGetsTheAddress(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
+	r := startEngine(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	var winners []watchword.UserID
@@ -329,9 +329,8 @@ func TestOneOfConcurrentImportsAndSignUpsGetsTheAddress(t *testing.T) {
 	}
 }
 
-// imports runs the import of one account. The test fails if the import has a problem, or if a dry run returns another
-// result.
-func (r *rig) imports(t *testing.T, user accountimport.Account) accountimport.Result {
+// importAccount fails the test if the import has a problem, or if a dry run returns another result.
+func (r *rig) importAccount(t *testing.T, user accountimport.Account) accountimport.Result {
 	t.Helper()
 	checked, err := accountimport.New(r.Engine).Check(t.Context(), []accountimport.Account{user})
 	must(t, err)
@@ -343,9 +342,8 @@ func (r *rig) imports(t *testing.T, user accountimport.Account) accountimport.Re
 	return done[0]
 }
 
-// refuses imports an account. The import must refuse the field with the reason in why. A dry run must return the same
-// problem.
-func (r *rig) refuses(t *testing.T, user accountimport.Account, field, why string) {
+// wantImportRefused expects the same problem from a dry run.
+func (r *rig) wantImportRefused(t *testing.T, user accountimport.Account, field, why string) {
 	t.Helper()
 	checked, err := accountimport.New(r.Engine).Check(t.Context(), []accountimport.Account{user})
 	must(t, err)

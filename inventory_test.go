@@ -68,7 +68,6 @@ func loggedMessage(call *ast.CallExpr) (string, bool) {
 	return "", false
 }
 
-// loggedFields returns the names of the log fields that a call states literally.
 func loggedFields(call *ast.CallExpr) (names []string) {
 	for _, arg := range call.Args {
 		ast.Inspect(arg, func(n ast.Node) bool {
@@ -105,7 +104,8 @@ func TestEveryEventKindIsInTheInventory(t *testing.T) {
 	var kinds [][]string
 	for _, f := range readHouse(t, os.DirFS(".")) {
 		if !f.test {
-			kinds = append(kinds, regexp.MustCompile(`EventKind = "([a-z_]+)"`).FindAllStringSubmatch(readText(t, f.path), -1)...)
+			kind := regexp.MustCompile(`EventKind = "([a-z_]+)"`)
+			kinds = append(kinds, kind.FindAllStringSubmatch(readText(t, f.path), -1)...)
 		}
 	}
 	if len(kinds) < 40 {
@@ -161,7 +161,7 @@ func columnsOf(migration string) map[string][]string {
 	return found
 }
 
-// rowsOfTable returns the row that names the table, and the following rows whose first cell is empty.
+// rowsOfTable also returns the rows below whose first cell is empty.
 func rowsOfTable(page, table string) string {
 	_, rest, _ := strings.Cut(page, "\n| `"+table+"` |")
 	rows, _, _ := strings.Cut(rest, "\n| `")
@@ -203,12 +203,12 @@ var connectingCalls = map[string][]string{
 
 func TestEveryConnectionIsInTheInventory(t *testing.T) {
 	t.Parallel()
-	table := section(t, "docs/data.md", "## Communications")
+	table := readSection(t, "docs/data.md", "## Communications")
 	found := map[string]bool{}
 	productFiles(t, func(path string, file *ast.File) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			if selector, ok := n.(*ast.SelectorExpr); ok {
-				from, name := selected(selector)
+				from, name := qualifiedName(selector)
 				found[path] = found[path] || slices.Contains(connectingCalls[from], name)
 			}
 			if client, ok := n.(*ast.CompositeLit); ok && isType(client.Type, "http", "Client") &&
@@ -265,7 +265,7 @@ func TestWaitsEndWithTheirContext(t *testing.T) {
 	productFiles(t, func(path string, file *ast.File) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			selector, _ := n.(*ast.SelectorExpr)
-			from, name := selected(selector)
+			from, name := qualifiedName(selector)
 			if from == "time" && (name == "Sleep" || name == "NewTimer" && !slices.Contains(timers, path)) &&
 				path != "store/storetest/ready.go" && path != "internal/pgtest/standby.go" {
 				t.Errorf("%s calls time.%s: use sleep.For", path, name)
@@ -285,7 +285,7 @@ func TestRegularExpressionsAreConstant(t *testing.T) {
 				return true
 			}
 			selector, _ := call.Fun.(*ast.SelectorExpr)
-			if from, name := selected(selector); from == "regexp" && strings.HasSuffix(name, "Compile") {
+			if from, name := qualifiedName(selector); from == "regexp" && strings.HasSuffix(name, "Compile") {
 				seen++
 				if literal, ok := call.Args[0].(*ast.BasicLit); !ok || literal.Kind != token.STRING {
 					t.Errorf("%s: a regular expression is not a literal", path)
@@ -306,7 +306,7 @@ func TestOnlyServeChoosesWhereTheLogGoes(t *testing.T) {
 	productFiles(t, func(path string, file *ast.File) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			selector, _ := n.(*ast.SelectorExpr)
-			from, name := selected(selector)
+			from, name := qualifiedName(selector)
 			handler := from == "slog" && (name == "NewJSONHandler" || name == "NewTextHandler" || name == "Default" ||
 				name == "SetDefault" || name == "Info" || name == "Warn" || name == "Error")
 			old := from == "log" && (strings.HasPrefix(name, "Print") || strings.HasPrefix(name, "Fatal") ||
@@ -340,8 +340,8 @@ func TestScriptsAvoidDangerousFunctions(t *testing.T) {
 	}
 }
 
-// section returns the part of a page from a heading to the next heading of the same level.
-func section(t *testing.T, path, heading string) string {
+// readSection ends before the next heading of the same level.
+func readSection(t *testing.T, path, heading string) string {
 	t.Helper()
 	_, rest, found := strings.Cut(readText(t, path), "\n"+heading+"\n")
 	if !found {
@@ -352,8 +352,8 @@ func section(t *testing.T, path, heading string) string {
 	return part
 }
 
-// selected returns the two names of an expression such as http.Client.
-func selected(e *ast.SelectorExpr) (from, name string) {
+// qualifiedName returns http and Client for http.Client.
+func qualifiedName(e *ast.SelectorExpr) (from, name string) {
 	from, ok := packageOf(e)
 	if !ok {
 		return "", ""
@@ -361,10 +361,9 @@ func selected(e *ast.SelectorExpr) (from, name string) {
 	return from, e.Sel.Name
 }
 
-// isType reports whether an expression names a type of a package.
 func isType(x ast.Expr, from, name string) bool {
 	selector, _ := x.(*ast.SelectorExpr)
-	pkg, typ := selected(selector)
+	pkg, typ := qualifiedName(selector)
 	return pkg == from && typ == name
 }
 
@@ -379,7 +378,7 @@ func hasMember(literal *ast.CompositeLit, name string) bool {
 	})
 }
 
-// productFiles visits the Go files of the product, without tests, measurements and tools.
+// productFiles skips tests, measurements and tools.
 func productFiles(t *testing.T, visit func(path string, file *ast.File)) {
 	t.Helper()
 	set := token.NewFileSet()

@@ -16,7 +16,6 @@ import (
 //  3. Name and password are checked, and the password is hashed.
 //  4. One transaction records the first proof of the address, consumes the token and opens a session.
 
-// inviteLife is how long an invitation can be accepted.
 const inviteLife = 7 * 24 * time.Hour
 
 // AcceptInvite sets the password of an invited account and opens its first session. Codes:
@@ -35,15 +34,16 @@ func (e *Engine) AcceptInvite(ctx context.Context, r MailLinkRequest) (*SignIn, 
 	if problem != nil {
 		return nil, unacceptable(*problem)
 	}
-	normal, problem := e.acceptable("password", r.Password, box.link.Email, box.account.Name+" "+name)
+	normal, problem := e.checkNewPassword("password", r.Password, box.link.Email, box.account.Name+" "+name)
 	if problem != nil {
 		return nil, unacceptable(*problem)
 	}
-	hash, err := e.hash(ctx, r.Client, normal)
+	hash, err := e.hashPassword(ctx, r.Client, normal)
 	if err != nil {
 		return nil, err
 	}
-	owner := ownerAfter(box.account, candidate{"", signupDetails{Name: name, PasswordHash: hash}}, box.link.Email, now)
+	chosen := passwordCandidate{"", signupDetails{Name: name, PasswordHash: hash}}
+	owner := ownerAfterProof(box.account, chosen, box.link.Email, now)
 	n := entry{user: owner, persistent: r.Persistent, client: r.Client, at: now}
 	return e.signInByLink(ctx, n, r.Replaces, knowndevice.ID{}, func(tx Tx) (User, error) {
 		return e.proveFirst(ctx, tx, box, owner)
@@ -53,7 +53,7 @@ func (e *Engine) AcceptInvite(ctx context.Context, r MailLinkRequest) (*SignIn, 
 // isInvited decides whether an invitation can still be accepted.
 func isInvited(u User) bool { return u.ID != "" && u.PasswordHash == "" && !u.Verified() }
 
-// refuseInvite deletes the invitation of an account that has a password or a proven address, and returns the refusal.
+// refuseInvite deletes the invitation, because the account has a password or a proven address.
 func (e *Engine) refuseInvite(ctx context.Context, box mailbox, now time.Time) error {
 	err := e.store.Update(ctx, func(tx Tx) error {
 		_, err := tx.TakeMailToken(ctx, box.link.Hash, box.link.Kind, now)

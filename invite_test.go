@@ -11,14 +11,14 @@ import (
 
 const inviteLife = 7 * 24 * time.Hour
 
-// invite creates an account without a password and returns it with the token of its mail.
-func (r *rig) invite(t *testing.T) (watchword.User, watchword.Secret) {
+// inviteUser returns the account with the token of its mail.
+func (r *rig) inviteUser(t *testing.T) (watchword.User, watchword.Secret) {
 	t.Helper()
 	user, err := r.Operator().CreateUser(t.Context(),
 		watchword.NewUser{Email: victim, Name: "Olive", Locale: "de", Roles: []string{"staff"}})
 	must(t, err)
-	r.deliver(t)
-	return user, r.post.last(t, watchword.MailInvite).Token
+	r.deliverMail(t)
+	return user, r.post.lastMail(t, watchword.MailInvite).Token
 }
 
 func (r *rig) accept(t *testing.T, token, password watchword.Secret, name string) (*watchword.SignIn, error) {
@@ -34,11 +34,11 @@ func TestInvitationSetsThePasswordAndSignsInOnce(t *testing.T) {
 			watchword.SignupOpen, watchword.SignupVerified, watchword.SignupClosed,
 		} {
 			r := start(t, func(o *watchword.Options) { o.Signup = mode })
-			user, token := r.invite(t)
-			mail := r.post.last(t, watchword.MailInvite)
+			user, token := r.inviteUser(t)
+			mail := r.post.lastMail(t, watchword.MailInvite)
 			life := mail.Expires.Sub(mail.At).Truncate(time.Minute)
 			if life != inviteLife || mail.Locale != "de" ||
-				r.post.count(watchword.MailReset) != 0 {
+				r.post.countMails(watchword.MailReset) != 0 {
 				t.Errorf("%s: the invitation is %+v and works for %s", mode, mail, life)
 			}
 			r.clock.advance(inviteLife - time.Minute)
@@ -48,7 +48,7 @@ func TestInvitationSetsThePasswordAndSignsInOnce(t *testing.T) {
 			wantField(t, err, "name", watchword.FieldInvalid)
 			signedIn, err := r.accept(t, token, goodPassword, "")
 			must(t, err)
-			who := r.identity(t, signedIn).User
+			who := r.authenticate(t, signedIn).User
 			if who.ID != user.ID || !who.Verified() || who.Name != "Olive" ||
 				!slices.Equal(who.Roles, []string{"staff"}) || signedIn.DeviceToken == "" {
 				t.Errorf("%s: the account is %+v", mode, who)
@@ -68,13 +68,13 @@ func TestInvitationOpensASessionWithTheRolesOfNow(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, nil)
-		user, token := r.invite(t)
+		user, token := r.inviteUser(t)
 		_, err := r.Operator().SetRoles(t.Context(), user.ID, []string{"auditor"})
 		must(t, err)
 		r.clock.advance(time.Second)
 		signedIn, err := r.accept(t, token, goodPassword, "")
 		must(t, err)
-		if who := r.identity(t, signedIn).User; !slices.Equal(who.Roles, []string{"auditor"}) {
+		if who := r.authenticate(t, signedIn).User; !slices.Equal(who.Roles, []string{"auditor"}) {
 			t.Errorf("the roles are %q", who.Roles)
 		}
 	})
@@ -82,19 +82,19 @@ func TestInvitationOpensASessionWithTheRolesOfNow(t *testing.T) {
 
 func TestInvitationExpiresAfterSevenDays(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	user, token := r.invite(t)
+	r := startEngine(t, nil)
+	user, token := r.inviteUser(t)
 	r.clock.advance(inviteLife)
 	_, err := r.accept(t, token, goodPassword, "")
 	wantCode(t, err, watchword.CodeMailTokenInvalid)
 
 	must(t, r.Operator().SendReset(t.Context(), user.ID))
-	r.deliver(t)
-	_, err = r.accept(t, r.post.last(t, watchword.MailInvite).Token, goodPassword, "Grace")
+	r.deliverMail(t)
+	_, err = r.accept(t, r.post.lastMail(t, watchword.MailInvite).Token, goodPassword, "Grace")
 	must(t, err)
 	must(t, r.Operator().SendReset(t.Context(), user.ID))
-	r.deliver(t)
-	if r.post.count(watchword.MailReset) != 1 {
+	r.deliverMail(t)
+	if r.post.countMails(watchword.MailReset) != 1 {
 		t.Error("a user with a password got no reset link")
 	}
 }
@@ -104,10 +104,10 @@ func TestInvitationOfAnAccountWithAPasswordIsRefusedAndDeleted(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, nil)
-		_, token := r.invite(t)
+		_, token := r.inviteUser(t)
 		must(t, r.ForgotPassword(t.Context(), victim, "", laptop))
-		r.deliver(t)
-		must(t, r.ResetPassword(t.Context(), r.post.last(t, watchword.MailReset).Token, goodPassword, laptop))
+		r.deliverMail(t)
+		must(t, r.ResetPassword(t.Context(), r.post.lastMail(t, watchword.MailReset).Token, goodPassword, laptop))
 		_, err := r.accept(t, token, otherPassword, "")
 		wantCode(t, err, watchword.CodeEmailTaken)
 		_, err = r.accept(t, token, otherPassword, "")
@@ -122,8 +122,8 @@ func TestInvitationOfADisabledOrDeletedAccountIsInvalid(t *testing.T) {
 		"disabled": func(r *rig, id watchword.UserID) error { return r.Operator().DisableUser(t.Context(), id) },
 		"deleted":  func(r *rig, id watchword.UserID) error { return r.Operator().DeleteUser(t.Context(), id) },
 	} {
-		r := start(t, nil)
-		user, token := r.invite(t)
+		r := startEngine(t, nil)
+		user, token := r.inviteUser(t)
 		must(t, end(r, user.ID))
 		if _, err := r.accept(t, token, goodPassword, ""); watchword.CodeOf(err) != watchword.CodeMailTokenInvalid {
 			t.Errorf("%s: %v", name, err)
@@ -138,7 +138,7 @@ func TestSignUpWithAnInvitedAddress(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		open := start(t, nil)
-		_, token := open.invite(t)
+		_, token := open.inviteUser(t)
 		_, err := open.SignUp(t.Context(), watchword.SignUpRequest{
 			Email: victim, Password: attackersPassword, Client: phone})
 		wantCode(t, err, watchword.CodeEmailTaken)
@@ -146,21 +146,21 @@ func TestSignUpWithAnInvitedAddress(t *testing.T) {
 		must(t, err)
 
 		verified := start(t, verifiedMode)
-		_, token = verified.invite(t)
-		verified.waits(t, victim, "Mallory", attackersPassword)
+		_, token = verified.inviteUser(t)
+		verified.signUpWaiting(t, victim, "Mallory", attackersPassword)
 		signedIn, err := verified.accept(t, token, goodPassword, "")
 		must(t, err)
-		if name := verified.identity(t, signedIn).User.Name; name != "Olive" {
+		if name := verified.authenticate(t, signedIn).User.Name; name != "Olive" {
 			t.Errorf("the account is named %q", name)
 		}
 		wantCode(t, verified.tryLogin(t, victim, attackersPassword), watchword.CodeInvalidCredentials)
 
 		own := start(t, verifiedMode)
-		user, token := own.invite(t)
-		link := own.waits(t, victim, "Olive Owner", otherPassword)
-		signedIn, err = own.open(t, link, otherPassword)
+		user, token := own.inviteUser(t)
+		link := own.signUpWaiting(t, victim, "Olive Owner", otherPassword)
+		signedIn, err = own.openLink(t, link, otherPassword)
 		must(t, err)
-		if who := own.identity(t, signedIn).User; who.ID != user.ID || !who.HasRole("staff") {
+		if who := own.authenticate(t, signedIn).User; who.ID != user.ID || !who.HasRole("staff") {
 			t.Errorf("the completed sign-up became %+v", who)
 		}
 		_, err = own.accept(t, token, goodPassword, "")
@@ -172,7 +172,7 @@ func TestOneOfConcurrentAcceptancesSucceeds(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, nil)
-		_, token := r.invite(t)
+		_, token := r.inviteUser(t)
 		results := make([]error, 4)
 		var wg sync.WaitGroup
 		for i := range results {

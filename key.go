@@ -87,41 +87,40 @@ func FinishReseal(ctx context.Context, store Store, path string, master []byte) 
 // transaction that adds a sealed key first locks the key of KeyMail and checks that its master key still opens it.
 // Reseal takes the same lock, so no concurrent transaction adds a key under the old master key.
 
-// macUses are the uses of long-lived MACs. Their fixed order avoids deadlocks in storeSecrets.
+// macUses are the uses of long-lived MACs. Their fixed order avoids deadlocks in storeMissingSecrets.
 var macUses = []KeyUse{KeyMail, KeyImport, KeyDevice, KeyRecovery, KeyPasskey, KeyRemember, KeyService}
 
-// derivedFrom maps each use to the label from which earlier releases derived its secret.
-var derivedFrom = map[KeyUse]string{
+// derivationLabels are the labels from which earlier releases derived the secrets.
+var derivationLabels = map[KeyUse]string{
 	KeyMail: "mail token", KeyImport: "import id", KeyDevice: "known device", KeyRecovery: "recovery code",
 	KeyPasskey: "passkey user handle", KeyRemember: "remembered device", KeyService: "service key",
 }
 
-// secret returns the secret of a use. If the store does not contain it yet, secret derives it from the master key.
-// storeSecrets will store the same secret.
-func (k *keyring) secret(use KeyUse) []byte {
+// macSecret derives the secret, as storeMissingSecrets does, while the store does not contain it.
+func (k *keyring) macSecret(use KeyUse) []byte {
 	if stored := k.current.Load().secrets[use]; stored != nil {
 		return stored
 	}
-	return k.box.Derive(derivedFrom[use])
+	return k.box.Derive(derivationLabels[use])
 }
 
-// storeSecrets stores missing secrets. If several processes call it at the same time, only the first one stores its
-// secrets, because the numbers of keys are unique. All processes then use these secrets.
-func (k *keyring) storeSecrets(ctx context.Context) error {
+// storeMissingSecrets may run in several processes at the same time. Only the first one stores its secrets, because
+// the numbers of keys are unique. All processes then use these secrets.
+func (k *keyring) storeMissingSecrets(ctx context.Context) error {
 	var missing []Key
 	for _, use := range macUses {
 		if k.current.Load().secrets[use] != nil {
 			continue
 		}
 		key := Key{ID: newID(), Use: use, Alg: accesstoken.HS256, Number: 1}
-		key.Sealed = k.box.Seal(sealContext(key), k.box.Derive(derivedFrom[use]))
+		key.Sealed = k.box.Seal(sealContext(key), k.box.Derive(derivationLabels[use]))
 		missing = append(missing, key)
 	}
 	if len(missing) == 0 {
 		return nil
 	}
 	err := k.store.Update(ctx, func(tx Tx) error {
-		if err := k.holdMaster(ctx, tx); err != nil {
+		if err := k.lockMasterKey(ctx, tx); err != nil {
 			return err
 		}
 		for _, key := range missing {
@@ -142,9 +141,8 @@ func (k *keyring) storeSecrets(ctx context.Context) error {
 // Unstable: for the program watchword.
 var ErrMasterKey = errors.New("this is not the master key that the keys were sealed with")
 
-// holdMaster prevents a replacement of the master key until the transaction ends. It
-// returns ErrMasterKey if the key has already been replaced.
-func (k *keyring) holdMaster(ctx context.Context, tx Tx) error {
+// lockMasterKey returns ErrMasterKey if the master key has already been replaced.
+func (k *keyring) lockMasterKey(ctx context.Context, tx Tx) error {
 	held, err := tx.HoldKey(ctx, KeyMail)
 	if errors.Is(err, ErrNotFound) {
 		return nil // no key to lock: the first start of this release stores it later
@@ -158,7 +156,6 @@ func (k *keyring) holdMaster(ctx context.Context, tx Tx) error {
 	return nil
 }
 
-// resealBatch is how many waiting sign-ups or factors are read at a time.
 const resealBatch = 500
 
 // Reseal replaces the master key: it seals every sealed value under the new key, in one transaction. Tokens, mailed
@@ -175,14 +172,14 @@ func (o Operator) Reseal(ctx context.Context, master []byte) error {
 	if err := o.engine.keys.reload(ctx); err != nil {
 		return err
 	}
-	if err := o.engine.keys.storeSecrets(ctx); err != nil {
+	if err := o.engine.keys.storeMissingSecrets(ctx); err != nil {
 		return err
 	}
-	err = o.operate(ctx, eventMasterReplaced, "", func(tx Tx, _ *Event) error {
-		if err := o.engine.keys.holdMaster(ctx, tx); err != nil {
+	err = o.recordOperation(ctx, eventMasterReplaced, "", func(tx Tx, _ *Event) error {
+		if err := o.engine.keys.lockMasterKey(ctx, tx); err != nil {
 			return err
 		}
-		if err := o.engine.keys.reseal(ctx, tx, box); err != nil {
+		if err := o.engine.keys.resealKeys(ctx, tx, box); err != nil {
 			return err
 		}
 		if err := o.engine.resealSignups(ctx, tx, box); err != nil {
@@ -196,7 +193,7 @@ func (o Operator) Reseal(ctx context.Context, master []byte) error {
 	return nil
 }
 
-func (k *keyring) reseal(ctx context.Context, tx Tx, box *seal.Box) error {
+func (k *keyring) resealKeys(ctx context.Context, tx Tx, box *seal.Box) error {
 	rows, err := tx.Keys(ctx)
 	if err != nil {
 		return err
@@ -213,7 +210,7 @@ func (k *keyring) reseal(ctx context.Context, tx Tx, box *seal.Box) error {
 	return nil
 }
 
-// resealSignups reseals the waiting sign-ups. It deletes sign-ups that can't be opened, because they are unusable.
+// resealSignups deletes sign-ups that can't be opened, because they are unusable.
 func (e *Engine) resealSignups(ctx context.Context, tx Tx, box *seal.Box) error {
 	for last := (Signup{}); ; {
 		waiting, err := tx.NextSignups(ctx, last, resealBatch)
@@ -234,8 +231,7 @@ func (e *Engine) resealSignups(ctx context.Context, tx Tx, box *seal.Box) error 
 	}
 }
 
-// resealFactors reseals the secrets of second factors. It keeps a factor whose secret can't
-// be opened: the account still needs a second factor, until an operator resets its factors.
+// resealFactors keeps a factor that can't be opened, so that the account still needs a second factor.
 func (e *Engine) resealFactors(ctx context.Context, tx Tx, box *seal.Box) error {
 	for last := (SealedFactor{}); ; {
 		batch, err := tx.SealedFactors(ctx, last.ID, resealBatch)

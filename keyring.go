@@ -35,16 +35,16 @@ const (
 
 // A keyring holds the most recently read keys. Signing takes no lock.
 type keyring struct {
-	store  Store
-	box    *seal.Box
-	opts   Options
-	shared *accesstoken.Key // the HS256 key, which is not in the store
+	store     Store
+	box       *seal.Box
+	opts      Options
+	sharedKey *accesstoken.Key // of HS256; not in the store
 
-	reloading sync.Mutex
-	replaced  atomic.Bool // the last reload found keys that this master key does not open
-	byToken   sharedcall.Call
-	verified  *tokencache.Cache[*signingKeys, accesstoken.Claims]
-	current   atomic.Pointer[keyset]
+	reloading      sync.Mutex
+	masterReplaced atomic.Bool // the last reload found keys that this master key does not open
+	reloadByToken  sharedcall.Call
+	verifiedTokens *tokencache.Cache[*signingKeys, accesstoken.Claims]
+	current        atomic.Pointer[keyset]
 }
 
 // A keyset holds the unsealed keys of the store.
@@ -67,21 +67,20 @@ const cachedTokens = 4096
 
 func newKeyring(store Store, box *seal.Box, opts Options) (*keyring, error) {
 	k := &keyring{store: store, box: box, opts: opts}
-	k.verified = tokencache.New[*signingKeys, accesstoken.Claims](cachedTokens)
+	k.verifiedTokens = tokencache.New[*signingKeys, accesstoken.Claims](cachedTokens)
 	if opts.SigningAlg == accesstoken.HS256 {
 		shared, err := accesstoken.NewHS256([]byte(opts.SigningSecret))
 		if err != nil {
 			return nil, fmt.Errorf("watchword: Options.SigningSecret: %w", err)
 		}
-		k.shared = &shared
+		k.sharedKey = &shared
 	}
 	return k, nil
 }
 
-// signer returns the key that signs access tokens at now.
-func (k *keyring) signer(now time.Time) (accesstoken.Key, error) {
-	if k.shared != nil {
-		return *k.shared, nil
+func (k *keyring) activeSigningKey(now time.Time) (accesstoken.Key, error) {
+	if k.sharedKey != nil {
+		return *k.sharedKey, nil
 	}
 	set := k.current.Load()
 	i := keyschedule.ActiveAt(set.times[KeySign], now)
@@ -91,8 +90,7 @@ func (k *keyring) signer(now time.Time) (accesstoken.Key, error) {
 	return set.signing.byID[set.rows[KeySign][i].ID], nil
 }
 
-// refreshNumber returns the number of the key that signs refresh tokens at now.
-func (k *keyring) refreshNumber(now time.Time) uint8 {
+func (k *keyring) activeRefreshNumber(now time.Time) uint8 {
 	set := k.current.Load()
 	i := keyschedule.ActiveAt(set.times[KeyRefresh], now)
 	if i < 0 {
@@ -110,7 +108,7 @@ func (k *keyring) refreshSecret(number uint8) ([]byte, bool) {
 func (k *keyring) parseRefresh(ctx context.Context, token Secret) (refreshtoken.Token, error) {
 	parsed, err := refreshtoken.Parse(string(token), k.refreshSecret)
 	if errors.Is(err, refreshtoken.ErrUnknownKey) {
-		if err := k.reloadFor(ctx); err != nil {
+		if err := k.reloadForToken(ctx); err != nil {
 			return refreshtoken.Token{}, err
 		}
 		parsed, err = refreshtoken.Parse(string(token), k.refreshSecret)
@@ -127,25 +125,25 @@ func (k *keyring) parseRefresh(ctx context.Context, token Secret) (refreshtoken.
 // were loaded before its check. So it is never found under newer keys that did not verify it.
 func (k *keyring) verify(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
 	keys := k.current.Load().signing
-	claims, ok := k.verified.Get(string(token), keys)
+	claims, ok := k.verifiedTokens.Get(string(token), keys)
 	if ok && claims.IsInTime(now, clockLeeway) {
 		return claims, nil
 	}
-	claims, err := k.check(ctx, token, now)
+	claims, err := k.verifyUncached(ctx, token, now)
 	switch {
 	case errors.Is(err, accesstoken.ErrExpired):
 		return accesstoken.Claims{}, tokenExpired()
 	case errors.Is(err, accesstoken.ErrInvalid):
 		return accesstoken.Claims{}, tokenInvalid()
 	case err == nil:
-		k.verified.Put(string(token), keys, claims, claims.Expires, now)
+		k.verifiedTokens.Put(string(token), keys, claims, claims.Expires, now)
 	}
 	return claims, err
 }
 
-// verifyExpired is like verify, but accepts expired tokens.
+// verifyExpired accepts expired tokens. Codes: CodeTokenInvalid.
 func (k *keyring) verifyExpired(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
-	claims, err := k.check(ctx, token, now)
+	claims, err := k.verifyUncached(ctx, token, now)
 	switch {
 	case errors.Is(err, accesstoken.ErrExpired):
 		return claims, nil
@@ -155,18 +153,18 @@ func (k *keyring) verifyExpired(ctx context.Context, token Secret, now time.Time
 	return claims, err
 }
 
-// check verifies a token. It reloads the keys once if the token names an unknown key.
-func (k *keyring) check(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
+// verifyUncached reloads the keys once if the token names an unknown key.
+func (k *keyring) verifyUncached(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
 	want := accesstoken.Expect{Issuer: k.opts.Issuer, Audience: k.opts.Audience, Now: now, Leeway: clockLeeway}
 	unknown := false
 	find := func(kid string) (accesstoken.Key, bool) {
-		key, ok := k.verifier(kid)
+		key, ok := k.verifyingKey(kid)
 		unknown = !ok
 		return key, ok
 	}
 	claims, err := accesstoken.Verify(string(token), find, want)
 	if unknown {
-		if err := k.reloadFor(ctx); err != nil {
+		if err := k.reloadForToken(ctx); err != nil {
 			return accesstoken.Claims{}, err
 		}
 		claims, err = accesstoken.Verify(string(token), find, want)
@@ -182,39 +180,37 @@ func (k *keyring) check(ctx context.Context, token Secret, now time.Time) (acces
 	return claims, err
 }
 
-func (k *keyring) verifier(kid string) (accesstoken.Key, bool) {
-	if k.shared != nil {
-		return *k.shared, kid == k.shared.ID()
+func (k *keyring) verifyingKey(kid string) (accesstoken.Key, bool) {
+	if k.sharedKey != nil {
+		return *k.sharedKey, kid == k.sharedKey.ID()
 	}
 	key, ok := k.current.Load().signing.byID[kid]
 	return key, ok
 }
 
-// reloadFor reloads the keys because of a token with an unknown key. Tokens cause at most one reload a second, even
-// if the store does not respond. Concurrent requests share a reload. After a failed reload, the same error is
-// returned for a second.
-func (k *keyring) reloadFor(ctx context.Context) error {
-	err := k.byToken.Do(ctx, keysPoll, k.reload)
+// reloadForToken reloads the keys at most once a second, even if the store does not respond. Concurrent requests
+// share a reload. After a failed reload, the same error is returned for a second.
+func (k *keyring) reloadForToken(ctx context.Context) error {
+	err := k.reloadByToken.Do(ctx, keysPoll, k.reload)
 	if ended := ctx.Err(); ended != nil && errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("read keys: %w: %w", ErrUnavailable, ended)
 	}
 	return err
 }
 
-// reload reads and unseals the keys.
 func (k *keyring) reload(ctx context.Context) error {
 	k.reloading.Lock()
 	defer k.reloading.Unlock()
-	rows, err := view(ctx, k.store, func(tx Tx) ([]Key, error) { return tx.Keys(ctx) })
+	rows, err := queryStore(ctx, k.store, func(tx Tx) ([]Key, error) { return tx.Keys(ctx) })
 	if err != nil {
 		return fmt.Errorf("read keys: %w", err)
 	}
-	set, err := k.open(rows)
-	k.replaced.Store(errors.Is(err, ErrMasterKey))
+	set, err := k.unsealKeys(rows)
+	k.masterReplaced.Store(errors.Is(err, ErrMasterKey))
 	if err != nil {
 		return err
 	}
-	k.byToken.Succeeded()
+	k.reloadByToken.Succeeded()
 	// Keep the pointer if the keys are unchanged, so that cached tokens stay valid. Equal documents mean equal keys,
 	// because a kid is the hash of its key.
 	if before := k.current.Load(); before != nil && bytes.Equal(before.jwks, set.jwks) {
@@ -224,7 +220,7 @@ func (k *keyring) reload(ctx context.Context) error {
 	return nil
 }
 
-func (k *keyring) open(rows []Key) (*keyset, error) {
+func (k *keyring) unsealKeys(rows []Key) (*keyset, error) {
 	set := &keyset{
 		rows:    map[KeyUse][]Key{},
 		times:   map[KeyUse][]keyschedule.Key{},
@@ -255,7 +251,7 @@ func (k *keyring) open(rows []Key) (*keyset, error) {
 			set.secrets[row.Use] = secret
 		}
 		set.rows[row.Use] = append(set.rows[row.Use], row)
-		set.times[row.Use] = append(set.times[row.Use], row.times())
+		set.times[row.Use] = append(set.times[row.Use], row.scheduleTimes())
 	}
 	set.jwks = accesstoken.JWKS(public)
 	return set, nil
@@ -272,16 +268,15 @@ func CheckKeys(ctx context.Context, store Store, master []byte) error {
 	return (&keyring{store: store, box: box}).reload(ctx)
 }
 
-// sealContext returns the context that binds a sealed secret to its row, so that it can't be moved to another row.
+// sealContext binds a sealed secret to its row, so that it can't be moved to another row.
 func sealContext(row Key) string { return string(row.Use) + " " + row.Alg + " " + row.ID }
 
-func (row Key) times() keyschedule.Key {
+func (row Key) scheduleTimes() keyschedule.Key {
 	return keyschedule.Key{
 		PublishedAt: row.PublishedAt, ActiveFrom: row.ActiveFrom, DropAt: row.DropAt, Number: row.Number}
 }
 
-// newKey generates and seals a key for a use.
-func (k *keyring) newKey(use KeyUse, number int, published, active time.Time) (Key, error) {
+func (k *keyring) generateKey(use KeyUse, number int, published, active time.Time) (Key, error) {
 	row := Key{Use: use, Number: number, PublishedAt: published, ActiveFrom: active}
 	var secret []byte
 	if use == KeyRefresh {
@@ -316,13 +311,13 @@ type KeyInfo struct {
 //
 // Unstable: for the program watchword.
 func (o Operator) Keys(ctx context.Context) ([]KeyInfo, error) {
-	if err := o.engine.scheduleKeys(ctx); err != nil && !errors.Is(err, errRingFull) {
+	if err := o.engine.scheduleKeys(ctx); err != nil && !errors.Is(err, errNoFreeNumber) {
 		return nil, err
 	}
-	return o.engine.keys.infos(o.engine.now()), nil
+	return o.engine.keys.keyInfos(o.engine.now()), nil
 }
 
-func (k *keyring) infos(now time.Time) (infos []KeyInfo) {
+func (k *keyring) keyInfos(now time.Time) (infos []KeyInfo) {
 	set := k.current.Load()
 	for _, use := range []KeyUse{KeyRefresh, KeySign} {
 		states := keyschedule.States(set.times[use], now)

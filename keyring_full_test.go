@@ -13,9 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/seal"
 )
 
-// fillRing inserts retired refresh keys until every number is in use. The keys are sealed with the rig's master key.
-// They became active a year ago, a minute apart. Their DropAt is the argument drop.
-func (r *rig) fillRing(t *testing.T, drop time.Time) {
+// insertRetiredKeys inserts refresh keys until every number is in use. They became active a year ago, a minute apart.
+func (r *rig) insertRetiredKeys(t *testing.T, drop time.Time) {
 	t.Helper()
 	box, err := seal.New(r.opts.MasterKey)
 	must(t, err)
@@ -36,7 +35,7 @@ func (r *rig) fillRing(t *testing.T, drop time.Time) {
 	}))
 }
 
-func count(keys []watchword.KeyInfo, use watchword.KeyUse) (n int) {
+func countKeys(keys []watchword.KeyInfo, use watchword.KeyUse) (n int) {
 	for _, k := range keys {
 		if k.Use == use {
 			n++
@@ -48,17 +47,17 @@ func count(keys []watchword.KeyInfo, use watchword.KeyUse) (n int) {
 // KEY-9
 func TestStartWithFullRingDropsDueKeysFirst(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	r.fillRing(t, r.clock.Now().Add(-time.Minute))
+	r := startEngine(t, nil)
+	r.insertRetiredKeys(t, r.clock.Now().Add(-time.Minute))
 	r.clock.advance(91 * 24 * time.Hour) // the next key becomes active, and another key has to be published
 	in := r.signUp(t, "ada@example.com")
-	engine := reopen(t, r, func(*watchword.Options) {})
+	engine := startOnSameStore(t, r, func(*watchword.Options) {})
 	if _, err := engine.Refresh(t.Context(), in.RefreshToken, laptop); err != nil {
 		t.Errorf("refresh: %v", err)
 	}
 	keys, err := engine.Operator().Keys(t.Context())
 	must(t, err)
-	if n := count(keys, watchword.KeyRefresh); n > 3 {
+	if n := countKeys(keys, watchword.KeyRefresh); n > 3 {
 		t.Errorf("%d refresh keys remain, want at most 3", n)
 	}
 }
@@ -66,12 +65,12 @@ func TestStartWithFullRingDropsDueKeysFirst(t *testing.T) {
 // KEY-9
 func TestStartWithFullRingAndNothingDueServes(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	r.fillRing(t, r.clock.Now().AddDate(1, 0, 0))
+	r := startEngine(t, nil)
+	r.insertRetiredKeys(t, r.clock.Now().AddDate(1, 0, 0))
 	r.clock.advance(91 * 24 * time.Hour) // the next key becomes active, and no number is free for another key
 	in := r.signUp(t, "ada@example.com")
 	var log bytes.Buffer
-	engine := reopen(t, r, func(o *watchword.Options) {
+	engine := startOnSameStore(t, r, func(o *watchword.Options) {
 		o.Log = slog.New(slog.NewTextHandler(&log, nil))
 		o.Sessions.Idle, o.Sessions.Max = 365*24*time.Hour, 365*24*time.Hour
 	})
@@ -96,7 +95,7 @@ func TestStartWithFullRingAndNothingDueServes(t *testing.T) {
 // KEY-9
 func TestManualRotationIsRefusedLongBeforeTheRingIsFull(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	var err error
 	rotations := 0
 	for ; rotations < 300 && err == nil; rotations++ {
@@ -106,7 +105,7 @@ func TestManualRotationIsRefusedLongBeforeTheRingIsFull(t *testing.T) {
 	wantCode(t, err, watchword.CodeRateLimited)
 	keys, err := r.Operator().Keys(t.Context())
 	must(t, err)
-	if n := count(keys, watchword.KeyRefresh); n > 101 {
+	if n := countKeys(keys, watchword.KeyRefresh); n > 101 {
 		t.Errorf("commands created %d refresh keys, want at most 101", n)
 	}
 	r.clock.advance(31 * 24 * time.Hour)
@@ -115,20 +114,19 @@ func TestManualRotationIsRefusedLongBeforeTheRingIsFull(t *testing.T) {
 	}
 }
 
-// A readOnly store refuses writes, as a standby does.
-type readOnly struct{ watchword.Store }
+type readOnlyStore struct{ watchword.Store }
 
-func (readOnly) Update(context.Context, func(watchword.Tx) error) error {
+func (readOnlyStore) Update(context.Context, func(watchword.Tx) error) error {
 	return fmt.Errorf("%w: cannot write in a read-only transaction", watchword.ErrUnavailable)
 }
 
 // KEY-9
 func TestStartOnAReadOnlyStoreServesWithTheExistingKeys(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	r.clock.advance(91 * 24 * time.Hour) // the schedule has to publish a key, which the store refuses
 	in := r.signUp(t, "ada@example.com")
-	engine, err := watchword.NewForTest(t.Context(), readOnly{r.store}, r.opts)
+	engine, err := watchword.NewForTest(t.Context(), readOnlyStore{r.store}, r.opts)
 	if err != nil {
 		t.Fatalf("start: %v", err)
 	}

@@ -12,14 +12,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/sleep"
 )
 
-// The schedule of the keys (internal/keyschedule) is applied at the start, every few
-// seconds, and when an operator rotates keys.
+// The schedule of the keys (internal/keyschedule) is applied at the start, periodically, and by RotateKeys.
 
 // maxKeysByHand is how many keys a use may have before RotateKeys refuses another. Scheduled keys may exceed it.
 const maxKeysByHand = 100
 
-// policy returns the rotation policy of a use.
-func (k *keyring) policy(use KeyUse) keyschedule.Policy {
+func (k *keyring) rotationPolicy(use KeyUse) keyschedule.Policy {
 	p := keyschedule.Policy{Period: k.opts.KeyPeriod, Overlap: keysPublishedBefore, Lifetime: maxAccessTTL}
 	if use == KeyRefresh {
 		p.Lifetime = k.opts.Sessions.Max
@@ -27,14 +25,12 @@ func (k *keyring) policy(use KeyUse) keyschedule.Policy {
 	return p
 }
 
-// errRingFull means that the keys of a use have all possible numbers.
-var errRingFull = errors.New("no number is free for another key")
+var errNoFreeNumber = errors.New("no number is free for another key")
 
-// carryOut applies a plan to the keys of a use. It generates a key outside the transaction. If several processes
-// publish a key at the same time, only one succeeds, because numbers are unique. Expired keys are deleted first,
-// which frees their numbers. Without a free number it applies the rest of the plan and returns errRingFull. It
-// stores the events in the same transaction.
-func (k *keyring) carryOut(
+// applyPlan generates a key outside the transaction. If several processes publish a key at the same time, only one
+// succeeds, because numbers are unique. Expired keys are deleted first, which frees their numbers. Without a free
+// number it applies the rest of the plan and returns errNoFreeNumber.
+func (k *keyring) applyPlan(
 	ctx context.Context, use KeyUse, set *keyset, plan keyschedule.Plan, because ...Event,
 ) error {
 	if plan.Publish == nil && len(plan.Change) == 0 && len(plan.Drop) == 0 {
@@ -46,17 +42,17 @@ func (k *keyring) carryOut(
 	if plan.Publish != nil {
 		number, ok := keyschedule.NextNumber(set.times[use], plan.Drop)
 		if ok {
-			key, err := k.newKey(use, number, plan.Publish.PublishedAt, plan.Publish.ActiveFrom)
+			key, err := k.generateKey(use, number, plan.Publish.PublishedAt, plan.Publish.ActiveFrom)
 			if err != nil {
 				return err
 			}
 			made = &key
 		} else {
-			full = fmt.Errorf("publish a key: there are %d %s keys: %w", len(rows), use, errRingFull)
+			full = fmt.Errorf("publish a key: there are %d %s keys: %w", len(rows), use, errNoFreeNumber)
 		}
 	}
 	err := k.store.Update(ctx, func(tx Tx) error {
-		if err := k.holdMaster(ctx, tx); err != nil {
+		if err := k.lockMasterKey(ctx, tx); err != nil {
 			return err
 		}
 		for _, i := range plan.Drop {
@@ -93,7 +89,7 @@ func (e *Engine) prepareKeys(ctx context.Context) error {
 	if err == nil {
 		err = e.scheduleKeys(ctx)
 	}
-	if err != nil && (e.keys.current.Load() == nil || e.keys.usable(e.now()) != nil) {
+	if err != nil && (e.keys.current.Load() == nil || e.keys.checkUsable(e.now()) != nil) {
 		return err
 	}
 	if err != nil {
@@ -102,16 +98,15 @@ func (e *Engine) prepareKeys(ctx context.Context) error {
 	return nil
 }
 
-// usable returns an error if no key is active at now for signing access tokens or refresh tokens. It also returns an
-// error if the master key no longer opens the keys of the store.
-func (k *keyring) usable(now time.Time) error {
-	if k.replaced.Load() {
+// checkUsable returns an error if no key is active at now, or if the master key has been replaced.
+func (k *keyring) checkUsable(now time.Time) error {
+	if k.masterReplaced.Load() {
 		return fmt.Errorf("%w: restart with the right one", ErrMasterKey)
 	}
-	if _, err := k.signer(now); err != nil {
+	if _, err := k.activeSigningKey(now); err != nil {
 		return err
 	}
-	if _, ok := k.refreshSecret(k.refreshNumber(now)); !ok {
+	if _, ok := k.refreshSecret(k.activeRefreshNumber(now)); !ok {
 		return errors.New("no key is active for signing refresh tokens")
 	}
 	return nil
@@ -123,16 +118,16 @@ func (e *Engine) scheduleKeys(ctx context.Context) error {
 		return err
 	}
 	now := e.now()
-	errs := []error{e.keys.storeSecrets(ctx)}
-	for _, use := range e.keys.uses() {
+	errs := []error{e.keys.storeMissingSecrets(ctx)}
+	for _, use := range e.keys.rotatingUses() {
 		for range 2 { // an empty store needs two keys: the first and its successor
 			set := e.keys.current.Load()
-			plan := keyschedule.At(set.times[use], now, e.keys.policy(use))
+			plan := keyschedule.At(set.times[use], now, e.keys.rotationPolicy(use))
 			if use == KeySign {
 				isOurs := func(i int) bool { return set.rows[use][i].Alg == e.opts.SigningAlg }
 				plan = plan.TakeOver(set.times[use], now, keysPublishedBefore, isOurs)
 			}
-			if err := e.keys.carryOut(ctx, use, set, plan); err != nil {
+			if err := e.keys.applyPlan(ctx, use, set, plan); err != nil {
 				errs = append(errs, err)
 				break
 			}
@@ -141,9 +136,8 @@ func (e *Engine) scheduleKeys(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// uses returns the uses of the keys that rotate and are in the store.
-func (k *keyring) uses() []KeyUse {
-	if k.shared != nil {
+func (k *keyring) rotatingUses() []KeyUse {
+	if k.sharedKey != nil {
 		return []KeyUse{KeyRefresh}
 	}
 	return []KeyUse{KeySign, KeyRefresh}
@@ -155,10 +149,10 @@ func (k *keyring) uses() []KeyUse {
 //
 // Unstable: for the program watchword.
 func (o Operator) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error) {
-	if !slices.Contains(o.engine.keys.uses(), use) {
+	if !slices.Contains(o.engine.keys.rotatingUses(), use) {
 		return nil, refuse(CodeNotFound, "HS256 has no signing keys. Change the signing secret instead.")
 	}
-	if err := o.engine.scheduleKeys(ctx); err != nil && !errors.Is(err, errRingFull) {
+	if err := o.engine.scheduleKeys(ctx); err != nil && !errors.Is(err, errNoFreeNumber) {
 		return nil, err
 	}
 	now := o.engine.now()
@@ -166,16 +160,16 @@ func (o Operator) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error)
 	if len(set.rows[use]) > maxKeysByHand {
 		return nil, tooManyKeys(set.rows[use], use, now)
 	}
-	plan := keyschedule.Rotate(set.times[use], now, o.engine.keys.policy(use))
-	event := o.event(eventKeysRotated, "").because(string(use))
-	if err := o.engine.keys.carryOut(ctx, use, set, plan, event); err != nil {
+	plan := keyschedule.Rotate(set.times[use], now, o.engine.keys.rotationPolicy(use))
+	event := o.newEvent(eventKeysRotated, "").withDetail(string(use))
+	if err := o.engine.keys.applyPlan(ctx, use, set, plan, event); err != nil {
 		return nil, err
 	}
 	o.engine.announce(event)
 	return o.Keys(ctx)
 }
 
-// tooManyKeys returns a refusal with the time at which the first key is dropped.
+// tooManyKeys says when the first key is dropped.
 func tooManyKeys(rows []Key, use KeyUse, now time.Time) *Error {
 	var first time.Time
 	for _, row := range rows {
@@ -191,7 +185,6 @@ func tooManyKeys(rows []Key, use KeyUse, now time.Time) *Error {
 	}
 }
 
-// runKeys samples the clock of the store, reloads the keys and applies the schedule, every few seconds until ctx ends.
 func (e *Engine) runKeys(ctx context.Context) {
 	for sleep.For(ctx, keysPoll) == nil {
 		err := e.readClock(ctx)

@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-func states(keys []watchword.KeyInfo, use watchword.KeyUse) (s []string) {
+func keyStates(keys []watchword.KeyInfo, use watchword.KeyUse) (s []string) {
 	for _, k := range keys {
 		if k.Use == use {
 			s = append(s, k.State)
@@ -26,7 +26,7 @@ func states(keys []watchword.KeyInfo, use watchword.KeyUse) (s []string) {
 // KEY-1, KEY-2
 func TestAKeyIsPublishedBeforeItSignsAndKeptUntilItsTokensExpire(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, "ada@example.com")
 	r.clock.advance(time.Hour)
 	in, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
@@ -34,11 +34,11 @@ func TestAKeyIsPublishedBeforeItSignsAndKeptUntilItsTokensExpire(t *testing.T) {
 	for _, use := range []watchword.KeyUse{watchword.KeySign, watchword.KeyRefresh} {
 		keys, err := r.Operator().RotateKeys(t.Context(), use)
 		must(t, err)
-		if got := states(keys, use); !slices.Equal(got, []string{"active", "next", "retired"}) {
+		if got := keyStates(keys, use); !slices.Equal(got, []string{"active", "next", "retired"}) {
 			t.Errorf("%s: %v", use, got)
 		}
 	}
-	r.identity(t, in) // the retired key, which signed this token, still verifies it
+	r.authenticate(t, in) // the retired key, which signed this token, still verifies it
 	var set struct {
 		Keys []struct{ Kid, Alg, Use, D string }
 	}
@@ -62,7 +62,7 @@ func TestAKeyIsPublishedBeforeItSignsAndKeptUntilItsTokensExpire(t *testing.T) {
 
 func TestASecondRotationWaitsUntilTheKeyHasBeenPublishedLongEnough(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	r.clock.advance(time.Hour)
 	keys, err := r.Operator().RotateKeys(t.Context(), watchword.KeySign)
 	must(t, err)
@@ -91,18 +91,18 @@ func activeID(keys []watchword.KeyInfo) string {
 
 func TestTwoProcessesAgreeOnKeys(t *testing.T) {
 	t.Parallel()
-	one := start(t, nil)
+	one := startEngine(t, nil)
 	two := startWith(t, one.store, func(o *watchword.Options) { o.Now = one.clock.Now })
 	one.clock.advance(time.Hour)
 	in := one.signUp(t, "ada@example.com")
-	two.identity(t, in)
+	two.authenticate(t, in)
 	_, err := one.Operator().RotateKeys(t.Context(), watchword.KeySign)
 	must(t, err)
 	_, err = one.Operator().RotateKeys(t.Context(), watchword.KeyRefresh)
 	must(t, err)
 	in = one.login(t, "ada@example.com", laptop)
 	time.Sleep(time.Second) // a process reloads keys at most once a second of real time
-	two.identity(t, in)
+	two.authenticate(t, in)
 	if _, err := two.Refresh(t.Context(), in.RefreshToken, laptop); err != nil {
 		t.Error(err)
 	}
@@ -110,7 +110,7 @@ func TestTwoProcessesAgreeOnKeys(t *testing.T) {
 
 func TestKeysRotateLiveWithoutAFailedVerification(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
+	r := startEngine(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
 	r.signUp(t, "ada@example.com")
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -151,7 +151,7 @@ func TestKeysRotateLiveWithoutAFailedVerification(t *testing.T) {
 // KEY-4
 func TestStoredKeysCannotBeReadWithAnotherMasterKey(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := newDatabasePath(t)
 	r := startOn(t, path, nil)
 	opts := r.opts
 	opts.MasterKey = []byte("another master key than that one")
@@ -163,15 +163,15 @@ func TestStoredKeysCannotBeReadWithAnotherMasterKey(t *testing.T) {
 
 func TestTheAlgorithmCanBeChanged(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, "ada@example.com")
 	for _, alg := range []string{"Ed25519", "RS256"} {
 		r = &rig{store: r.store, clock: r.clock, post: r.post, opts: r.opts,
-			Engine: reopen(t, r, func(o *watchword.Options) { o.SigningAlg = alg })}
-		r.identity(t, in)
+			Engine: startOnSameStore(t, r, func(o *watchword.Options) { o.SigningAlg = alg })}
+		r.authenticate(t, in)
 		r.clock.advance(11 * time.Minute)
 		in = r.login(t, "ada@example.com", laptop)
-		r.identity(t, in)
+		r.authenticate(t, in)
 		keys, err := r.Operator().Keys(t.Context())
 		must(t, err)
 		i := slices.IndexFunc(keys, func(k watchword.KeyInfo) bool { return k.ID == activeID(keys) })
@@ -181,7 +181,7 @@ func TestTheAlgorithmCanBeChanged(t *testing.T) {
 	}
 }
 
-func reopen(t *testing.T, r *rig, change func(*watchword.Options)) *watchword.Engine {
+func startOnSameStore(t *testing.T, r *rig, change func(*watchword.Options)) *watchword.Engine {
 	t.Helper()
 	opts := r.opts
 	change(&opts)
@@ -193,10 +193,10 @@ func reopen(t *testing.T, r *rig, change func(*watchword.Options)) *watchword.En
 
 func TestASharedSecretHasNoPublicKey(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) {
+	r := startEngine(t, func(o *watchword.Options) {
 		o.SigningAlg, o.SigningSecret = "HS256", "a secret that resource servers share"
 	})
-	r.identity(t, r.signUp(t, "ada@example.com"))
+	r.authenticate(t, r.signUp(t, "ada@example.com"))
 	if got := string(r.JWKS()); got != `{"keys":[]}` {
 		t.Errorf("JWKS: %s", got)
 	}
@@ -207,19 +207,18 @@ func TestASharedSecretHasNoPublicKey(t *testing.T) {
 	}
 }
 
-// A keyReads store counts the reads of the keys.
-type keyReads struct {
+type keyReadCounter struct {
 	watchword.Store
 	n atomic.Int64
 }
 
-func (s *keyReads) View(ctx context.Context, fn func(watchword.Tx) error) error {
+func (s *keyReadCounter) View(ctx context.Context, fn func(watchword.Tx) error) error {
 	return s.Store.View(ctx, func(tx watchword.Tx) error { return fn(keyReadsTx{tx, s}) })
 }
 
 type keyReadsTx struct {
 	watchword.Tx
-	store *keyReads
+	store *keyReadCounter
 }
 
 func (t keyReadsTx) Keys(ctx context.Context) ([]watchword.Key, error) {
@@ -230,10 +229,10 @@ func (t keyReadsTx) Keys(ctx context.Context) ([]watchword.Key, error) {
 // KEY-3
 func TestTokensOfUnknownKeysReloadKeysAtMostOnceASecond(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	other := start(t, nil)
+	r := startEngine(t, nil)
+	other := startEngine(t, nil)
 	foreign := other.signUp(t, "ada@example.com")
-	store := &keyReads{Store: r.store}
+	store := &keyReadCounter{Store: r.store}
 	engine, err := watchword.NewForTest(t.Context(), store, r.opts)
 	must(t, err)
 	t.Cleanup(engine.Close)

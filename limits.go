@@ -68,8 +68,7 @@ func (l Limits) withDefaults() Limits {
 	}
 }
 
-// A limitPurpose separates the counters of the limits. The store keeps a hash of it, so
-// a changed purpose resets its counters.
+// A limitPurpose separates counters. The store keeps a hash of it, so a changed purpose resets its counters.
 type limitPurpose string
 
 const (
@@ -93,14 +92,13 @@ const (
 	limitRestoreDetected   limitPurpose = "restore_detected" // no subject: one counter per store
 )
 
-// onKnownDevice is the suffix of the purpose of wrong factors on known devices.
-const onKnownDevice limitPurpose = "_known"
+const knownDeviceSuffix limitPurpose = "_known"
 
-// factorKinds are the kinds of proofs of package factors. Each has separate counters.
+// factorKinds are the kinds of proofs of package factors.
 var factorKinds = []limitPurpose{"totp", amr.Recovery, "passkey"}
 
-// charge returns the Charge for one use of the limit by a subject, such as an address. It is zero if l is unlimited.
-func (l Limit) charge(purpose limitPurpose, subject string, at time.Time) Charge {
+// newCharge charges one use by a subject, such as an address. The Charge is zero if l is unlimited.
+func (l Limit) newCharge(purpose limitPurpose, subject string, at time.Time) Charge {
 	if l.Count < 0 {
 		return Charge{}
 	}
@@ -108,51 +106,51 @@ func (l Limit) charge(purpose limitPurpose, subject string, at time.Time) Charge
 	return Charge{Key: key, Cost: cost, Span: l.Per, At: at}
 }
 
-// ofAccount returns a charge for each counter of an account: its own, and those of its sessions and known networks.
-func (l Limits) ofAccount(u User, events []Event, sessions []Session, at time.Time) []Charge {
+// accountCharges returns a charge for each counter of an account, of its sessions and of its known networks.
+func (l Limits) accountCharges(u User, events []Event, sessions []Session, at time.Time) []Charge {
 	all := []Charge{
-		l.UnknownDevices.charge(limitUnknownDevices, string(u.Email), at),
-		l.KnownDevices.charge(limitKnownDevices, string(u.Email), at),
-		l.NoticesPerAccount.charge(limitNotices, string(u.ID), at),
+		l.UnknownDevices.newCharge(limitUnknownDevices, string(u.Email), at),
+		l.KnownDevices.newCharge(limitKnownDevices, string(u.Email), at),
+		l.NoticesPerAccount.newCharge(limitNotices, string(u.ID), at),
 	}
-	for _, kind := range append(mailedTokens[:len(mailedTokens):len(mailedTokens)], MailSignupExisting) {
-		all = append(all, l.MailPerAddress.charge(limitMailPerAddress+limitPurpose(kind), string(u.Email), at))
+	for _, kind := range append(mailsWithToken[:len(mailsWithToken):len(mailsWithToken)], MailSignupExisting) {
+		all = append(all, l.MailPerAddress.newCharge(limitMailPerAddress+limitPurpose(kind), string(u.Email), at))
 	}
 	for _, kind := range factorKinds {
-		all = append(all, l.FailedFactors.charge(limitFailedFactors+kind, string(u.ID), at),
-			l.FailedFactors.charge(limitFailedFactors+kind+onKnownDevice, string(u.ID), at))
+		all = append(all, l.FailedFactors.newCharge(limitFailedFactors+kind, string(u.ID), at),
+			l.FailedFactors.newCharge(limitFailedFactors+kind+knownDeviceSuffix, string(u.ID), at))
 	}
 	for _, ev := range events {
 		address, _ := netip.ParseAddr(ev.Address)
-		all = append(all, l.FailedPasswords.charge(limitFailedPasswords, string(u.Email)+" "+clientip.Key(address), at))
+		all = append(all, l.FailedPasswords.newCharge(limitFailedPasswords, string(u.Email)+" "+clientip.Key(address), at))
 	}
 	for _, s := range sessions {
-		all = append(all, l.Reauthentication.charge(limitReauthentication, string(s.ID), at),
-			l.RefreshPerSession.charge(limitRefreshPerSession, string(s.ID), at))
+		all = append(all, l.Reauthentication.newCharge(limitReauthentication, string(s.ID), at),
+			l.RefreshPerSession.newCharge(limitRefreshPerSession, string(s.ID), at))
 	}
 	return all
 }
 
-// charges returns all charges except the zero ones, which are those of unlimited limits.
-func charges(all ...Charge) []Charge {
+// limitedCharges drops the zero charges, which are those of unlimited limits.
+func limitedCharges(all ...Charge) []Charge {
 	return slices.DeleteFunc(all, func(c Charge) bool { return c == Charge{} })
 }
 
-// take counts charges in order. If the store refuses one, take refunds the earlier ones and returns how long to wait.
-func take(ctx context.Context, tx Tx, charges []Charge) (wait time.Duration, err error) {
+// takeCharges refunds the earlier charges if the store refuses one, and returns how long to wait.
+func takeCharges(ctx context.Context, tx Tx, charges []Charge) (wait time.Duration, err error) {
 	for i, c := range charges {
 		if wait, err = tx.Charge(ctx, c); err != nil {
 			return 0, err
 		}
 		if wait > 0 {
-			return wait, refund(ctx, tx, charges[:i]...)
+			return wait, refundCharges(ctx, tx, charges[:i]...)
 		}
 	}
 	return 0, nil
 }
 
-// refund subtracts the charges from their counters. It skips zero charges.
-func refund(ctx context.Context, tx Tx, charges ...Charge) error {
+// refundCharges skips zero charges.
+func refundCharges(ctx context.Context, tx Tx, charges ...Charge) error {
 	for _, c := range charges {
 		if c == (Charge{}) {
 			continue
@@ -164,21 +162,20 @@ func refund(ctx context.Context, tx Tx, charges ...Charge) error {
 	return nil
 }
 
-// refund refunds charges in a separate transaction.
-func (e *Engine) refund(ctx context.Context, charges ...Charge) error {
-	return e.store.Update(ctx, func(tx Tx) error { return refund(ctx, tx, charges...) })
+func (e *Engine) refundInOwnTx(ctx context.Context, charges ...Charge) error {
+	return e.store.Update(ctx, func(tx Tx) error { return refundCharges(ctx, tx, charges...) })
 }
 
-// unchecked returns err. It refunds the charges only if the pool was too busy to check the password. Otherwise a
-// client could guess without limit, by canceling requests that are slow because the password is wrong.
-func (e *Engine) unchecked(ctx context.Context, err error, charges ...Charge) error {
+// refundIfUnchecked returns err. It refunds the charges only if the pool was too busy to check the password.
+// Otherwise a client could guess without limit, by canceling requests that are slow because the password is wrong.
+func (e *Engine) refundIfUnchecked(ctx context.Context, err error, charges ...Charge) error {
 	if CodeOf(err) == CodeTryLater {
-		err = errors.Join(err, e.refund(ctx, charges...))
+		err = errors.Join(err, e.refundInOwnTx(ctx, charges...))
 	}
 	return err
 }
 
-func limited(wait time.Duration) *Error {
+func rateLimited(wait time.Duration) *Error {
 	detail := "Too many attempts. Try again in " + ratelimit.InWords(wait) + "."
 	return &Error{Code: CodeRateLimited, Detail: detail, RetryAfter: wait}
 }

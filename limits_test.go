@@ -22,7 +22,7 @@ func TestPurposesOfLimitsAreUnique(t *testing.T) {
 	productFiles(t, func(path string, file *ast.File) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			selector, _ := n.(*ast.SelectorExpr)
-			if from, name := selected(selector); from == "ratelimit" && name == "Key" && path != "limits.go" &&
+			if from, name := qualifiedName(selector); from == "ratelimit" && name == "Key" && path != "limits.go" &&
 				!strings.HasPrefix(path, "store/storetest/") {
 				t.Errorf("%s computes the key of a counter: add a limitPurpose to limits.go", path)
 			}
@@ -41,7 +41,7 @@ func TestPurposesOfLimitsAreUnique(t *testing.T) {
 // The table of limits in the documentation must have its rows in the order of the fields of Limits.
 func TestTableOfLimitsStatesTheDefaults(t *testing.T) {
 	t.Parallel()
-	text, _, _ := strings.Cut(section(t, "docs/operations.md", "## Limits"), "\n\nA client is")
+	text, _, _ := strings.Cut(readSection(t, "docs/operations.md", "## Limits"), "\n\nA client is")
 	rows := tableRows(text)
 	limits := reflect.ValueOf(watchword.DefaultsOf(watchword.Options{PublicURL: "https://id.example.com"}).Limits)
 	if len(rows) != limits.NumField() {
@@ -50,7 +50,7 @@ func TestTableOfLimitsStatesTheDefaults(t *testing.T) {
 	digits := strings.NewReplacer(",", "", "in a ", "in 1 ", "in an ", "in 1 ")
 	for i, row := range rows {
 		limit := limits.Type().Field(i).Name
-		if !isDefault(limits, limit, digits.Replace(row[1])) {
+		if !statesDefault(limits, limit, digits.Replace(row[1])) {
 			t.Errorf("docs/operations.md: %q has the default %q, but %s is %v", row[0], row[1], limit, limits.Field(i))
 		}
 	}

@@ -7,8 +7,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// in returns a client with an Accept-Language header.
-func in(languages string) watchword.Client {
+func clientWithLanguages(languages string) watchword.Client {
 	c := laptop
 	c.Languages = languages
 	return c
@@ -31,9 +30,10 @@ func TestSignUpStoresTheFirstLanguage(t *testing.T) {
 			{"de-x-" + strings.Repeat("longer-", 5) + "end", ""},
 		} {
 			signedIn, err := r.SignUp(t.Context(), watchword.SignUpRequest{
-				Email: strings.Repeat("a", i+1) + "@example.com", Password: goodPassword, Client: in(c.header)})
+				Email: strings.Repeat("a", i+1) + "@example.com", Password: goodPassword,
+				Client: clientWithLanguages(c.header)})
 			must(t, err)
-			if signedIn.User.Locale != c.want || r.identity(t, signedIn).User.Locale != c.want {
+			if signedIn.User.Locale != c.want || r.authenticate(t, signedIn).User.Locale != c.want {
 				t.Errorf("%q was stored as %q, want %q", c.header, signedIn.User.Locale, c.want)
 			}
 		}
@@ -47,21 +47,22 @@ func TestMailsHaveTheLanguageOfTheSignUp(t *testing.T) {
 		r := start(t, verifiedMode)
 		for _, languages := range []string{"fr", "de"} {
 			_, err := r.SignUp(t.Context(), watchword.SignUpRequest{
-				Email: victim, Password: watchword.Secret("a password in " + languages), Client: in(languages)})
+				Email: victim, Password: watchword.Secret("a password in " + languages),
+				Client: clientWithLanguages(languages)})
 			must(t, err)
-			r.deliver(t)
-			if m := r.post.last(t, watchword.MailVerify); m.Locale != languages {
+			r.deliverMail(t)
+			if m := r.post.lastMail(t, watchword.MailVerify); m.Locale != languages {
 				t.Errorf("the mail of a sign-up in %s is in %q", languages, m.Locale)
 			}
 		}
-		signedIn, err := r.open(t, r.post.last(t, watchword.MailVerify).Token, "a password in fr")
+		signedIn, err := r.openLink(t, r.post.lastMail(t, watchword.MailVerify).Token, "a password in fr")
 		must(t, err)
 		if signedIn.User.Locale != "fr" {
 			t.Errorf("the account has the locale %q, want that of its sign-up", signedIn.User.Locale)
 		}
-		must(t, r.ForgotPassword(t.Context(), victim, "", in("it")))
-		r.deliver(t)
-		if m := r.post.last(t, watchword.MailReset); m.Locale != "fr" {
+		must(t, r.ForgotPassword(t.Context(), victim, "", clientWithLanguages("it")))
+		r.deliverMail(t)
+		if m := r.post.lastMail(t, watchword.MailReset); m.Locale != "fr" {
 			t.Errorf("the reset is in %q: a stranger can request it", m.Locale)
 		}
 	})
@@ -82,16 +83,17 @@ func TestUpdateProfileChangesWhatItGets(t *testing.T) {
 			{watchword.ProfileChange{Name: text("Grace"), Locale: text("en")}, "Grace", "en"},
 			{watchword.ProfileChange{Locale: text("")}, "Grace", ""},
 		} {
-			got, err := r.UpdateProfile(t.Context(), r.identity(t, signedIn), c.change)
+			got, err := r.UpdateProfile(t.Context(), r.authenticate(t, signedIn), c.change)
 			must(t, err)
-			stored := r.identity(t, signedIn).User
+			stored := r.authenticate(t, signedIn).User
 			if got.Name != c.name || got.Locale != c.locale || stored.Name != c.name || stored.Locale != c.locale {
 				t.Errorf("got %q in %q, stored %q in %q, want %q in %q",
 					got.Name, got.Locale, stored.Name, stored.Locale, c.name, c.locale)
 			}
 		}
 		for _, locale := range []string{"english", "x", "de AT", "und", strings.Repeat("de-", 20) + "at"} {
-			_, err := r.UpdateProfile(t.Context(), r.identity(t, signedIn), watchword.ProfileChange{Locale: &locale})
+			who := r.authenticate(t, signedIn)
+			_, err := r.UpdateProfile(t.Context(), who, watchword.ProfileChange{Locale: &locale})
 			wantField(t, err, "locale", watchword.FieldInvalid)
 		}
 	})

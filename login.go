@@ -38,33 +38,33 @@ type LoginRequest struct {
 // CodeEmailNotVerified, CodeAccountDisabled, CodeSecondFactorRequired, CodeEnrolmentRequired, CodeRateLimited,
 // CodeTryLater.
 func (e *Engine) Login(ctx context.Context, r LoginRequest) (*SignIn, error) {
-	email, err := loginFields(r)
+	email, err := parseLoginFields(r)
 	if err != nil {
 		return nil, err
 	}
 	now := e.now()
-	a, err := e.attempt(ctx, email, r.Client, now)
+	a, err := e.beginAttempt(ctx, email, r.Client, now)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		known := e.knownPassword(a.user, a.waiting)
+		known := e.hashToCompare(a.user, a.waitingSignups)
 		ok, err := e.passwordMatches(ctx, r.Client, known, r.Password)
 		if err != nil {
-			return nil, e.unchecked(ctx, err, a.failure...)
+			return nil, e.refundIfUnchecked(ctx, err, a.failureCharges...)
 		}
 		if refusal := mayLogin(a.user, ok, e.opts); refusal != nil {
 			if !ok {
-				a.failure = nil // no refund, because the password was wrong
+				a.failureCharges = nil // no refund, because the password was wrong
 			}
-			return nil, e.loginFailed(ctx, a, refusal)
+			return nil, e.recordFailedLogin(ctx, a, refusal)
 		}
-		in, held, err := e.loginRight(ctx, a, r)
+		in, held, err := e.finishLogin(ctx, a, r)
 		if err != nil || held {
 			return in, err
 		}
 		err = e.store.View(ctx, func(tx Tx) (err error) {
-			a.user, a.waiting, err = e.ownersOf(ctx, tx, email, now)
+			a.user, a.waitingSignups, err = e.findOwners(ctx, tx, email, now)
 			return err
 		})
 		if err != nil {
@@ -73,9 +73,8 @@ func (e *Engine) Login(ctx context.Context, r LoginRequest) (*SignIn, error) {
 	}
 }
 
-// loginRight opens a session for an attempt with the right password. It returns held = false if the password, the
-// factors or the state of the account have changed since a.user was read.
-func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (_ *SignIn, held bool, _ error) {
+// finishLogin returns held = false if password, factors or state of the account have changed since a.user was read.
+func (e *Engine) finishLogin(ctx context.Context, a passwordAttempt, r LoginRequest) (_ *SignIn, held bool, _ error) {
 	hash, err := e.upgradedHash(ctx, r.Client, a.user.PasswordHash, r.Password)
 	if err != nil {
 		return nil, false, err
@@ -90,19 +89,19 @@ func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (_ *
 	}
 	// An account with a factor gets a challenge, unless the device is remembered. The challenge is bound to the
 	// current hash and factors of the account, so it needs no lock here. Inside.Admit locks the account later.
-	_, remembered := e.remembered(a.user, r.Client)
+	_, remembered := e.rememberedDevice(a.user, r.Client)
 	challenged := a.user.Factors > 0 && hash == a.user.PasswordHash && !remembered
-	var out outcome
+	var out admitResult
 	err = e.store.Update(ctx, func(tx Tx) (err error) {
 		if held = challenged; !held {
 			if held, err = tx.ReplacePassword(ctx, a.user, hash); err != nil || !held {
 				return err
 			}
 		}
-		if err := refund(ctx, tx, a.failure...); err != nil {
+		if err := refundCharges(ctx, tx, a.failureCharges...); err != nil {
 			return err
 		}
-		out, err = e.admit(ctx, tx, entry, e.event(EventLogin, r.Client, a.at))
+		out, err = e.admit(ctx, tx, entry, e.newEvent(EventLogin, r.Client, a.at))
 		return err
 	})
 	if err != nil || !held {
@@ -112,8 +111,7 @@ func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (_ *
 	return in, true, err
 }
 
-// loginFields returns the canonical address, or a refusal that lists missing fields.
-func loginFields(r LoginRequest) (Address, error) {
+func parseLoginFields(r LoginRequest) (Address, error) {
 	var missing []FieldError
 	email, problem := parseKnownEmail("email", r.Email)
 	if problem != nil {
@@ -128,9 +126,9 @@ func loginFields(r LoginRequest) (Address, error) {
 	return email, nil
 }
 
-// knownPassword returns the hash that a login is compared with: the hash of the account, or of the newest sign-up if
-// there is no account, or "". It returns only one, so that the duration does not depend on the number of sign-ups.
-func (e *Engine) knownPassword(u User, waiting []Signup) Secret {
+// hashToCompare returns the hash of the account, or of the newest sign-up if there is no account, or "". It returns
+// only one, so that the duration does not depend on the number of sign-ups.
+func (e *Engine) hashToCompare(u User, waiting []Signup) Secret {
 	if u.ID != "" || len(waiting) == 0 {
 		return u.PasswordHash
 	}
@@ -138,8 +136,7 @@ func (e *Engine) knownPassword(u User, waiting []Signup) Secret {
 	return details.PasswordHash
 }
 
-// mayLogin decides whether an attempt may open a session. It reveals the state of the
-// account only if the password is right.
+// mayLogin reveals the state of the account only if the password is right.
 func mayLogin(u User, passwordRight bool, o Options) *Error {
 	switch {
 	case !passwordRight:
@@ -169,7 +166,7 @@ func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secr
 	if problem != nil {
 		typed, normal = "", "" // no hash matches an empty password, but the check takes as long
 	}
-	pepper, err := e.keys.pepper(ctx, encoded)
+	pepper, err := e.keys.findPepper(ctx, encoded)
 	if err != nil {
 		return false, err
 	}
@@ -177,7 +174,7 @@ func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secr
 	var failed error
 	var took time.Duration
 	tries := time.Duration(1)
-	err = e.hashing.do(ctx, c, func() {
+	err = e.hashing.runInPool(ctx, c, func() {
 		begun := time.Now()
 		ok, failed = passhash.VerifyKeyed(encoded, normal, pepper)
 		if !ok && failed == nil && typed != normal {
@@ -197,8 +194,8 @@ func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secr
 	return ok, err
 }
 
-// upgradedHash returns the hash that the account gets at this sign-in. This is a new hash if the old one has other
-// parameters or was imported. The old hash stays if the password is too long for bcrypt, or if the pool is busy.
+// upgradedHash returns a new hash if the old one has other parameters or was imported. The old hash stays if the
+// password is too long for bcrypt, or if the pool is busy.
 func (e *Engine) upgradedHash(ctx context.Context, c Client, hash, given Secret) (Secret, error) {
 	if !passhash.NeedsRehash(string(hash), e.hashing.params) {
 		return hash, nil
@@ -207,7 +204,7 @@ func (e *Engine) upgradedHash(ctx context.Context, c Client, hash, given Secret)
 	if err != nil || !e.hashing.params.Fits(normal) {
 		return hash, err
 	}
-	upgraded, err := e.hash(ctx, c, normal)
+	upgraded, err := e.hashPassword(ctx, c, normal)
 	if CodeOf(err) == CodeTryLater {
 		return hash, nil
 	}

@@ -18,14 +18,14 @@ import (
 
 func TestSignUpOpensASession(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, " Ada@Example.COM ")
-	who := r.identity(t, in)
+	who := r.authenticate(t, in)
 	if who.User.Email != "ada@example.com" || who.User.Verified() || who.Session.Device == "" {
 		t.Errorf("got %+v", who)
 	}
-	r.deliver(t)
-	if mail := r.post.last(t, watchword.MailVerify); mail.To != "ada@example.com" || mail.Token == "" {
+	r.deliverMail(t)
+	if mail := r.post.lastMail(t, watchword.MailVerify); mail.To != "ada@example.com" || mail.Token == "" {
 		t.Errorf("got mail %+v", mail)
 	}
 }
@@ -33,7 +33,7 @@ func TestSignUpOpensASession(t *testing.T) {
 // ID-9
 func TestOneOfConcurrentSignUpsGetsTheAddress(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
+	r := startEngine(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
 	var wg sync.WaitGroup
 	results := make([]error, 8)
 	for i := range results {
@@ -59,14 +59,14 @@ func TestOneOfConcurrentSignUpsGetsTheAddress(t *testing.T) {
 // PW-1, PW-2, PW-5, RST-7
 func TestAPasswordIsRefusedOnEveryPathThatSetsOne(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.PasswordWords = []string{"Globex Corp"} })
+	r := startEngine(t, func(o *watchword.Options) { o.PasswordWords = []string{"Globex Corp"} })
 	in := r.signUp(t, "ada.lovelace@example.com")
-	who := r.identity(t, in)
+	who := r.authenticate(t, in)
 	if err := r.ForgotPassword(t.Context(), "ada.lovelace@example.com", "", laptop); err != nil {
 		t.Fatal(err)
 	}
-	r.deliver(t)
-	reset := r.post.last(t, watchword.MailReset).Token
+	r.deliverMail(t)
+	reset := r.post.lastMail(t, watchword.MailReset).Token
 	paths := map[string]func(password watchword.Secret) error{
 		"sign-up": func(p watchword.Secret) error {
 			_, err := r.SignUp(t.Context(), watchword.SignUpRequest{
@@ -116,7 +116,7 @@ func TestAPasswordIsRefusedOnEveryPathThatSetsOne(t *testing.T) {
 // ID-1, ID-3
 func TestAStrangerCannotTellAccountsApart(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupVerified })
+	r := startEngine(t, func(o *watchword.Options) { o.Signup = watchword.SignupVerified })
 	sign := func(email string) error {
 		_, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: email, Password: goodPassword, Client: laptop})
 		return err
@@ -127,8 +127,8 @@ func TestAStrangerCannotTellAccountsApart(t *testing.T) {
 	if err := sign("ada@example.com"); err != nil {
 		t.Fatalf("a second sign-up with a waiting address is refused: %v", err)
 	}
-	r.deliver(t) // the next mail must be the link for Eve
-	if _, err := r.open(t, r.waits(t, "eve@example.com", "", goodPassword), goodPassword); err != nil {
+	r.deliverMail(t) // the next mail must be the link for Eve
+	if _, err := r.openLink(t, r.signUpWaiting(t, "eve@example.com", "", goodPassword), goodPassword); err != nil {
 		t.Fatal(err)
 	}
 	if err := sign("eve@example.com"); err != nil {
@@ -159,8 +159,8 @@ func TestAStrangerCannotTellAccountsApart(t *testing.T) {
 	wantCode(t, login("ada@example.com", goodPassword), watchword.CodeEmailNotVerified)
 	wantCode(t, login("bob@example.com", goodPassword), watchword.CodeAccountDisabled)
 
-	r.deliver(t)
-	if mail := r.post.last(t, watchword.MailSignupExisting); mail.Token != "" {
+	r.deliverMail(t)
+	if mail := r.post.lastMail(t, watchword.MailSignupExisting); mail.Token != "" {
 		t.Errorf("the owner of a taken address got a token: %+v", mail)
 	}
 }
@@ -171,8 +171,8 @@ func TestParallelGuessesCostOneAttemptEach(t *testing.T) {
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, nil)
 		in := r.signUp(t, "ada@example.com")
-		for name, c := range map[string]watchword.Client{"unknown": phone, "known": holding(laptop, in)} {
-			counts := r.guesses(t, c)
+		for name, c := range map[string]watchword.Client{"unknown": phone, "known": withDeviceToken(laptop, in)} {
+			counts := r.guessConcurrently(t, c)
 			if counts[watchword.CodeInvalidCredentials] != 10 || counts[watchword.CodeRateLimited] != 40 {
 				t.Errorf("%s device: got %v", name, counts)
 			}
@@ -183,13 +183,13 @@ func TestParallelGuessesCostOneAttemptEach(t *testing.T) {
 	})
 }
 
-// guesses sends 50 concurrent wrong passwords from one client and counts the codes.
-func (r *rig) guesses(t *testing.T, c watchword.Client) map[watchword.Code]int {
+// guessConcurrently sends 50 wrong passwords and counts the codes.
+func (r *rig) guessConcurrently(t *testing.T, c watchword.Client) map[watchword.Code]int {
 	t.Helper()
 	var wg sync.WaitGroup
 	codes := make([]watchword.Code, 50)
 	for i := range codes {
-		wg.Go(func() { codes[i] = watchword.CodeOf(r.tryOn(t, "ada@example.com", "a wrong guess", c)) })
+		wg.Go(func() { codes[i] = watchword.CodeOf(r.loginFrom(t, "ada@example.com", "a wrong guess", c)) })
 	}
 	wg.Wait()
 	counts := map[watchword.Code]int{}
@@ -202,7 +202,7 @@ func (r *rig) guesses(t *testing.T, c watchword.Client) map[watchword.Code]int {
 // RL-10
 func TestSuccessfulSignInRefundsOnlyItsOwnCharge(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	r.signUp(t, "ada@example.com")
 	wrong := func() error {
 		_, err := r.Login(t.Context(), watchword.LoginRequest{
@@ -220,7 +220,7 @@ func TestSuccessfulSignInRefundsOnlyItsOwnCharge(t *testing.T) {
 // RT-7
 func TestEverySignInIsANewSession(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	one := r.signUp(t, "ada@example.com")
 	two := r.login(t, "ada@example.com", laptop)
 	if one.Session.ID == two.Session.ID || one.RefreshToken == two.RefreshToken || one.AccessToken == two.AccessToken {
@@ -232,16 +232,16 @@ func TestEverySignInIsANewSession(t *testing.T) {
 func TestLogLinesNameTheEventAndContainNoSecret(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	r := start(t, func(o *watchword.Options) {
+	r := startEngine(t, func(o *watchword.Options) {
 		o.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	in := r.signUp(t, "ada@example.com")
 	_, err := r.Login(t.Context(), watchword.LoginRequest{
 		Email: "ada@example.com", Password: "a wrong guess", Client: phone})
 	wantCode(t, err, watchword.CodeInvalidCredentials)
-	must(t, r.ChangePassword(t.Context(), r.identity(t, in), goodPassword, otherPassword, laptop))
-	r.post.refuse(errors.New("asleep"))
-	token := r.mailed(t)
+	must(t, r.ChangePassword(t.Context(), r.authenticate(t, in), goodPassword, otherPassword, laptop))
+	r.post.failWith(errors.New("asleep"))
+	token := r.resetLinkAfterRetry(t)
 	for _, secret := range []string{
 		goodPassword, otherPassword, "a wrong guess", "$argon2id", token,
 		string(in.AccessToken), string(in.RefreshToken),
@@ -262,21 +262,21 @@ func TestLogLinesNameTheEventAndContainNoSecret(t *testing.T) {
 	}
 }
 
-// mailed requests a reset whose first delivery fails. It retries the mail and returns its token.
-func (r *rig) mailed(t *testing.T) string {
+// resetLinkAfterRetry lets the first delivery fail.
+func (r *rig) resetLinkAfterRetry(t *testing.T) string {
 	t.Helper()
 	must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", laptop))
-	r.deliver(t)
-	r.post.refuse(nil)
+	r.deliverMail(t)
+	r.post.failWith(nil)
 	_, err := r.Operator().RetryMail(t.Context(), "")
 	must(t, err)
-	r.deliver(t)
-	return string(r.post.last(t, watchword.MailReset).Token)
+	r.deliverMail(t)
+	return string(r.post.lastMail(t, watchword.MailReset).Token)
 }
 
 func TestRightPasswordIsNotChargedAsAnAttempt(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	r.signUp(t, "ada@example.com")
 	for range 12 {
 		r.login(t, "ada@example.com", laptop)
@@ -286,7 +286,7 @@ func TestRightPasswordIsNotChargedAsAnAttempt(t *testing.T) {
 // PW-7, PW-10
 func TestLoginUpgradesTheHash(t *testing.T) {
 	t.Parallel()
-	old := start(t, func(o *watchword.Options) { o.HashAlg = "bcrypt" })
+	old := startEngine(t, func(o *watchword.Options) { o.HashAlg = "bcrypt" })
 	old.signUp(t, "ada@example.com")
 	now := startWith(t, old.store, nil)
 	now.login(t, "ada@example.com", laptop)
@@ -300,7 +300,7 @@ func TestLoginUpgradesTheHash(t *testing.T) {
 	now.login(t, "ada@example.com", laptop)
 }
 
-// A racedStore calls the function rival once, after the next transaction that writes.
+// A racedStore calls rival once, after the next transaction that writes.
 type racedStore struct {
 	watchword.Store
 	rival *func()
@@ -319,7 +319,7 @@ func (s racedStore) Update(ctx context.Context, fn func(watchword.Tx) error) err
 func TestRightPasswordIsNotWrongWhileAnotherSignInUpgradesItsHash(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
-		store := clockless(start(t, nil).store)
+		store := hideClock(start(t, nil).store)
 		old := startWith(t, store, func(o *watchword.Options) { o.HashAlg = "bcrypt" })
 		other := startWith(t, store, nil)
 		var rival func()
@@ -329,14 +329,14 @@ func TestRightPasswordIsNotWrongWhileAnotherSignInUpgradesItsHash(t *testing.T) 
 			flow func(email string, who watchword.Identity) error
 		}{
 			"sign-in": {"", func(email string, _ watchword.Identity) error {
-				return r.tryOn(t, email, goodPassword, phone)
+				return r.loginFrom(t, email, goodPassword, phone)
 			}},
 			"verification": {watchword.CodeTryLater, func(string, watchword.Identity) error {
-				_, err := r.open(t, old.post.last(t, watchword.MailVerify).Token, goodPassword)
+				_, err := r.openLink(t, old.post.lastMail(t, watchword.MailVerify).Token, goodPassword)
 				return err
 			}},
 			"confirmation": {watchword.CodeTryLater, func(string, watchword.Identity) error {
-				return r.confirm(t, old.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, laptop)
+				return r.confirmEmail(t, old.post.lastMail(t, watchword.MailConfirmAddress).Token, goodPassword, laptop)
 			}},
 			"change of password": {watchword.CodeTryLater, func(_ string, who watchword.Identity) error {
 				return r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop)
@@ -350,9 +350,9 @@ func TestRightPasswordIsNotWrongWhileAnotherSignInUpgradesItsHash(t *testing.T) 
 		} {
 			email := strings.ReplaceAll(name, " ", "-") + "@example.com"
 			in := old.signUp(t, email)
-			who := old.identity(t, in)
+			who := old.authenticate(t, in)
 			must(t, old.ChangeEmail(t.Context(), who, "moved-"+email, goodPassword, laptop))
-			old.deliver(t)
+			old.deliverMail(t)
 			rival = func() { other.login(t, email, phone) }
 			err := c.flow(email, who)
 			if rival != nil {
@@ -360,7 +360,7 @@ func TestRightPasswordIsNotWrongWhileAnotherSignInUpgradesItsHash(t *testing.T) 
 			}
 			if c.want != "" {
 				wantCode(t, err, c.want)
-				err = c.flow(email, old.identity(t, in))
+				err = c.flow(email, old.authenticate(t, in))
 			}
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
@@ -385,10 +385,10 @@ func TestChangeOfTheAccountDuringASignInWins(t *testing.T) {
 			},
 		} {
 			email := strings.ToLower(string(want)) + "@example.com"
-			who := other.identity(t, other.signUp(t, email))
+			who := other.authenticate(t, other.signUp(t, email))
 			rival = func() { must(t, change(who)) }
-			wantCode(t, r.tryOn(t, email, goodPassword, phone), want)
-			if kinds := r.events(t, who.User.ID); !slices.Contains(kinds, watchword.EventLoginFailed) {
+			wantCode(t, r.loginFrom(t, email, goodPassword, phone), want)
+			if kinds := r.eventKinds(t, who.User.ID); !slices.Contains(kinds, watchword.EventLoginFailed) {
 				t.Errorf("%s: no event of the refusal in %v", want, kinds)
 			}
 		}
@@ -398,8 +398,8 @@ func TestChangeOfTheAccountDuringASignInWins(t *testing.T) {
 // PW-10
 func TestPasswordTooLongForBcryptIsRefusedBeforeAnyCharge(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.HashAlg = "bcrypt" })
-	who := r.identity(t, r.signUp(t, "ada@example.com"))
+	r := startEngine(t, func(o *watchword.Options) { o.HashAlg = "bcrypt" })
+	who := r.authenticate(t, r.signUp(t, "ada@example.com"))
 	long := watchword.Secret(strings.Repeat("a long one ", 7))
 	for range 12 {
 		err := r.ChangePassword(t.Context(), who, goodPassword, long, laptop)
@@ -434,7 +434,7 @@ func TestImportedPasswordSignsInAndIsRehashed(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := start(t, func(o *watchword.Options) { o.HashAlg = c.hashAlg })
+			r := startEngine(t, func(o *watchword.Options) { o.HashAlg = c.hashAlg })
 			r.signUp(t, "ada@example.com")
 			user, err := r.Operator().FindUser(t.Context(), "ada@example.com")
 			must(t, err)
@@ -465,7 +465,7 @@ func TestImportedPasswordSignsInAndIsRehashed(t *testing.T) {
 
 func TestSignInAboveMaxSessionsEndsTheOldest(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.MaxSessions = 2 })
+	r := startEngine(t, func(o *watchword.Options) { o.MaxSessions = 2 })
 	first := r.signUp(t, "ada@example.com")
 	r.clock.advance(time.Second)
 	r.login(t, "ada@example.com", laptop)
@@ -508,7 +508,7 @@ func TestMaxSessionsCountsLiveSessions(t *testing.T) {
 		if _, err = r.Refresh(t.Context(), kept.RefreshToken, laptop); err != nil {
 			t.Errorf("signed out with one of two sessions: %v", err)
 		}
-		ended, err := r.LogoutAll(t.Context(), r.identity(t, last), "", phone)
+		ended, err := r.LogoutAll(t.Context(), r.authenticate(t, last), "", phone)
 		if err != nil || ended != 2 {
 			t.Errorf("LogoutAll returned %d, %v; want 2 live sessions", ended, err)
 		}
@@ -518,9 +518,9 @@ func TestMaxSessionsCountsLiveSessions(t *testing.T) {
 // ID-2
 func TestFailedSignInsWaitAsLongAsImportedHashesTake(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	r.signUp(t, "ada@example.com")
-	r.deliver(t) // delivers the mail and runs the other background work
+	r.deliverMail(t) // delivers the mail and runs the other background work
 	if wait := r.Level(); wait != 0 {
 		t.Errorf("without imported hashes, a failure waits %v", wait)
 	}

@@ -27,19 +27,18 @@ func (e *Engine) Logout(ctx context.Context, refresh, access Secret, c Client) e
 		return err
 	}
 	for _, id := range named {
-		if _, err := e.endSession(ctx, id, EndedLogout, e.event(EventLogout, c, now)); err != nil {
+		if _, err := e.endSession(ctx, id, EndedLogout, e.newEvent(EventLogout, c, now)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// endSession ends one session in its own transaction, and records and announces the event. It returns false if there
-// is no such session or it has already ended.
+// endSession returns false if there is no such session or it has already ended.
 func (e *Engine) endSession(ctx context.Context, id SessionID, why EndReason, event Event) (ended bool, err error) {
 	recorded := event
 	err = e.store.Update(ctx, func(tx Tx) error {
-		if recorded, ended, err = endSessionIn(ctx, tx, id, why, event); err != nil || !ended {
+		if recorded, ended, err = endSessionInTx(ctx, tx, id, why, event); err != nil || !ended {
 			return err
 		}
 		return tx.InsertEvent(ctx, recorded)
@@ -53,9 +52,8 @@ func (e *Engine) endSession(ctx context.Context, id SessionID, why EndReason, ev
 	return ended, err
 }
 
-// endSessionIn does the work of endSession in the caller's transaction. It returns the event with the user and the
-// session; the caller stores and announces the event.
-func endSessionIn(
+// endSessionInTx returns the event with the user and the session; the caller stores and announces the event.
+func endSessionInTx(
 	ctx context.Context, tx Tx, id SessionID, why EndReason, event Event,
 ) (recorded Event, ended bool, err error) {
 	session, _, err := tx.Session(ctx, id)
@@ -66,19 +64,18 @@ func endSessionIn(
 		return event, false, err
 	}
 	ended, err = tx.EndSession(ctx, id, why, event.At)
-	return event.of(session.UserID).on(id), ended, err
+	return event.ofUser(session.UserID).ofSession(id), ended, err
 }
 
 // LogoutAll ends the user's sessions and forgets the remembered devices. It keeps the session with the id except, if
 // any. It returns the number of ended sessions that were live.
 func (e *Engine) LogoutAll(ctx context.Context, who Identity, except SessionID, c Client) (ended int, err error) {
-	event := e.event(EventLogoutAll, c, e.now()).of(who.User.ID).on(who.Session.ID)
-	return e.endSessions(ctx, except, EndedLogoutAll, event)
+	event := e.newEvent(EventLogoutAll, c, e.now()).ofUser(who.User.ID).ofSession(who.Session.ID)
+	return e.endAllBut(ctx, except, EndedLogoutAll, event)
 }
 
-// endSessions ends the sessions of the event's user, but keeps the session with the id except, if any. It returns the
-// number of ended sessions that were live.
-func (e *Engine) endSessions(ctx context.Context, except SessionID, why EndReason, event Event) (ended int, err error) {
+// endAllBut ends the sessions of the event's user. It returns the number of ended sessions that were live.
+func (e *Engine) endAllBut(ctx context.Context, except SessionID, why EndReason, event Event) (ended int, err error) {
 	err = e.store.Update(ctx, func(tx Tx) error {
 		// Devices are changed before sessions, as in a sign-in, so that a concurrent sign-in can't cause a deadlock.
 		if err := tx.ForgetDevices(ctx, event.UserID); err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// worksAsReset reports whether a link would set a password, without consuming the link.
+// worksAsReset does not consume the link.
 func (r *rig) worksAsReset(t *testing.T, token watchword.Secret) bool {
 	t.Helper()
 	err := r.ResetPassword(t.Context(), token, "short", laptop)
@@ -24,9 +24,9 @@ func TestStrangersCannotSuppressAResetForADay(t *testing.T) {
 	for _, mode := range []watchword.SignupMode{watchword.SignupOpen, watchword.SignupVerified} {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
-			r := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupOpen })
-			verified(t, r, "ada@example.com")
-			thief := verified(t, r, "mallory@example.com")
+			r := startEngine(t, func(o *watchword.Options) { o.Signup = watchword.SignupOpen })
+			signUpAndVerify(t, r, "ada@example.com")
+			thief := signUpAndVerify(t, r, "mallory@example.com")
 			opts := r.opts
 			opts.Signup = mode
 			engine, err := watchword.NewForTest(t.Context(), r.store, opts)
@@ -49,10 +49,10 @@ func TestStrangersCannotSuppressAResetForADay(t *testing.T) {
 					must(t, r.ChangeEmail(t.Context(), thief, "ada@example.com", goodPassword, stranger(n)))
 				}
 				if n%3 == 0 {
-					r.deliver(t)
+					r.deliverMail(t)
 					must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", laptop))
-					r.deliver(t)
-					token := r.post.last(t, watchword.MailReset).Token
+					r.deliverMail(t)
+					token := r.post.lastMail(t, watchword.MailReset).Token
 					if !r.worksAsReset(t, token) {
 						t.Fatalf("after %s the owner has no link that works", time.Duration(n)*step)
 					}
@@ -66,11 +66,11 @@ func TestStrangersCannotSuppressAResetForADay(t *testing.T) {
 			for _, kind := range []watchword.MailKind{
 				watchword.MailReset, watchword.MailSignupExisting, watchword.MailConfirmAddress,
 			} {
-				if n := r.post.count(kind); n > 5+26*6 {
+				if n := r.post.countMails(kind); n > 5+26*6 {
 					t.Errorf("%d mails of kind %s in a day", n, kind)
 				}
 			}
-			if r.post.count(watchword.MailVerify) > 2 {
+			if r.post.countMails(watchword.MailVerify) > 2 {
 				t.Error("a proven address was mailed a link to prove it")
 			}
 		})
@@ -83,7 +83,7 @@ func TestStrangersCannotSuppressAResetForADay(t *testing.T) {
 // RL-14, ID-11
 func TestStrangersCannotSuppressTheLinkOfAWaitingSignUp(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.Signup, o.VerifyTTL = watchword.SignupVerified, 2*time.Hour })
+	r := startEngine(t, func(o *watchword.Options) { o.Signup, o.VerifyTTL = watchword.SignupVerified, 2*time.Hour })
 	const step = 20 * time.Minute
 	for n := range int(8 * time.Hour / step) {
 		if n%2 == 0 {
@@ -95,38 +95,38 @@ func TestStrangersCannotSuppressTheLinkOfAWaitingSignUp(t *testing.T) {
 			must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", stranger(4*n+again)))
 			must(t, r.ResendVerification(t.Context(), "ada@example.com", stranger(4*n+again)))
 		}
-		r.deliver(t)
+		r.deliverMail(t)
 		must(t, r.ResendVerification(t.Context(), "ada@example.com", laptop))
-		r.deliver(t)
+		r.deliverMail(t)
 		for range 2 {
-			if !r.worksAsReset(t, r.post.last(t, watchword.MailVerify).Token) {
+			if !r.worksAsReset(t, r.post.lastMail(t, watchword.MailVerify).Token) {
 				t.Fatalf("after %s the owner has no link that works", time.Duration(n)*step)
 			}
 			r.clock.advance(step / 2)
 		}
 	}
-	if n := r.post.count(watchword.MailVerify); n > 3+3*8+4 {
+	if n := r.post.countMails(watchword.MailVerify); n > 3+3*8+4 {
 		t.Errorf("%d mails in eight hours", n)
 	}
-	must(t, r.ResetPassword(t.Context(), r.post.last(t, watchword.MailVerify).Token, goodPassword, laptop))
+	must(t, r.ResetPassword(t.Context(), r.post.lastMail(t, watchword.MailVerify).Token, goodPassword, laptop))
 	r.login(t, "ada@example.com", laptop)
 }
 
 // RL-14
 func TestEachKindOfMailHasABudgetOfItsOwn(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	r.signUp(t, "ada@example.com")
 	for n := range 8 {
 		must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", stranger(n)))
 		must(t, r.ResendVerification(t.Context(), "ada@example.com", stranger(n)))
-		r.deliver(t)
+		r.deliverMail(t)
 	}
-	resets, links := r.post.count(watchword.MailReset), r.post.count(watchword.MailVerify)
+	resets, links := r.post.countMails(watchword.MailReset), r.post.countMails(watchword.MailVerify)
 	if resets != 3 || links != 3 {
 		t.Errorf("%d resets and %d verification links in an hour, want 3 of each", resets, links)
 	}
-	if !r.worksAsReset(t, r.post.last(t, watchword.MailReset).Token) {
+	if !r.worksAsReset(t, r.post.lastMail(t, watchword.MailReset).Token) {
 		t.Error("the link of the last mail does not work: a dropped mail replaced it")
 	}
 }
@@ -134,17 +134,17 @@ func TestEachKindOfMailHasABudgetOfItsOwn(t *testing.T) {
 // RL-14
 func TestMailRequestForAnUnknownAddressIsNotCharged(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	for n := range 8 {
 		must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", stranger(n)))
 		must(t, r.ResendVerification(t.Context(), "ada@example.com", stranger(n)))
 	}
-	r.deliver(t)
+	r.deliverMail(t)
 	r.signUp(t, "ada@example.com")
 	for range 3 {
-		r.forgotten(t, "ada@example.com")
+		r.requestReset(t, "ada@example.com")
 	}
-	resets, links := r.post.count(watchword.MailReset), r.post.count(watchword.MailVerify)
+	resets, links := r.post.countMails(watchword.MailReset), r.post.countMails(watchword.MailVerify)
 	if resets != 3 || links != 1 {
 		t.Errorf("%d resets and %d verification links, want 3 and 1", resets, links)
 	}
@@ -153,19 +153,19 @@ func TestMailRequestForAnUnknownAddressIsNotCharged(t *testing.T) {
 // RL-14
 func TestAResetOverItsBudgetIsSentWhenNoLinkWorks(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	who := verified(t, r, "ada@example.com")
+	r := startEngine(t, nil)
+	who := signUpAndVerify(t, r, "ada@example.com")
 	for range 4 {
-		r.forgotten(t, "ada@example.com")
+		r.requestReset(t, "ada@example.com")
 	}
-	if n := r.post.count(watchword.MailReset); n != 3 {
+	if n := r.post.countMails(watchword.MailReset); n != 3 {
 		t.Fatalf("%d mails, want 3", n)
 	}
 	must(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop)) // revokes the link
-	if !r.worksAsReset(t, r.forgotten(t, "ada@example.com")) {
+	if !r.worksAsReset(t, r.requestReset(t, "ada@example.com")) {
 		t.Error("the link does not work")
 	}
-	if n := r.post.count(watchword.MailReset); n != 4 {
+	if n := r.post.countMails(watchword.MailReset); n != 4 {
 		t.Errorf("%d mails, want 4", n)
 	}
 }
@@ -173,30 +173,30 @@ func TestAResetOverItsBudgetIsSentWhenNoLinkWorks(t *testing.T) {
 // RL-14
 func TestFailedMailKeepsTheEarlierLinkValid(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	verified(t, r, "ada@example.com")
-	inbox := r.forgotten(t, "ada@example.com")
-	r.post.refuse(fmt.Errorf("the mail server is unavailable"))
+	r := startEngine(t, nil)
+	signUpAndVerify(t, r, "ada@example.com")
+	inbox := r.requestReset(t, "ada@example.com")
+	r.post.failWith(fmt.Errorf("the mail server is unavailable"))
 	for n := range 6 { // only the first two are within the budget
 		must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", stranger(n)))
-		r.deliver(t)
+		r.deliverMail(t)
 	}
 	if !r.worksAsReset(t, inbox) {
 		t.Error("the link in the inbox was revoked, and no other mail arrived")
 	}
 	r.clock.advance(11 * time.Minute)
-	r.post.refuse(nil)
+	r.post.failWith(nil)
 	// The owner's request is above the budget, but is not dropped: the link in the inbox expires in less than 5
 	// minutes.
 	must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", laptop))
-	r.deliver(t)
-	if token := r.post.last(t, watchword.MailReset).Token; token == inbox || !r.worksAsReset(t, token) {
+	r.deliverMail(t)
+	if token := r.post.lastMail(t, watchword.MailReset).Token; token == inbox || !r.worksAsReset(t, token) {
 		t.Error("the owner has no new link")
 	}
-	sent := r.post.count(watchword.MailReset)
+	sent := r.post.countMails(watchword.MailReset)
 	r.clock.advance(time.Hour)
-	r.deliver(t)
-	if n := r.post.count(watchword.MailReset) - sent; n > 4 {
+	r.deliverMail(t)
+	if n := r.post.countMails(watchword.MailReset) - sent; n > 4 {
 		t.Errorf("after the mail server recovered, %d mails arrived", n)
 	}
 }
@@ -204,33 +204,32 @@ func TestFailedMailKeepsTheEarlierLinkValid(t *testing.T) {
 // RL-15
 func TestNoNoticeGoesToAnUnprovenAddress(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
+	r := startEngine(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
 	in := r.signUp(t, "victim@example.com")
-	who := r.identity(t, in)
+	who := r.authenticate(t, in)
 	passwords := []watchword.Secret{goodPassword, otherPassword}
 	for n := range 4 {
 		must(t, r.ChangePassword(t.Context(), who, passwords[n%2], passwords[(n+1)%2], phone))
-		who = r.identity(t, in)
+		who = r.authenticate(t, in)
 	}
-	r.reuse(t, in)
+	r.reuseOldToken(t, in)
 	in = r.login(t, "victim@example.com", phone)
-	who = r.identity(t, in)
+	who = r.authenticate(t, in)
 	must(t, r.ChangeEmail(t.Context(), who, "mallory@example.com", goodPassword, phone))
-	r.deliver(t)
-	must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, phone))
-	r.deliver(t)
+	r.deliverMail(t)
+	must(t, r.confirmEmail(t, r.post.lastMail(t, watchword.MailConfirmAddress).Token, goodPassword, phone))
+	r.deliverMail(t)
 	for _, kind := range []watchword.MailKind{
 		watchword.MailPasswordChanged, watchword.MailReuseDetected, watchword.MailAddressChanged,
 		watchword.MailMoreHappened,
 	} {
-		if n := r.post.count(kind); n > 0 {
+		if n := r.post.countMails(kind); n > 0 {
 			t.Errorf("%d mails of kind %s to an unproven address", n, kind)
 		}
 	}
 }
 
-// reuse presents an old refresh token of a session and expects REFRESH_REUSED.
-func (r *rig) reuse(t *testing.T, in *watchword.SignIn) {
+func (r *rig) reuseOldToken(t *testing.T, in *watchword.SignIn) {
 	t.Helper()
 	token := in.RefreshToken
 	for range 3 {
@@ -246,8 +245,8 @@ func (r *rig) reuse(t *testing.T, in *watchword.SignIn) {
 // RL-15
 func TestNoticesOfAnAccountAreBounded(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.Limits.LoginPerClient = watchword.Limit{Count: -1} })
-	who := verified(t, r, "ada@example.com")
+	r := startEngine(t, func(o *watchword.Options) { o.Limits.LoginPerClient = watchword.Limit{Count: -1} })
+	who := signUpAndVerify(t, r, "ada@example.com")
 	passwords := []watchword.Secret{goodPassword, otherPassword}
 	n := 0
 	change := func() {
@@ -259,11 +258,11 @@ func TestNoticesOfAnAccountAreBounded(t *testing.T) {
 		must(t, err)
 	}
 	counts := func() [3]int {
-		r.deliver(t)
+		r.deliverMail(t)
 		return [3]int{
-			r.post.count(watchword.MailPasswordChanged),
-			r.post.count(watchword.MailReuseDetected),
-			r.post.count(watchword.MailMoreHappened),
+			r.post.countMails(watchword.MailPasswordChanged),
+			r.post.countMails(watchword.MailReuseDetected),
+			r.post.countMails(watchword.MailMoreHappened),
 		}
 	}
 	for range 14 {
@@ -272,8 +271,8 @@ func TestNoticesOfAnAccountAreBounded(t *testing.T) {
 	if got := counts(); got != [3]int{5, 0, 1} {
 		t.Errorf("14 changes: %v notices, want 5 and one summary", got)
 	}
-	r.reuse(t, r.login(t, "ada@example.com", laptop)) // the first reuse of the day
-	r.reuse(t, r.login(t, "ada@example.com", laptop))
+	r.reuseOldToken(t, r.login(t, "ada@example.com", laptop)) // the first reuse of the day
+	r.reuseOldToken(t, r.login(t, "ada@example.com", laptop))
 	if got := counts(); got != [3]int{5, 1, 1} {
 		t.Errorf("two detected reuses: %v, want one notice", got)
 	}
@@ -285,10 +284,10 @@ func TestNoticesOfAnAccountAreBounded(t *testing.T) {
 	}
 	// The undo mail is sent although the budget is used up.
 	must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
-	r.deliver(t)
-	must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, laptop))
-	r.deliver(t)
-	if undo := r.post.last(t, watchword.MailAddressChanged); undo.To != "ada@example.com" || undo.Token == "" {
+	r.deliverMail(t)
+	must(t, r.confirmEmail(t, r.post.lastMail(t, watchword.MailConfirmAddress).Token, goodPassword, laptop))
+	r.deliverMail(t)
+	if undo := r.post.lastMail(t, watchword.MailAddressChanged); undo.To != "ada@example.com" || undo.Token == "" {
 		t.Errorf("the undo mail is %+v", undo)
 	}
 }
@@ -296,8 +295,10 @@ func TestNoticesOfAnAccountAreBounded(t *testing.T) {
 // RL-15
 func TestPasswordChangeWithTheRightPasswordIsChargedToTheClient(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.Limits.LoginPerClient = watchword.Limit{Count: 4, Per: time.Hour} })
-	who := verified(t, r, "ada@example.com")
+	r := startEngine(t, func(o *watchword.Options) {
+		o.Limits.LoginPerClient = watchword.Limit{Count: 4, Per: time.Hour}
+	})
+	who := signUpAndVerify(t, r, "ada@example.com")
 	passwords := []watchword.Secret{goodPassword, otherPassword}
 	for n := range 4 {
 		must(t, r.ChangePassword(t.Context(), who, passwords[n%2], passwords[(n+1)%2], phone))
@@ -315,14 +316,14 @@ func TestPasswordChangeWithTheRightPasswordIsChargedToTheClient(t *testing.T) {
 // RL-14, EV-2
 func TestDroppedConfirmationKeepsTheLastLinkValid(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	who := verified(t, r, "ada@example.com")
+	r := startEngine(t, nil)
+	who := signUpAndVerify(t, r, "ada@example.com")
 	for range 5 {
 		must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
-		r.deliver(t)
+		r.deliverMail(t)
 	}
-	if n := r.post.count(watchword.MailConfirmAddress); n != 3 {
+	if n := r.post.countMails(watchword.MailConfirmAddress); n != 3 {
 		t.Errorf("%d mails, want 3", n)
 	}
-	must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, laptop))
+	must(t, r.confirmEmail(t, r.post.lastMail(t, watchword.MailConfirmAddress).Token, goodPassword, laptop))
 }

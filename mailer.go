@@ -42,14 +42,14 @@ const (
 	MailIdentityLinked, MailIdentityRemoved MailKind = "identity_linked", "identity_unlinked"
 )
 
-// boundNotices are sent only to proven addresses, and count towards Limits.NoticesPerAccount.
-var boundNotices = []MailKind{MailPasswordChanged, MailReuseDetected, MailTOTPAdded, MailTOTPRemoved,
+// budgetedNotices are sent only to proven addresses, and count towards Limits.NoticesPerAccount.
+var budgetedNotices = []MailKind{MailPasswordChanged, MailReuseDetected, MailTOTPAdded, MailTOTPRemoved,
 	MailPasskeyAdded, MailPasskeyRemoved, MailFactorsReset, MailRecoveryUsed, MailTwoStepOn, MailIdentityLinked,
 	MailIdentityRemoved}
 
-// mailedTokens are the kinds of mail that contain a token. The first proof of an address makes its invitations
+// mailsWithToken are the kinds of mail that contain a token. The first proof of an address makes its invitations
 // invalid. It does not delete them, because AcceptInvite needs them to return the reason.
-var mailedTokens = []MailKind{MailInvite, MailVerify, MailReset, MailConfirmAddress, MailAddressChanged}
+var mailsWithToken = []MailKind{MailInvite, MailVerify, MailReset, MailConfirmAddress, MailAddressChanged}
 
 // A Message is the content of one mail for a Mailer.
 type Message struct {

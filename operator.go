@@ -11,9 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/storable"
 )
 
-// Operations of the people who run the service. The caller has authenticated these people (cmd/watchword relies on
-// the operating system). The methods therefore take no identity, and their events have no network address. For a user
-// that does not exist, the methods return CodeNotFound.
+// The caller has authenticated the people who run the service, so the methods of Operator take no identity, and their
+// events have no network address. For a user that does not exist, the methods return CodeNotFound.
 
 // An Operator has the operations of the people who run the service. It checks no permissions, so pass it only to
 // trusted code.
@@ -43,9 +42,8 @@ func (o Operator) In(tx Tx, events *[]Event) Operator {
 	return o
 }
 
-// event returns an event that the operator causes now.
-func (o Operator) event(kind EventKind, id UserID) Event {
-	ev := o.engine.event(kind, Client{}, o.engine.now()).of(id)
+func (o Operator) newEvent(kind EventKind, id UserID) Event {
+	ev := o.engine.newEvent(kind, Client{}, o.engine.now()).ofUser(id)
 	ev.Operator = o.name
 	return ev
 }
@@ -68,20 +66,20 @@ func (o Operator) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	user.Roles, badRoles = o.engine.opts.parseRoles(n.Roles)
 	var normal string
 	if n.Password != "" {
-		normal, badPassword = o.engine.acceptable("password", n.Password, user.Email, user.Name)
+		normal, badPassword = o.engine.checkNewPassword("password", n.Password, user.Email, user.Name)
 	}
-	if problems = append(problems, problemsOf(badRoles, badPassword)...); len(problems) > 0 {
+	if problems = append(problems, nonNilProblems(badRoles, badPassword)...); len(problems) > 0 {
 		return User{}, unacceptable(problems...)
 	}
 	kind := MailInvite
 	var err error
 	if normal != "" {
 		kind = MailVerify
-		if user.PasswordHash, err = o.engine.hash(ctx, Client{}, normal); err != nil {
+		if user.PasswordHash, err = o.engine.hashPassword(ctx, Client{}, normal); err != nil {
 			return User{}, err
 		}
 	}
-	err = o.operate(ctx, EventSignup, user.ID, func(tx Tx, ev *Event) error {
+	err = o.recordOperation(ctx, EventSignup, user.ID, func(tx Tx, ev *Event) error {
 		ev.Detail = "by an operator"
 		inserted, err := tx.InsertUser(ctx, user, now)
 		if err == nil && !inserted {
@@ -90,7 +88,7 @@ func (o Operator) CreateUser(ctx context.Context, n NewUser) (User, error) {
 		if err != nil {
 			return err
 		}
-		return tx.InsertMail(ctx, mailTo(kind, user, *ev))
+		return tx.InsertMail(ctx, newMail(kind, user, *ev))
 	})
 	return user, err
 }
@@ -102,7 +100,7 @@ func (o Operator) FindUser(ctx context.Context, email string) (User, error) {
 	if problem != nil {
 		return User{}, unacceptable(*problem)
 	}
-	return o.engine.user(ctx, func(tx Tx) (User, error) { return tx.UserByEmail(ctx, canonical) })
+	return o.engine.findUser(ctx, func(tx Tx) (User, error) { return tx.UserByEmail(ctx, canonical) })
 }
 
 // FindUserByID returns the account of an id, such as the `sub` of an access token. Codes: CodeNotFound.
@@ -110,7 +108,7 @@ func (o Operator) FindUserByID(ctx context.Context, id UserID) (User, error) {
 	if !storable.ID(string(id)) {
 		return User{}, notFound()
 	}
-	return o.engine.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
+	return o.engine.findUser(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
 }
 
 // UserOfSession returns the account of a session, also after its end. Codes: CodeNotFound.
@@ -120,14 +118,13 @@ func (o Operator) UserOfSession(ctx context.Context, id SessionID) (User, error)
 	if !storable.ID(string(id)) {
 		return User{}, notFound()
 	}
-	return o.engine.user(ctx, func(tx Tx) (User, error) {
+	return o.engine.findUser(ctx, func(tx Tx) (User, error) {
 		_, user, err := tx.Session(ctx, id)
 		return user, err
 	})
 }
 
-// Users lists up to limit accounts in the order of their addresses. It begins after the given address ("": at the
-// start).
+// Users lists up to limit accounts in the order of their addresses, after the given address ("": from the start).
 func (o Operator) Users(ctx context.Context, after Address, limit int) ([]User, error) {
 	return o.UsersBetween(ctx, after+"\x01", "\x7f", limit) // includes all later addresses, which are printable ASCII
 }
@@ -137,30 +134,31 @@ func (o Operator) Users(ctx context.Context, after Address, limit int) ([]User, 
 //
 // Unstable: for package usersearch.
 func (o Operator) UsersBetween(ctx context.Context, from, below Address, limit int) ([]User, error) {
-	return view(ctx, o.engine.store, func(tx Tx) ([]User, error) { return tx.Users(ctx, from, below, limit) })
+	return queryStore(ctx, o.engine.store, func(tx Tx) ([]User, error) { return tx.Users(ctx, from, below, limit) })
 }
 
 // DisableUser disables the account, ends its sessions and deletes its mailed tokens.
 func (o Operator) DisableUser(ctx context.Context, id UserID) error {
-	return o.operate(ctx, EventDisabled, id, func(tx Tx, ev *Event) error {
+	return o.recordOperation(ctx, EventDisabled, id, func(tx Tx, ev *Event) error {
 		if err := tx.SetDisabled(ctx, id, ev.At); err != nil {
 			return err
 		}
 		if _, err := tx.EndSessions(ctx, id, "", EndedDisabled, ev.At); err != nil {
 			return err
 		}
-		return tx.DeleteMailTokens(ctx, id, mailedTokens...)
+		return tx.DeleteMailTokens(ctx, id, mailsWithToken...)
 	})
 }
 
 // EnableUser enables a disabled account. Its sessions stay ended.
 func (o Operator) EnableUser(ctx context.Context, id UserID) error {
-	return o.operate(ctx, eventEnabled, id, func(tx Tx, _ *Event) error { return tx.SetDisabled(ctx, id, time.Time{}) })
+	return o.recordOperation(ctx, eventEnabled, id, func(tx Tx, _ *Event) error {
+		return tx.SetDisabled(ctx, id, time.Time{})
+	})
 }
 
-// SetRoles replaces the roles. Sessions continue, but earlier access tokens are outdated at once
-// (User.RolesChangedAt). If the roles have just changed, SetRoles first waits up to 5 s. Codes: CodeValidationFailed
-// (roles).
+// SetRoles replaces the roles. Earlier access tokens are outdated at once (User.RolesChangedAt), but sessions
+// continue. If the roles have just changed, it first waits up to 5 s. Codes: CodeValidationFailed (roles).
 func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User, error) {
 	parsed, problem := o.engine.opts.parseRoles(roles)
 	if problem != nil {
@@ -170,8 +168,8 @@ func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User
 		return User{}, err
 	}
 	var user User
-	err := o.operate(ctx, EventRolesChanged, id, func(tx Tx, ev *Event) error {
-		before, err := hold(ctx, tx, id)
+	err := o.recordOperation(ctx, EventRolesChanged, id, func(tx Tx, ev *Event) error {
+		before, err := lockUserByID(ctx, tx, id)
 		if err == nil {
 			err = tx.SetRoles(ctx, id, parsed, accesstoken.NextSecond(ev.At))
 		}
@@ -186,15 +184,14 @@ func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User
 	return user, err
 }
 
-// AwaitRoles waits up to 5 s if the user's roles have just changed (see accesstoken.RolesWait). In a transaction
-// (In), it does not wait.
+// AwaitRoles waits up to 5 s if the user's roles have just changed, but not in a transaction (In).
 //
 // Unstable: for packages of this module.
 func (o Operator) AwaitRoles(ctx context.Context, id UserID) error {
 	if o.tx != nil {
 		return nil
 	}
-	user, err := o.engine.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
+	user, err := o.engine.findUser(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
 	if err != nil {
 		return err
 	}
@@ -203,7 +200,7 @@ func (o Operator) AwaitRoles(ctx context.Context, id UserID) error {
 
 // DeleteUser deletes the account and ends its sessions.
 func (o Operator) DeleteUser(ctx context.Context, id UserID) error {
-	return o.operate(ctx, EventDeleted, id, func(tx Tx, ev *Event) error {
+	return o.recordOperation(ctx, EventDeleted, id, func(tx Tx, ev *Event) error {
 		ev.Detail = "by an operator"
 		if err := tx.SetDisabled(ctx, id, ev.At); err != nil { // locks the account first, as in other flows
 			return err
@@ -214,35 +211,36 @@ func (o Operator) DeleteUser(ctx context.Context, id UserID) error {
 
 // SendReset mails the user a link to choose a new password, or another invitation if the
 // user has never had a password. Codes: CodeNotFound, CodeValidationFailed (email; the account is disabled).
-func (o Operator) SendReset(ctx context.Context, id UserID) error { return o.send(ctx, id, MailReset) }
+func (o Operator) SendReset(ctx context.Context, id UserID) error {
+	return o.sendLink(ctx, id, MailReset)
+}
 
 // SendVerification mails the user a link to verify the address. An invited user gets another invitation instead, as
 // from SendReset. A verification mail is dropped if Limits.MailPerAddress is reached. Codes: those of SendReset,
 // CodeValidationFailed (email; verified).
 func (o Operator) SendVerification(ctx context.Context, id UserID) error {
-	return o.send(ctx, id, MailVerify)
+	return o.sendLink(ctx, id, MailVerify)
 }
 
-// send posts a mail with a link. linkFor chooses the kind of the link.
-func (o Operator) send(ctx context.Context, id UserID, kind MailKind) error {
-	return o.operate(ctx, eventLinkRequested, id, func(tx Tx, ev *Event) error {
+func (o Operator) sendLink(ctx context.Context, id UserID, kind MailKind) error {
+	return o.recordOperation(ctx, eventLinkRequested, id, func(tx Tx, ev *Event) error {
 		user, err := tx.User(ctx, id)
 		switch {
 		case err != nil:
 			return err
-		case user.Disabled(): // mailOwner would drop the mail
+		case user.Disabled(): // findMailOwner would drop the mail
 			return unacceptable(FieldError{"email", FieldInvalid, "This account is disabled. Enable it first."})
 		case kind == MailVerify && user.Verified():
 			return unacceptable(FieldError{"email", FieldInvalid, "This address is already verified."})
 		}
-		link := linkFor(kind, user)
+		link := linkKindFor(kind, user)
 		ev.Detail = string(link)
-		return tx.InsertMail(ctx, mailTo(link, user, *ev))
+		return tx.InsertMail(ctx, newMail(link, user, *ev))
 	})
 }
 
-// linkFor returns MailInvite for an invited user, who can't sign in without an invitation, and kind for other users.
-func linkFor(kind MailKind, u User) MailKind {
+// linkKindFor returns MailInvite for an invited user, who can't sign in without an invitation.
+func linkKindFor(kind MailKind, u User) MailKind {
 	if isInvited(u) {
 		return MailInvite
 	}
@@ -262,7 +260,7 @@ func (o Operator) Rename(ctx context.Context, id UserID, name string) error {
 	if problem != nil {
 		return unacceptable(*problem)
 	}
-	return o.operate(ctx, eventRenamed, id, func(tx Tx, _ *Event) error { return tx.SetName(ctx, id, parsed) })
+	return o.recordOperation(ctx, eventRenamed, id, func(tx Tx, _ *Event) error { return tx.SetName(ctx, id, parsed) })
 }
 
 // ChangeEmail gives the account a new, unverified address and mails a link to verify it. Earlier mailed links
@@ -274,8 +272,8 @@ func (o Operator) ChangeEmail(ctx context.Context, id UserID, email string) erro
 	if problem != nil {
 		return unacceptable(*problem)
 	}
-	return o.operate(ctx, eventEmailChanged, id, func(tx Tx, ev *Event) error {
-		user, err := hold(ctx, tx, id)
+	return o.recordOperation(ctx, eventEmailChanged, id, func(tx Tx, ev *Event) error {
+		user, err := lockUserByID(ctx, tx, id)
 		if err == nil && user.Email == to {
 			err = unacceptable(FieldError{"email", FieldInvalid, "The account already has this address."})
 		}
@@ -290,30 +288,30 @@ func (o Operator) ChangeEmail(ctx context.Context, id UserID, email string) erro
 			_, err = tx.SetVerified(ctx, id, to, time.Time{})
 		}
 		if err == nil {
-			err = tx.DeleteMailTokens(ctx, id, mailedTokens...)
+			err = tx.DeleteMailTokens(ctx, id, mailsWithToken...)
 		}
 		if err == nil && user.Verified() {
-			err = tx.InsertMail(ctx, mailTo(MailAddressReplaced, user, *ev))
+			err = tx.InsertMail(ctx, newMail(MailAddressReplaced, user, *ev))
 		}
 		if err != nil {
 			return err
 		}
 		user.Email, user.VerifiedAt = to, time.Time{}
-		return tx.InsertMail(ctx, mailTo(linkFor(MailVerify, user), user, *ev))
+		return tx.InsertMail(ctx, newMail(linkKindFor(MailVerify, user), user, *ev))
 	})
 }
 
 // MarkVerified marks the address as verified, without a mail. It deletes the waiting sign-ups for this address.
 func (o Operator) MarkVerified(ctx context.Context, id UserID) error {
-	return o.operate(ctx, EventEmailVerified, id, func(tx Tx, ev *Event) error {
-		user, err := hold(ctx, tx, id)
+	return o.recordOperation(ctx, EventEmailVerified, id, func(tx Tx, ev *Event) error {
+		user, err := lockUserByID(ctx, tx, id)
 		if err == nil && !user.Verified() {
 			_, err = tx.SetVerified(ctx, id, user.Email, ev.At)
 		}
 		if err != nil {
 			return err
 		}
-		return addressProven(ctx, tx, user.Email)
+		return deleteLinksAndSignups(ctx, tx, user.Email)
 	})
 }
 
@@ -321,7 +319,7 @@ func (o Operator) MarkVerified(ctx context.Context, id UserID) error {
 // refreshes and mails. Counters per account and client network are reset for the networks in the last events of the
 // account. Counters of single known devices stay, and so do counters of a client network for all accounts.
 func (o Operator) ClearLimits(ctx context.Context, id UserID) error {
-	return o.operate(ctx, eventLimitsCleared, id, func(tx Tx, ev *Event) error {
+	return o.recordOperation(ctx, eventLimitsCleared, id, func(tx Tx, ev *Event) error {
 		const lastEvents = 200
 		user, err := tx.User(ctx, id)
 		if err != nil {
@@ -335,18 +333,18 @@ func (o Operator) ClearLimits(ctx context.Context, id UserID) error {
 		if err != nil {
 			return err
 		}
-		all := o.engine.opts.Limits.ofAccount(user, events, sessions, ev.At)
+		all := o.engine.opts.Limits.accountCharges(user, events, sessions, ev.At)
 		for i := range all {
 			all[i].Cost = 2 * all[i].Span // more than any counter, so the refund resets it
 		}
-		return refund(ctx, tx, all...)
+		return refundCharges(ctx, tx, all...)
 	})
 }
 
 // UserSessions lists the user's active sessions, the most recently used first.
 func (o Operator) UserSessions(ctx context.Context, id UserID) ([]Session, error) {
 	cutoffs := o.engine.opts.Sessions.Cutoffs(o.engine.now())
-	return view(ctx, o.engine.store, func(tx Tx) ([]Session, error) { return tx.Sessions(ctx, id, cutoffs) })
+	return queryStore(ctx, o.engine.store, func(tx Tx) ([]Session, error) { return tx.Sessions(ctx, id, cutoffs) })
 }
 
 // EndUserSession ends one live session of the user. Codes: CodeNotFound (not a session of this user, or already ended).
@@ -354,15 +352,15 @@ func (o Operator) EndUserSession(ctx context.Context, id UserID, s SessionID) er
 	if !storable.ID(string(s)) {
 		return notFound()
 	}
-	return o.engine.endOwnSession(ctx, s, EndedOperator, o.event(EventSessionEnded, id))
+	return o.engine.endOwnSession(ctx, s, EndedOperator, o.newEvent(EventSessionEnded, id))
 }
 
 // EndUserSessions ends all of the user's sessions and returns the number of live ones.
 func (o Operator) EndUserSessions(ctx context.Context, id UserID) (int, error) {
-	return o.engine.endSessions(ctx, "", EndedOperator, o.event(EventLogoutAll, id).because("by an operator"))
+	return o.engine.endAllBut(ctx, "", EndedOperator, o.newEvent(EventLogoutAll, id).withDetail("by an operator"))
 }
 
-// endBatch is the number of sessions that EndEverySession ends per transaction. Other writes can run between batches.
+// endBatch is a number of sessions. Other writes can run between batches.
 const endBatch = 1000
 
 // EndEverySession ends the sessions of all users and returns their number. It also
@@ -379,7 +377,7 @@ func (o Operator) EndEverySession(ctx context.Context) (ended int, err error) {
 			return ended, err
 		}
 	}
-	return ended, o.operate(ctx, EventLogoutAll, "", func(_ Tx, ev *Event) error {
+	return ended, o.recordOperation(ctx, EventLogoutAll, "", func(_ Tx, ev *Event) error {
 		ev.Detail = fmt.Sprintf("every user, by an operator: %d", ended)
 		return nil
 	})
@@ -387,7 +385,7 @@ func (o Operator) EndEverySession(ctx context.Context) (ended int, err error) {
 
 // UserEvents lists up to limit events of the user, the newest first.
 func (o Operator) UserEvents(ctx context.Context, id UserID, limit int) ([]Event, error) {
-	return view(ctx, o.engine.store, func(tx Tx) ([]Event, error) { return tx.Events(ctx, id, limit) })
+	return queryStore(ctx, o.engine.store, func(tx Tx) ([]Event, error) { return tx.Events(ctx, id, limit) })
 }
 
 // LastRestore returns when a restore was last noticed (EventRestoreDetected), and when EndEverySession last ran after
@@ -395,19 +393,19 @@ func (o Operator) UserEvents(ctx context.Context, id UserID, limit int) ([]Event
 //
 // Unstable: only package admin and the program watchword use it.
 func (o Operator) LastRestore(ctx context.Context) (noticed, settled time.Time, err error) {
-	if noticed, err = o.lastSystemEvent(ctx, EventRestoreDetected); err != nil || noticed.IsZero() {
+	if noticed, err = o.lastSystemEventAt(ctx, EventRestoreDetected); err != nil || noticed.IsZero() {
 		return noticed, time.Time{}, err
 	}
 	// Only EndEverySession stores an EventLogoutAll without an account.
-	if settled, err = o.lastSystemEvent(ctx, EventLogoutAll); settled.Before(noticed) {
+	if settled, err = o.lastSystemEventAt(ctx, EventLogoutAll); settled.Before(noticed) {
 		settled = time.Time{}
 	}
 	return noticed, settled, err
 }
 
-// lastSystemEvent returns the time of the newest event of a kind without an account, or zero.
-func (o Operator) lastSystemEvent(ctx context.Context, kind EventKind) (time.Time, error) {
-	event, err := view(ctx, o.engine.store, func(tx Tx) (Event, error) { return tx.LastEvent(ctx, "", kind) })
+// lastSystemEventAt returns the time of the newest event of a kind without an account, or zero.
+func (o Operator) lastSystemEventAt(ctx context.Context, kind EventKind) (time.Time, error) {
+	event, err := queryStore(ctx, o.engine.store, func(tx Tx) (Event, error) { return tx.LastEvent(ctx, "", kind) })
 	if errors.Is(err, ErrNotFound) {
 		return time.Time{}, nil
 	}
@@ -419,12 +417,12 @@ func (o Operator) lastSystemEvent(ctx context.Context, kind EventKind) (time.Tim
 // Unstable: for the program watchword and package server.
 func (o Operator) RequestEvents(ctx context.Context, request string, limit int) ([]Event, error) {
 	request = storable.Text(request, maxRequestID)
-	return view(ctx, o.engine.store, func(tx Tx) ([]Event, error) { return tx.RequestEvents(ctx, request, limit) })
+	return queryStore(ctx, o.engine.store, func(tx Tx) ([]Event, error) { return tx.RequestEvents(ctx, request, limit) })
 }
 
-// operate calls change and stores its event in one transaction. An empty id means that the event has no account.
-func (o Operator) operate(ctx context.Context, kind EventKind, id UserID, change func(Tx, *Event) error) error {
-	event := o.event(kind, id)
+// recordOperation stores the event in the transaction of the change. An empty id means that the event has no account.
+func (o Operator) recordOperation(ctx context.Context, kind EventKind, id UserID, change func(Tx, *Event) error) error {
+	event := o.newEvent(kind, id)
 	all := func(tx Tx) error {
 		if err := change(tx, &event); err != nil {
 			return err
@@ -432,7 +430,7 @@ func (o Operator) operate(ctx context.Context, kind EventKind, id UserID, change
 		return o.check(ctx, tx)
 	}
 	if o.tx == nil {
-		return orNotFound(o.engine.record(ctx, &event, all))
+		return orNotFound(o.engine.recordChange(ctx, &event, all))
 	}
 	err := all(o.tx)
 	if err == nil {

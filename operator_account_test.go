@@ -14,14 +14,14 @@ import (
 func TestEventsOfOperatorsCarryTheirName(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	r := start(t, func(o *watchword.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	r := startEngine(t, func(o *watchword.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	in := r.signUp(t, "ada@example.com")
 	id, grace := in.User.ID, r.Operator().As("grace")
 	must(t, grace.Rename(t.Context(), id, "Ada L"))
 	must(t, grace.MarkVerified(t.Context(), id))
 	must(t, grace.ClearLimits(t.Context(), id))
 	must(t, grace.SendReset(t.Context(), id))
-	r.deliver(t)
+	r.deliverMail(t)
 	_, err := grace.SetRoles(t.Context(), id, []string{"staff"})
 	must(t, err)
 	session := r.login(t, "ada@example.com", phone).Session.ID
@@ -37,15 +37,15 @@ func TestEventsOfOperatorsCarryTheirName(t *testing.T) {
 		watchword.EventSessionEnded, watchword.EventLogoutAll, "email_changed",
 		watchword.EventDisabled, "account_enabled",
 	} {
-		if event := eventOf(t, r, id, kind); event.Operator != "grace" || event.Address != "" {
+		if event := newestEvent(t, r, id, kind); event.Operator != "grace" || event.Address != "" {
 			t.Errorf("%s is by %q from %q", kind, event.Operator, event.Address)
 		}
 	}
-	if event := eventOf(t, r, id, watchword.EventLogin); event.Operator != "" {
+	if event := newestEvent(t, r, id, watchword.EventLogin); event.Operator != "" {
 		t.Errorf("a sign-in is by the operator %q", event.Operator)
 	}
 	must(t, grace.DeleteUser(t.Context(), id))
-	if event := eventOf(t, r, id, watchword.EventDeleted); event.Operator != "grace" {
+	if event := newestEvent(t, r, id, watchword.EventDeleted); event.Operator != "grace" {
 		t.Errorf("the deletion is by %q", event.Operator)
 	}
 	if !strings.Contains(log.String(), "event=account_deleted") || !strings.Contains(log.String(), "operator=grace") {
@@ -57,7 +57,7 @@ func TestEventsOfOperatorsCarryTheirName(t *testing.T) {
 func TestOperationsWithoutAnAccountAreEvents(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	r := start(t, func(o *watchword.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	r := startEngine(t, func(o *watchword.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	grace := r.Operator().As("grace")
 	if n, err := grace.RetryMail(t.Context(), ""); n != 0 || err != nil {
 		t.Errorf("an empty outbox: %d, %v", n, err)
@@ -77,7 +77,7 @@ func TestOperationsWithoutAnAccountAreEvents(t *testing.T) {
 		"mail_retried": fmt.Sprintf("mails: %d", n), "keys_rotated": "refresh",
 		watchword.EventLogoutAll: "every user, by an operator: 1", "master_key_replaced": "",
 	} {
-		if event := eventOf(t, r, "", kind); event.Operator != "grace" || event.Detail != detail {
+		if event := newestEvent(t, r, "", kind); event.Operator != "grace" || event.Detail != detail {
 			t.Errorf("%s is by %q: %q, want %q", kind, event.Operator, event.Detail, detail)
 		}
 		if !strings.Contains(log.String(), "event="+string(kind)) {
@@ -89,37 +89,37 @@ func TestOperationsWithoutAnAccountAreEvents(t *testing.T) {
 // After the operator's change, the address is unproven, and earlier mailed links no longer work.
 func TestOperatorChangesAnAddress(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in, other := r.signUp(t, "ada@example.com"), r.signUp(t, "bob@example.com")
 	id := in.User.ID
-	old := r.forgotten(t, "ada@example.com")
+	old := r.requestReset(t, "ada@example.com")
 	wantCode(t, r.Operator().ChangeEmail(t.Context(), id, string(other.User.Email)), watchword.CodeEmailTaken)
 	wantCode(t, r.Operator().ChangeEmail(t.Context(), id, "ada@example.com"), watchword.CodeValidationFailed)
 	wantCode(t, r.Operator().ChangeEmail(t.Context(), id, "nobody"), watchword.CodeValidationFailed)
 	wantCode(t, r.Operator().ChangeEmail(t.Context(), watchword.UserID(other.Session.ID), "eve@example.com"),
 		watchword.CodeNotFound)
 	must(t, r.Operator().MarkVerified(t.Context(), id))
-	r.deliver(t)
+	r.deliverMail(t)
 	must(t, r.Operator().ChangeEmail(t.Context(), id, "Ada@Example.org"))
 	user, err := r.Operator().FindUserByID(t.Context(), id)
 	must(t, err)
 	if user.Email != "ada@example.org" || user.Verified() {
 		t.Errorf("the account has %s, verified %t", user.Email, user.Verified())
 	}
-	r.identity(t, in)
+	r.authenticate(t, in)
 	wantCode(t, r.ResetPassword(t.Context(), old, "eight purple otters", laptop), watchword.CodeMailTokenInvalid)
-	r.deliver(t)
-	if mail := r.post.last(t, watchword.MailVerify); mail.To != user.Email {
+	r.deliverMail(t)
+	if mail := r.post.lastMail(t, watchword.MailVerify); mail.To != user.Email {
 		t.Errorf("the link was mailed to %s", mail.To)
 	}
-	notice := r.post.last(t, watchword.MailAddressReplaced)
+	notice := r.post.lastMail(t, watchword.MailAddressReplaced)
 	if notice.To != "ada@example.com" || notice.Token != "" || notice.NewEmail != "" {
 		t.Errorf("the notice to the previous address is %+v", notice)
 	}
 	// An address that was never verified may belong to a stranger, so it gets no notice.
 	must(t, r.Operator().ChangeEmail(t.Context(), id, "ada@example.net"))
-	r.deliver(t)
-	if again := r.post.last(t, watchword.MailAddressReplaced); again.ID != notice.ID {
+	r.deliverMail(t)
+	if again := r.post.lastMail(t, watchword.MailAddressReplaced); again.ID != notice.ID {
 		t.Errorf("an unverified address got a notice: %s", again.To)
 	}
 	must(t, r.Operator().SendVerification(t.Context(), id))
@@ -129,9 +129,9 @@ func TestOperatorChangesAnAddress(t *testing.T) {
 
 func TestLinkForADisabledAccountIsRefused(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	user := r.signUp(t, "ada@example.com").User
-	r.deliver(t)
+	r.deliverMail(t)
 	must(t, r.Operator().DisableUser(t.Context(), user.ID))
 	wantCode(t, r.Operator().SendReset(t.Context(), user.ID), watchword.CodeValidationFailed)
 	wantCode(t, r.Operator().SendVerification(t.Context(), user.ID), watchword.CodeValidationFailed)
@@ -146,19 +146,19 @@ func TestLinkForADisabledAccountIsRefused(t *testing.T) {
 
 func TestClearLimitsLetsTheOwnerInAtOnce(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, "ada@example.com")
 	stranger := watchword.Client{Address: phone.Address}
 	limit := func() {
 		t.Helper()
 		for range 10 {
-			wantCode(t, r.tryOn(t, "ada@example.com", "wrong otters here", stranger), watchword.CodeInvalidCredentials)
+			wantCode(t, r.loginFrom(t, "ada@example.com", "wrong otters", stranger), watchword.CodeInvalidCredentials)
 		}
-		wantCode(t, r.tryOn(t, "ada@example.com", goodPassword, stranger), watchword.CodeRateLimited)
+		wantCode(t, r.loginFrom(t, "ada@example.com", goodPassword, stranger), watchword.CodeRateLimited)
 	}
 	limit()
 	must(t, r.Operator().ClearLimits(t.Context(), in.User.ID))
-	must(t, r.tryOn(t, "ada@example.com", goodPassword, stranger))
+	must(t, r.loginFrom(t, "ada@example.com", goodPassword, stranger))
 	limit() // ClearLimits must set the counter to zero, not to a negative value
 	for range 4 {
 		must(t, r.Operator().ClearLimits(t.Context(), in.User.ID))
@@ -170,7 +170,7 @@ func TestClearLimitsLetsTheOwnerInAtOnce(t *testing.T) {
 
 func TestOperatorFindsTheAccountOfASessionAndTheEventsOfARequest(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	r.signUp(t, "ada@example.com")
 	client := laptop
 	client.RequestID = "request-1"

@@ -11,7 +11,7 @@ import (
 // superseded refresh tokens can then count as the newest tokens again.
 func TestEndEverySessionEndsTheSessionsOfAllUsers(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
+	r := startEngine(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
 	var in []*watchword.SignIn
 	for n := range 5 {
 		email := fmt.Sprintf("user%d@example.com", n)
@@ -29,5 +29,5 @@ func TestEndEverySessionEndsTheSessionsOfAllUsers(t *testing.T) {
 		wantCode(t, err, watchword.CodeSessionEnded)
 	}
 	again := r.login(t, "user1@example.com", laptop)
-	r.identity(t, again)
+	r.authenticate(t, again)
 }

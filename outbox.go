@@ -36,17 +36,15 @@ const (
 	maxMailError = 500 // bytes of an error that are stored with its mail
 )
 
-// mailTo returns a mail to a user about an event.
-func mailTo(kind MailKind, u User, ev Event) Mail {
+func newMail(kind MailKind, u User, ev Event) Mail {
 	facts := MailFacts{At: ev.At, Device: ev.Device, Address: ev.Address}
 	return Mail{ID: newID(), Kind: kind, To: u.Email, UserID: u.ID, Facts: facts,
 		Cause: MailCause{Operator: ev.Operator}, CreatedAt: ev.At, NextAt: ev.At}
 }
 
-// post inserts a mail into the outbox. It drops a notice of boundNotices if the address is not proven or the budget
-// of the account is used up.
-func (e *Engine) post(ctx context.Context, tx Tx, m Mail) error {
-	if !slices.Contains(boundNotices, m.Kind) {
+// queueMail drops a notice of budgetedNotices if the address is not proven or the budget of the account is used up.
+func (e *Engine) queueMail(ctx context.Context, tx Tx, m Mail) error {
+	if !slices.Contains(budgetedNotices, m.Kind) {
 		return tx.InsertMail(ctx, m)
 	}
 	owner, err := tx.User(ctx, m.UserID)
@@ -56,7 +54,7 @@ func (e *Engine) post(ctx context.Context, tx Tx, m Mail) error {
 	if err != nil {
 		return err
 	}
-	kind, err := e.noticeKind(ctx, tx, m)
+	kind, err := e.chargeNotice(ctx, tx, m)
 	if err != nil || kind == "" {
 		return err
 	}
@@ -64,9 +62,9 @@ func (e *Engine) post(ctx context.Context, tx Tx, m Mail) error {
 	return tx.InsertMail(ctx, m)
 }
 
-// noticeKind charges a notice to the budget of the account. It returns the kind to send: m.Kind, a summary (at most
-// daily) if the budget is used up, or "" to drop the notice. The first notice of a reuse in a day is not charged.
-func (e *Engine) noticeKind(ctx context.Context, tx Tx, m Mail) (MailKind, error) {
+// chargeNotice charges the budget of the account. It returns the kind to send: m.Kind, a summary (at most daily) if
+// the budget is used up, or "" to drop the notice. The first notice of a reuse in a day is not charged.
+func (e *Engine) chargeNotice(ctx context.Context, tx Tx, m Mail) (MailKind, error) {
 	daily := Limit{1, 24 * time.Hour}
 	tries := []struct {
 		limit   Limit
@@ -81,7 +79,7 @@ func (e *Engine) noticeKind(ctx context.Context, tx Tx, m Mail) (MailKind, error
 		tries = tries[1:]
 	}
 	for _, try := range tries {
-		wait, err := take(ctx, tx, charges(try.limit.charge(try.purpose, string(m.UserID), m.CreatedAt)))
+		wait, err := takeCharges(ctx, tx, limitedCharges(try.limit.newCharge(try.purpose, string(m.UserID), m.CreatedAt)))
 		if err != nil || wait == 0 {
 			return try.kind, err
 		}
@@ -89,12 +87,10 @@ func (e *Engine) noticeKind(ctx context.Context, tx Tx, m Mail) (MailKind, error
 	return "", nil
 }
 
-// mailBudget returns the charge for one mail of this kind to this address (Limits.MailPerAddress).
-func (e *Engine) mailBudget(kind MailKind, to Address, now time.Time) []Charge {
-	return charges(e.opts.Limits.MailPerAddress.charge(limitMailPerAddress+limitPurpose(kind), string(to), now))
+func (e *Engine) mailCharges(kind MailKind, to Address, now time.Time) []Charge {
+	return limitedCharges(e.opts.Limits.MailPerAddress.newCharge(limitMailPerAddress+limitPurpose(kind), string(to), now))
 }
 
-// runOutbox sends due mails until ctx ends.
 func (e *Engine) runOutbox(ctx context.Context) {
 	var senders errgroup.Group
 	senders.SetLimit(sendAtOnce)
@@ -115,8 +111,8 @@ func (e *Engine) runOutbox(ctx context.Context) {
 	}, func(err error) { e.log.Error("can't read the outbox", slog.Any("error", err)) })
 }
 
-// sendMail sends a mail that was claimed at the time now, and stores the result. If ctx ends during the delivery,
-// sendMail continues for up to sendDrain. Otherwise a delivered mail could lack its result and be sent again.
+// sendMail stores the result of the delivery. If ctx ends meanwhile, it continues for up to sendDrain. Otherwise a
+// delivered mail could lack its result and be sent again.
 func (e *Engine) sendMail(ctx context.Context, m Mail, now time.Time) {
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
 	defer cancel()
@@ -129,9 +125,9 @@ func (e *Engine) sendMail(ctx context.Context, m Mail, now time.Time) {
 	}
 	finishing := context.WithoutCancel(ctx)
 	if err == nil {
-		err = e.store.Update(finishing, func(tx Tx) error { return d.sent(finishing, tx, now) })
+		err = e.store.Update(finishing, func(tx Tx) error { return d.storeSent(finishing, tx, now) })
 	} else {
-		err = e.postpone(finishing, m, err, now)
+		err = e.storeFailedAttempt(finishing, m, err, now)
 	}
 	if err != nil {
 		e.log.Error("can't store the result of sending a mail: the mail may be sent again",
@@ -139,8 +135,7 @@ func (e *Engine) sendMail(ctx context.Context, m Mail, now time.Time) {
 	}
 }
 
-// postpone stores a failed attempt to send m, and when to try again. The attempt began at the time now.
-func (e *Engine) postpone(ctx context.Context, m Mail, why error, now time.Time) error {
+func (e *Engine) storeFailedAttempt(ctx context.Context, m Mail, why error, now time.Time) error {
 	wait, again := mailretry.After(m.Attempts)
 	next, givenUp := now.Add(wait), time.Time{}
 	if !again {
@@ -163,20 +158,20 @@ func (e *Engine) postpone(ctx context.Context, m Mail, why error, now time.Time)
 
 // A delivery is a claimed mail that is being sent.
 type delivery struct {
-	owner    UserID
-	message  Message
-	signup   string      // the waiting sign-up that the mail belongs to, or empty
-	due      bool        // false: the mail is dropped
-	fresh    bool        // message.Token was created for this attempt
-	replaced []MailToken // earlier tokens, which are revoked after the mail is sent
-	asked    Event       // eventResetRequested, or the zero Event
+	owner          UserID
+	message        Message
+	signupID       string // of a waiting sign-up, or empty
+	due            bool   // false: the mail is dropped
+	hasNewToken    bool
+	replacedTokens []MailToken // revoked after the mail is sent
+	resetEvent     Event       // zero: no reset was requested
 }
 
 // prepareMail creates the message and activates its token. It sets due to false if the mail must be dropped.
 func (e *Engine) prepareMail(ctx context.Context, m Mail, now time.Time) (d delivery, err error) {
 	err = e.store.Update(ctx, func(tx Tx) error {
-		d = delivery{message: Message{ID: m.ID, Kind: m.Kind, To: m.To, MailFacts: m.Facts}, signup: m.Cause.SignupID}
-		owner, err := mailOwner(ctx, tx, m)
+		d = delivery{message: Message{ID: m.ID, Kind: m.Kind, To: m.To, MailFacts: m.Facts}, signupID: m.Cause.SignupID}
+		owner, err := findMailOwner(ctx, tx, m)
 		if errors.Is(err, ErrNotFound) {
 			return e.prepareSignupMail(ctx, tx, m, &d, now)
 		}
@@ -189,13 +184,13 @@ func (e *Engine) prepareMail(ctx context.Context, m Mail, now time.Time) (d deli
 			if m.Kind == MailVerify && owner.Verified() || m.Kind == MailInvite && !isInvited(owner) {
 				return nil
 			}
-			err = e.freshToken(ctx, tx, m, &d, now)
+			err = e.activateToken(ctx, tx, m, &d, now)
 			if err == nil && d.due && m.Kind == MailReset {
-				d.asked, err = recordReset(ctx, tx, m, owner)
+				d.resetEvent, err = recordResetRequest(ctx, tx, m, owner)
 			}
 			return err
 		case MailConfirmAddress, MailAddressChanged:
-			d.due, err = e.fixedToken(ctx, tx, m, now, &d.message)
+			d.due, err = e.addGrantedToken(ctx, tx, m, now, &d.message)
 			return err
 		case MailSignupExisting:
 			d.due, err = e.withinBudget(ctx, tx, m, m.Kind, now)
@@ -207,16 +202,15 @@ func (e *Engine) prepareMail(ctx context.Context, m Mail, now time.Time) (d deli
 	if err != nil {
 		return delivery{}, fmt.Errorf("prepare mail: %w", err)
 	}
-	if d.asked.Kind != "" {
-		e.announce(d.asked)
+	if d.resetEvent.Kind != "" {
+		e.announce(d.resetEvent)
 	}
 	return d, nil
 }
 
-// mailOwner returns the account that gets a mail, or ErrNotFound. Disabled accounts get no mail. For a mail with a
-// new token per attempt, mailOwner looks up the current owner of the address. It locks this account, so that no
-// concurrent transaction revokes the new token.
-func mailOwner(ctx context.Context, tx Tx, m Mail) (User, error) {
+// findMailOwner returns ErrNotFound for a disabled account. For a mail with a new token per attempt, it looks up the
+// current owner of the address, and locks the account, so that no concurrent transaction revokes the token.
+func findMailOwner(ctx context.Context, tx Tx, m Mail) (User, error) {
 	fresh := m.Kind == MailVerify || m.Kind == MailReset || m.Kind == MailInvite
 	var owner User
 	var err error
@@ -229,7 +223,7 @@ func mailOwner(ctx context.Context, tx Tx, m Mail) (User, error) {
 		owner, err = tx.User(ctx, m.UserID)
 	}
 	if err == nil && fresh {
-		owner, err = lockedUser(ctx, tx, owner.ID, m.To)
+		owner, err = lockAndReadUser(ctx, tx, owner.ID, m.To)
 	}
 	if err == nil && owner.Disabled() {
 		return User{}, ErrNotFound
@@ -237,8 +231,8 @@ func mailOwner(ctx context.Context, tx Tx, m Mail) (User, error) {
 	return owner, err
 }
 
-// lockedUser locks the account if it still has the address, and reads it.
-func lockedUser(ctx context.Context, tx Tx, id UserID, email Address) (User, error) {
+// lockAndReadUser returns ErrNotFound if the account no longer has the address.
+func lockAndReadUser(ctx context.Context, tx Tx, id UserID, email Address) (User, error) {
 	locked, err := tx.LockUser(ctx, id, email)
 	if err == nil && !locked {
 		err = ErrNotFound
@@ -249,33 +243,31 @@ func lockedUser(ctx context.Context, tx Tx, id UserID, email Address) (User, err
 	return tx.User(ctx, id)
 }
 
-// hold locks the account with an id and then reads it, because every value may have changed before the lock. Codes:
-// CodeNotFound, CodeTryLater (the address changed before the lock).
-func hold(ctx context.Context, tx Tx, id UserID) (User, error) {
+// lockUserByID reads the account after the lock. Codes: CodeNotFound, CodeTryLater (address just changed).
+func lockUserByID(ctx context.Context, tx Tx, id UserID) (User, error) {
 	user, err := tx.User(ctx, id)
 	if err != nil {
 		return User{}, orNotFound(err)
 	}
-	user, err = lockedUser(ctx, tx, id, user.Email)
+	user, err = lockAndReadUser(ctx, tx, id, user.Email)
 	if errors.Is(err, ErrNotFound) {
 		err = accountChanged()
 	}
 	return user, err
 }
 
-// withinBudget charges the first attempt to the budget of the address and kind. The kind
-// can differ from m.Kind: prepareSignupMail turns a reset into a verification link.
+// withinBudget charges only the first attempt. prepareSignupMail passes a kind that can differ from m.Kind.
 func (e *Engine) withinBudget(ctx context.Context, tx Tx, m Mail, kind MailKind, now time.Time) (bool, error) {
 	if m.Attempts > 1 {
 		return true, nil
 	}
-	wait, err := take(ctx, tx, e.mailBudget(kind, m.To, now))
+	wait, err := takeCharges(ctx, tx, e.mailCharges(kind, m.To, now))
 	return err == nil && wait == 0, err
 }
 
-// freshToken activates a token for this attempt, or drops the mail. Invitations, and resets by operators or undo
+// activateToken creates the token of this attempt, or drops the mail. Invitations, and resets by operators or undo
 // links, do not count towards the budget. A link for a waiting sign-up replaces no other link.
-func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now time.Time) error {
+func (e *Engine) activateToken(ctx context.Context, tx Tx, m Mail, d *delivery, now time.Time) error {
 	kind, within, err := d.message.Kind, true, error(nil)
 	life := map[MailKind]time.Duration{
 		MailReset: e.opts.ResetTTL, MailVerify: e.opts.VerifyTTL, MailInvite: inviteLife}[kind]
@@ -288,39 +280,39 @@ func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now
 	if err != nil {
 		return err
 	}
-	needed := kind != MailVerify || d.signup != ""
+	needed := kind != MailVerify || d.signupID != ""
 	if d.due = mailretry.LinkDue(m.Attempts, within, needed, works); !d.due {
 		return nil
 	}
-	d.fresh = true
-	d.message.Token, d.message.Expires = e.mailToken(m.ID, m.Attempts), now.Add(life)
+	d.hasNewToken = true
+	d.message.Token, d.message.Expires = e.deriveMailToken(m.ID, m.Attempts), now.Add(life)
 	hash := hashMailToken(d.message.Token)
-	if d.signup == "" {
-		if d.replaced, err = tx.MailTokens(ctx, d.owner, kind, now); err != nil {
+	if d.signupID == "" {
+		if d.replacedTokens, err = tx.MailTokens(ctx, d.owner, kind, now); err != nil {
 			return err
 		}
 		// RetryMail resets the count of attempts, so the new token can equal an earlier one, which must stay valid.
-		d.replaced = slices.DeleteFunc(d.replaced, func(t MailToken) bool { return t.Hash == hash })
+		d.replacedTokens = slices.DeleteFunc(d.replacedTokens, func(t MailToken) bool { return t.Hash == hash })
 	}
 	return tx.InsertMailToken(ctx, MailToken{Hash: hash, Kind: kind, UserID: d.owner, Email: m.To,
-		ExpiresAt: now.Add(mailretry.UnsentLife(life)), SignupID: d.signup})
+		ExpiresAt: now.Add(mailretry.UnsentLife(life)), SignupID: d.signupID})
 }
 
-// sent deletes a mail that was sent or dropped. It gives a new link its full lifetime, unless the link was revoked
-// meanwhile, and revokes the earlier links (replaced). It locks the account first, as other flows do.
-func (d delivery) sent(ctx context.Context, tx Tx, now time.Time) error {
-	if d.fresh && d.owner != "" {
+// storeSent deletes a mail that was sent or dropped. It gives a new link its full lifetime, unless the link was
+// revoked meanwhile, and revokes the earlier links. It locks the account first, as other flows do.
+func (d delivery) storeSent(ctx context.Context, tx Tx, now time.Time) error {
+	if d.hasNewToken && d.owner != "" {
 		if _, err := tx.LockUser(ctx, d.owner, d.message.To); err != nil {
 			return err
 		}
 	}
-	if err := tx.DeleteMail(ctx, d.message.ID); err != nil || !d.fresh {
+	if err := tx.DeleteMail(ctx, d.message.ID); err != nil || !d.hasNewToken {
 		return err
 	}
 	if _, err := tx.ExtendMailToken(ctx, hashMailToken(d.message.Token), d.message.Expires); err != nil {
 		return err
 	}
-	for _, old := range d.replaced {
+	for _, old := range d.replacedTokens {
 		if _, err := tx.TakeMailToken(ctx, old.Hash, old.Kind, now); err != nil {
 			return err
 		}
@@ -328,16 +320,15 @@ func (d delivery) sent(ctx context.Context, tx Tx, now time.Time) error {
 	return nil
 }
 
-// grantToken stores the token of a mail in the transaction that posts the mail. The
-// token is valid from that commit until it expires or is revoked.
+// grantToken stores a token that is valid from the commit, before its mail is sent.
 func (e *Engine) grantToken(ctx context.Context, tx Tx, m Mail, email Address, expires time.Time) error {
-	hash := hashMailToken(e.mailToken(m.ID, 0))
+	hash := hashMailToken(e.deriveMailToken(m.ID, 0))
 	return tx.InsertMailToken(ctx, MailToken{Hash: hash, Kind: m.Kind, UserID: m.UserID, Email: email, ExpiresAt: expires})
 }
 
-// fixedToken adds the granted token to the message. It reports false if the token has expired or was revoked.
-func (e *Engine) fixedToken(ctx context.Context, tx Tx, m Mail, now time.Time, message *Message) (bool, error) {
-	token := e.mailToken(m.ID, 0)
+// addGrantedToken reports false if the token has expired or was revoked.
+func (e *Engine) addGrantedToken(ctx context.Context, tx Tx, m Mail, now time.Time, message *Message) (bool, error) {
+	token := e.deriveMailToken(m.ID, 0)
 	row, err := tx.MailToken(ctx, hashMailToken(token), m.Kind, now)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
@@ -350,7 +341,7 @@ func (e *Engine) fixedToken(ctx context.Context, tx Tx, m Mail, now time.Time, m
 //
 // Unstable: for the program watchword.
 func (o Operator) Mails(ctx context.Context, limit int) ([]Mail, error) {
-	return view(ctx, o.engine.store, func(tx Tx) ([]Mail, error) { return tx.Mails(ctx, limit) })
+	return queryStore(ctx, o.engine.store, func(tx Tx) ([]Mail, error) { return tx.Mails(ctx, limit) })
 }
 
 // RetryMail reschedules one mail (id) or all ("") for now, including abandoned ones. It returns their number.
@@ -360,7 +351,7 @@ func (o Operator) RetryMail(ctx context.Context, id string) (n int, err error) {
 	if id != "" && !storable.ID(id) {
 		return 0, nil
 	}
-	err = o.operate(ctx, eventMailRetried, "", func(tx Tx, ev *Event) error {
+	err = o.recordOperation(ctx, eventMailRetried, "", func(tx Tx, ev *Event) error {
 		n, err = tx.RetryMail(ctx, id, ev.At)
 		if ev.Detail = fmt.Sprintf("mails: %d", n); err == nil && n == 0 {
 			err = ErrNotFound // rolls back, so no event is stored

@@ -12,12 +12,12 @@ import (
 
 func TestFailedMailIsRetriedAndFinallyAbandoned(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	r.post.refuse(errors.New("the mail server is asleep"))
+	r := startEngine(t, nil)
+	r.post.failWith(errors.New("the mail server is asleep"))
 	in := r.signUp(t, "ada@example.com")
 	var first time.Duration
 	for attempt := 1; ; attempt++ {
-		r.deliver(t)
+		r.deliverMail(t)
 		mails, err := r.Operator().Mails(t.Context(), 10)
 		must(t, err)
 		m := mails[0]
@@ -44,15 +44,15 @@ func TestFailedMailIsRetriedAndFinallyAbandoned(t *testing.T) {
 	}
 
 	// The operator repairs the mail server and retries the mail.
-	r.post.refuse(nil)
+	r.post.failWith(nil)
 	n, err := r.Operator().RetryMail(t.Context(), "")
 	if err != nil || n != 1 {
 		t.Fatalf("retried %d, %v", n, err)
 	}
-	r.deliver(t)
+	r.deliverMail(t)
 	// The access token of the sign-up has expired, so the request must prove the account with the password.
 	if in, err = r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
-		Token: r.post.last(t, watchword.MailVerify).Token, Presented: []watchword.Secret{in.AccessToken},
+		Token: r.post.lastMail(t, watchword.MailVerify).Token, Presented: []watchword.Secret{in.AccessToken},
 		Password: goodPassword, Client: laptop,
 	}); err != nil || in == nil {
 		t.Errorf("got %v, %v", in, err)
@@ -61,26 +61,26 @@ func TestFailedMailIsRetriedAndFinallyAbandoned(t *testing.T) {
 
 func TestMailTokenIsRedactedAndMailIsSentOnce(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	r.signUp(t, "ada@example.com")
-	r.deliver(t)
-	token := r.post.last(t, watchword.MailVerify).Token
+	r.deliverMail(t)
+	token := r.post.lastMail(t, watchword.MailVerify).Token
 	if got := fmt.Sprint(token); strings.Contains(got, string(token)) {
 		t.Error("a token prints its value")
 	}
-	if r.post.count(watchword.MailVerify) != 1 {
+	if r.post.countMails(watchword.MailVerify) != 1 {
 		t.Error("the mail was not sent exactly once")
 	}
 }
 
 func TestMailForADeletedAccountIsNotSent(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	user := r.signUp(t, "ada@example.com").User
 	must(t, r.Operator().DeleteUser(t.Context(), user.ID))
 	must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", laptop))
-	r.deliver(t)
-	if n := r.post.count(watchword.MailVerify) + r.post.count(watchword.MailReset); n != 0 {
+	r.deliverMail(t)
+	if n := r.post.countMails(watchword.MailVerify) + r.post.countMails(watchword.MailReset); n != 0 {
 		t.Errorf("%d mails were sent", n)
 	}
 }

@@ -17,9 +17,8 @@ import (
 
 // Passwords: validation, hashing, and the change by the owner. Every flow that sets a password calls acceptable.
 
-// acceptable returns the password in the form to hash, or the reason to refuse it. It refuses passwords that consist
-// only of the owner's address and name.
-func (e *Engine) acceptable(field string, raw Secret, email Address, name string) (string, *FieldError) {
+// checkNewPassword returns the password in the form to hash. It refuses the owner's address and name.
+func (e *Engine) checkNewPassword(field string, raw Secret, email Address, name string) (string, *FieldError) {
 	if raw == "" {
 		return "", &FieldError{field, FieldRequired, "Choose a password."}
 	}
@@ -54,7 +53,7 @@ func (e *Engine) acceptable(field string, raw Secret, email Address, name string
 // CheckPassword refuses a password that no account may have. A form can call it to report a bad password together
 // with the problems of other fields. Codes: CodeValidationFailed (password).
 func (e *Engine) CheckPassword(password Secret) error {
-	if _, problem := e.acceptable("password", password, "", ""); problem != nil {
+	if _, problem := e.checkNewPassword("password", password, "", ""); problem != nil {
 		return unacceptable(*problem)
 	}
 	return nil
@@ -64,10 +63,10 @@ func tooLong(field string) *FieldError {
 	return &FieldError{field, FieldPasswordLong, "Use at most 256 characters."}
 }
 
-// hash creates a new hash of an acceptable password in the pool. Codes: CodeTryLater.
-func (e *Engine) hash(ctx context.Context, c Client, normal string) (hash Secret, err error) {
+// hashPassword hashes a password that checkNewPassword accepted. Codes: CodeTryLater.
+func (e *Engine) hashPassword(ctx context.Context, c Client, normal string) (hash Secret, err error) {
 	var failed error
-	err = e.hashing.do(ctx, c, func() {
+	err = e.hashing.runInPool(ctx, c, func() {
 		var encoded string
 		encoded, failed = passhash.Hash(e.hashing.params, normal)
 		hash = Secret(encoded)
@@ -75,9 +74,9 @@ func (e *Engine) hash(ctx context.Context, c Client, normal string) (hash Secret
 	return hash, errors.Join(err, failed)
 }
 
-// do runs the function work in the hash pool. Codes: CodeTryLater (the queue is too long).
-func (h hashing) do(ctx context.Context, c Client, work func()) error {
-	err := h.pool.Do(ctx, c.key(), work)
+// runInPool returns CodeTryLater if the queue is too long.
+func (h hashing) runInPool(ctx context.Context, c Client, work func()) error {
+	err := h.pool.Do(ctx, c.networkKey(), work)
 	var busy *passhash.BusyError
 	if errors.As(err, &busy) {
 		detail := "The server is busy. Try again shortly."
@@ -86,35 +85,33 @@ func (h hashing) do(ctx context.Context, c Client, work func()) error {
 	return err
 }
 
-// required returns the error for a missing password in the field.
-func required(field string) error {
+func passwordMissing(field string) error {
 	return unacceptable(FieldError{field, FieldRequired, "Enter your password."})
 }
 
-// reauthenticate checks the password of a signed-in user. If the account has a factor, the session also needs a
-// recent proof. Failures count per session, so other clients can't use up the attempts of this session. A right
-// password does not count, even if the calling flow fails later. Codes: CodeStepUpRequired, CodePasswordWrong,
-// CodeRateLimited, CodeTryLater.
+// reauthenticate also needs a recent proof if the account has a factor. Failures count per session, so other clients
+// can't use up the attempts of this session. A right password does not count, even if the calling flow fails later.
+// Codes: CodeStepUpRequired, CodePasswordWrong, CodeRateLimited, CodeTryLater.
 func (e *Engine) reauthenticate(ctx context.Context, who Identity, given Secret, c Client, now time.Time) error {
 	passwordless := who.User.PasswordHash == "" // needs only a recent sign-in, by provider or passkey
-	switch stale := decideFresh(who.User, who.Session, e.opts.StepUpAge, now); {
+	switch stale := requireRecentProof(who.User, who.Session, e.opts.StepUpAge, now); {
 	case stale != nil && (who.User.Factors > 0 || passwordless):
 		return stale
 	case passwordless:
 		return nil
 	}
-	failure := e.opts.Limits.Reauthentication.charge(limitReauthentication, string(who.Session.ID), now)
-	if err := e.charge(ctx, failure); err != nil {
+	failure := e.opts.Limits.Reauthentication.newCharge(limitReauthentication, string(who.Session.ID), now)
+	if err := e.chargeInOwnTx(ctx, failure); err != nil {
 		return err
 	}
 	ok, err := e.passwordMatches(ctx, c, who.User.PasswordHash, given)
 	switch {
 	case err != nil:
-		return e.unchecked(ctx, err, failure)
+		return e.refundIfUnchecked(ctx, err, failure)
 	case !ok:
-		return e.loginFailed(ctx, attempt{at: now, client: c, user: who.User}, passwordWrong())
+		return e.recordFailedLogin(ctx, passwordAttempt{at: now, client: c, user: who.User}, passwordWrong())
 	}
-	return e.refund(ctx, failure)
+	return e.refundInOwnTx(ctx, failure)
 }
 
 func passwordWrong() *Error {
@@ -127,35 +124,35 @@ func passwordWrong() *Error {
 // newPassword), CodeRateLimited, CodeTryLater.
 func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next Secret, c Client) error {
 	if current == "" && who.User.PasswordHash != "" {
-		return required("currentPassword")
+		return passwordMissing("currentPassword")
 	}
 	now := e.now()
-	normal, problem := e.acceptable("newPassword", next, who.User.Email, who.User.Name)
+	normal, problem := e.checkNewPassword("newPassword", next, who.User.Email, who.User.Name)
 	if problem != nil {
 		return unacceptable(*problem)
 	}
-	if err := e.charge(ctx, e.opts.Limits.LoginPerClient.charge(limitLoginPerClient, c.key(), now)); err != nil {
+	limit := e.opts.Limits.LoginPerClient.newCharge(limitLoginPerClient, c.networkKey(), now)
+	if err := e.chargeInOwnTx(ctx, limit); err != nil {
 		return err
 	}
 	if err := e.reauthenticate(ctx, who, current, c, now); err != nil {
 		return err
 	}
-	hash, err := e.hash(ctx, c, normal)
+	hash, err := e.hashPassword(ctx, c, normal)
 	if err != nil {
 		return err
 	}
-	event := e.event(EventPasswordChanged, c, now).of(who.User.ID).on(who.Session.ID)
-	return e.record(ctx, &event, func(tx Tx) error {
-		if err := holdPassword(ctx, tx, who.User, hash); err != nil {
+	event := e.newEvent(EventPasswordChanged, c, now).ofUser(who.User.ID).ofSession(who.Session.ID)
+	return e.recordChange(ctx, &event, func(tx Tx) error {
+		if err := lockAndSetPassword(ctx, tx, who.User, hash); err != nil {
 			return err
 		}
-		return e.passwordChanged(ctx, tx, who.User, who.Session.ID, event)
+		return e.revokeAfterPasswordChange(ctx, tx, who.User, who.Session.ID, event)
 	})
 }
 
-// passwordChanged runs in the transaction that sets a password. It ends all sessions except the session spare,
-// deletes remembered devices and mailed tokens, and posts the notice of the event.
-func (e *Engine) passwordChanged(ctx context.Context, tx Tx, u User, spare SessionID, event Event) error {
+// revokeAfterPasswordChange keeps the session spare. It also forgets devices and posts the notice.
+func (e *Engine) revokeAfterPasswordChange(ctx context.Context, tx Tx, u User, spare SessionID, event Event) error {
 	if _, err := tx.EndSessions(ctx, u.ID, spare, EndedPassword, event.At); err != nil {
 		return err
 	}
@@ -165,16 +162,14 @@ func (e *Engine) passwordChanged(ctx context.Context, tx Tx, u User, spare Sessi
 	if err := tx.DeleteMailTokens(ctx, u.ID, MailVerify, MailReset, MailConfirmAddress); err != nil {
 		return err
 	}
-	return e.post(ctx, tx, mailTo(MailPasswordChanged, u, event))
+	return e.queueMail(ctx, tx, newMail(MailPasswordChanged, u, event))
 }
 
-// parseEmail returns the canonical form of an address for an account or a mail.
 func parseEmail(field, raw string) (Address, *FieldError) {
 	return parseEmailWith(address.Parse, field, raw)
 }
 
-// parseKnownEmail returns the canonical form of an address for a look-up. It accepts
-// addresses that parseEmail refuses today, so that their accounts can still sign in.
+// parseKnownEmail accepts addresses that parseEmail refuses today, so that their accounts can still sign in.
 func parseKnownEmail(field, raw string) (Address, *FieldError) {
 	return parseEmailWith(address.ParseExisting, field, raw)
 }
@@ -191,28 +186,28 @@ func parseEmailWith(parse func(string) (string, error), field, raw string) (Addr
 }
 
 const (
-	levelPeriod = time.Hour
-	levelSample = 1000 // accounts whose hashes are read
-	levelKinds  = 8    // kinds of hashes to measure
+	measurePeriod   = time.Hour
+	sampledAccounts = 1000
+	measuredKinds   = 8
 )
 
-// runLevel measures the cost of each kind of stored hash, at the start and every hour. Imported hashes can cost more.
-// The engine needs these costs to give all responses the same duration, from the first attempt on.
-func (e *Engine) runLevel(ctx context.Context) {
+// runHashMeasurement repeats the measurement, because imported hashes can cost more than new ones. The engine needs
+// the costs to give all responses the same duration, from the first attempt on.
+func (e *Engine) runHashMeasurement(ctx context.Context) {
 	for ctx.Err() == nil {
 		e.hashing.level.Renew()
-		if err := e.learnLevel(ctx); err != nil && ctx.Err() == nil {
+		if err := e.measureHashCosts(ctx); err != nil && ctx.Err() == nil {
 			e.log.Warn("can't read accounts to measure their kinds of password hashes", slog.Any("error", err))
 		}
-		if sleep.For(ctx, levelPeriod) != nil {
+		if sleep.For(ctx, measurePeriod) != nil {
 			return
 		}
 	}
 }
 
-// learnLevel checks one hash of each kind. An error with one kind is logged, and the others are still measured.
-func (e *Engine) learnLevel(ctx context.Context) error {
-	users, err := e.Operator().Users(ctx, "", levelSample)
+// measureHashCosts checks one hash of each kind. After an error with one kind, it still measures the others.
+func (e *Engine) measureHashCosts(ctx context.Context) error {
+	users, err := e.Operator().Users(ctx, "", sampledAccounts)
 	if err != nil {
 		return err
 	}
@@ -220,7 +215,7 @@ func (e *Engine) learnLevel(ctx context.Context) error {
 	for _, user := range users {
 		hash := string(user.PasswordHash)
 		recipe := passhash.Recipe(hash)
-		if hash == "" || tried[recipe] || len(tried) == levelKinds || passhash.CostsAs(hash, e.hashing.params) {
+		if hash == "" || tried[recipe] || len(tried) == measuredKinds || passhash.CostsAs(hash, e.hashing.params) {
 			continue
 		}
 		tried[recipe] = true

@@ -30,14 +30,14 @@ func (i Inside) SealKey(k Key, secret []byte) Key {
 
 // HoldMaster prevents a replacement of the master key until the transaction ends.
 func (i Inside) HoldMaster(ctx context.Context, tx Tx) error {
-	return i.engine.keys.holdMaster(ctx, tx)
+	return i.engine.keys.lockMasterKey(ctx, tx)
 }
 
 // ReloadKeys reads the keys of the store, such as new peppers.
 func (i Inside) ReloadKeys(ctx context.Context) error { return i.engine.keys.reload(ctx) }
 
-// pepper returns the pepper that a hash needs, or nil.
-func (k *keyring) pepper(ctx context.Context, hash string) ([]byte, error) {
+// findPepper returns nil if the hash needs no pepper.
+func (k *keyring) findPepper(ctx context.Context, hash string) ([]byte, error) {
 	id := passhash.KeyID(hash)
 	if id == "" {
 		return nil, nil

@@ -83,12 +83,12 @@ func TestAPepperedHashSignsInAndThePepperIsStoredSealed(t *testing.T) {
 // IMP-2
 func TestHashWithAnUnknownPepperIsRefused(t *testing.T) {
 	t.Parallel()
-	from, to := start(t, nil), start(t, nil)
-	from.imports(t, accountimport.Account{
+	from, to := startEngine(t, nil), startEngine(t, nil)
+	from.importAccount(t, accountimport.Account{
 		ID: "1", Email: someEmail, PasswordHash: peppered(t, somePepper), Pepper: somePepper})
 	exported := wantUser(t, from, someEmail).PasswordHash
 	wantHashRefused(t, to, accountimport.Account{ID: "1", Email: someEmail, PasswordHash: exported}, "--pepper-file")
-	to.imports(t, accountimport.Account{ID: "1", Email: someEmail, PasswordHash: exported, Pepper: somePepper})
+	to.importAccount(t, accountimport.Account{ID: "1", Email: someEmail, PasswordHash: exported, Pepper: somePepper})
 	to.login(t, someEmail, laptop)
 	wantHashRefused(t, to, accountimport.Account{
 		ID: "2", Email: "b@example.com", PasswordHash: exported, Prehash: "sha256-hex"}, "remove the method")

@@ -22,7 +22,6 @@ import (
 
 // These tests cover flows whose outcome depends on how PostgreSQL runs concurrent transactions.
 
-// startOnURL starts an engine on an empty database of PostgreSQL.
 func startOnURL(t *testing.T, url string, wrap func(watchword.Store) watchword.Store) *rig {
 	t.Helper()
 	store, err := postgres.Open(t.Context(), url)
@@ -31,8 +30,8 @@ func startOnURL(t *testing.T, url string, wrap func(watchword.Store) watchword.S
 	return startWith(t, wrap(store), nil)
 }
 
-// clockless hides the clock of a store, so the engine uses the clock of the test.
-func clockless(store watchword.Store) watchword.Store { return struct{ watchword.Store }{store} }
+// hideClock makes the engine use the clock of the test.
+func hideClock(store watchword.Store) watchword.Store { return struct{ watchword.Store }{store} }
 
 // A mail must be retried after every error text of the mail server. PostgreSQL refuses to store text that is not UTF-8
 // or contains NUL, but error texts can contain such bytes.
@@ -45,10 +44,10 @@ func TestMailIsRetriedWithBackoffForAnyErrorText(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := startOnURL(t, pgtest.Migrated(t, postgres.Migrate), clockless)
-			r.post.refuse(errors.New(text))
+			r := startOnURL(t, pgtest.Migrated(t, postgres.Migrate), hideClock)
+			r.post.failWith(errors.New(text))
 			r.signUp(t, "ada@example.com")
-			r.deliver(t)
+			r.deliverMail(t)
 			mails, err := r.Operator().Mails(t.Context(), 10)
 			must(t, err)
 			if len(mails) != 1 || !mails[0].NextAt.Equal(r.clock.Now().Add(10*time.Second)) {
@@ -65,7 +64,7 @@ func TestMailIsRetriedWithBackoffForAnyErrorText(t *testing.T) {
 // of it.
 func TestInvalidTextOfAClientDoesNotFailAFlow(t *testing.T) {
 	t.Parallel()
-	r := startOnURL(t, pgtest.Migrated(t, postgres.Migrate), clockless)
+	r := startOnURL(t, pgtest.Migrated(t, postgres.Migrate), hideClock)
 	odd := watchword.Client{
 		Address:   netip.MustParseAddr("fe80::1").WithZone("eth0\x00\xff"),
 		UserAgent: strings.Repeat("a", 511) + "é\xff\x00",
@@ -78,9 +77,9 @@ func TestInvalidTextOfAClientDoesNotFailAFlow(t *testing.T) {
 	must(t, err)
 	r.login(t, "ada@example.com", odd)
 	must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", odd))
-	r.deliver(t)
-	r.post.last(t, watchword.MailReset)
-	if kinds := r.events(t, in.User.ID); !slices.Contains(kinds, watchword.EventLogin) {
+	r.deliverMail(t)
+	r.post.lastMail(t, watchword.MailReset)
+	if kinds := r.eventKinds(t, in.User.ID); !slices.Contains(kinds, watchword.EventLogin) {
 		t.Errorf("events: %v", kinds)
 	}
 }
@@ -115,7 +114,7 @@ func TestLinkThatIsBeingActivatedIsRevokedByAConcurrentEvent(t *testing.T) {
 	t.Parallel()
 	for name, revoke := range map[string]func(*testing.T, *rig, watchword.Identity) error{
 		"change of address": func(t *testing.T, r *rig, _ watchword.Identity) error {
-			return r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, laptop)
+			return r.confirmEmail(t, r.post.lastMail(t, watchword.MailConfirmAddress).Token, goodPassword, laptop)
 		},
 		"change of password": func(t *testing.T, r *rig, who watchword.Identity) error {
 			return r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop)
@@ -133,9 +132,9 @@ func TestLinkThatIsBeingActivatedIsRevokedByAConcurrentEvent(t *testing.T) {
 			before := func() {}
 			url := pgtest.Database(t)
 			r := startOnURL(t, url, func(store watchword.Store) watchword.Store { return pausedStore{store, &before} })
-			who := verified(t, r, "ada@example.com")
+			who := signUpAndVerify(t, r, "ada@example.com")
 			must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
-			r.deliver(t)
+			r.deliverMail(t)
 
 			done := make(chan error, 1)
 			before = sync.OnceFunc(func() {
@@ -143,17 +142,17 @@ func TestLinkThatIsBeingActivatedIsRevokedByAConcurrentEvent(t *testing.T) {
 				waitUntilBlocked(t, url, done)
 			})
 			must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", laptop))
-			r.deliver(t)
+			r.deliverMail(t)
 			must(t, <-done)
-			if r.post.count(watchword.MailReset) > 0 && r.worksAsReset(t, r.post.last(t, watchword.MailReset).Token) {
+			if r.post.countMails(watchword.MailReset) > 0 &&
+				r.worksAsReset(t, r.post.lastMail(t, watchword.MailReset).Token) {
 				t.Error("the revoked link still works")
 			}
 		})
 	}
 }
 
-// waitUntilBlocked returns when a statement in the database waits for a lock, or when done has
-// a result.
+// waitUntilBlocked returns when a statement waits for a lock, or when done has a result.
 func waitUntilBlocked(t *testing.T, url string, done chan error) {
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
@@ -182,25 +181,24 @@ func TestAddressIsNotTakenDuringAConcurrentChange(t *testing.T) {
 			t.Parallel()
 			server := pgtest.New(t, "fsync = off", "max_connections = 100",
 				"default_transaction_isolation = '"+isolation+"'")
-			r := startOnURL(t, server.Database(t), clockless)
+			r := startOnURL(t, server.Database(t), hideClock)
 			for round := range 8 {
 				email := fmt.Sprintf("ada%d@example.com", round)
-				r.confirmAmong(t, email, 12)
-				r.deliver(t)
-				must(t, r.UndoEmail(t.Context(), r.post.last(t, watchword.MailAddressChanged).Token, laptop))
+				r.confirmAmidSignups(t, email, 12)
+				r.deliverMail(t)
+				must(t, r.UndoEmail(t.Context(), r.post.lastMail(t, watchword.MailAddressChanged).Token, laptop))
 			}
 		})
 	}
 }
 
-// confirmAmong moves a new account to another address. Concurrently, other requests sign up with the old address or
-// import it.
-func (r *rig) confirmAmong(t *testing.T, email string, others int) {
+// confirmAmidSignups confirms a new address while other requests sign up with the old one or import it.
+func (r *rig) confirmAmidSignups(t *testing.T, email string, others int) {
 	t.Helper()
-	who := verified(t, r, email)
+	who := signUpAndVerify(t, r, email)
 	must(t, r.ChangeEmail(t.Context(), who, "moved."+email, goodPassword, laptop))
-	r.deliver(t)
-	token := r.post.last(t, watchword.MailConfirmAddress).Token
+	r.deliverMail(t)
+	token := r.post.lastMail(t, watchword.MailConfirmAddress).Token
 	var all sync.WaitGroup
 	begin := make(chan struct{})
 	for n := range others {
@@ -223,7 +221,7 @@ func (r *rig) confirmAmong(t *testing.T, email string, others int) {
 	}
 	all.Go(func() {
 		<-begin
-		if err := r.confirm(t, token, goodPassword, laptop); err != nil {
+		if err := r.confirmEmail(t, token, goodPassword, laptop); err != nil {
 			t.Errorf("confirm: %v", err)
 		}
 	})

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 // out an honest client, and two parties that both refresh one session are detected. rotation_promise_test.go tests
 // Judge alone, with many more runs.
 
-// A world is an engine that can be restarted.
+// A world can be restarted.
 type world struct {
 	*rig
 	path string
@@ -37,13 +37,12 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	path := newPath(t)
+	path := newDatabasePath(t)
 	w := &world{path: path, rig: startOn(t, path, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })}
 	w.signUp(t, "ada@example.com")
 	return w
 }
 
-// restart closes the engine and the store and opens both again.
 func (w *world) restart(t *rapid.T) {
 	w.Close()
 	if err := w.store.Close(); err != nil {
@@ -58,15 +57,15 @@ func (w *world) restart(t *rapid.T) {
 	}
 }
 
-// An honest client is one cookie jar that several tabs may share.
-type honest struct {
-	w     *world
-	jar   watchword.Secret
-	clean int // rotations after the last lost response; all their responses arrived
-	lost  bool
+// An honestClient client is one cookie jar that several tabs may share.
+type honestClient struct {
+	w              *world
+	jar            watchword.Secret
+	cleanRotations int // since the last lost response; all their responses arrived
+	lost           bool
 }
 
-func (h *honest) refresh(t *rapid.T) watchword.Secret {
+func (h *honestClient) refresh(t *rapid.T) watchword.Secret {
 	in, err := h.w.Refresh(t.Context(), h.jar, laptop)
 	if err != nil {
 		t.Fatalf("an honest client was refused: %v", err)
@@ -74,18 +73,18 @@ func (h *honest) refresh(t *rapid.T) watchword.Secret {
 	return in.RefreshToken
 }
 
-func (h *honest) responseArrives(t *rapid.T) {
+func (h *honestClient) responseArrives(t *rapid.T) {
 	h.jar = h.refresh(t)
 	if h.lost {
-		h.clean, h.lost = 0, false
+		h.cleanRotations, h.lost = 0, false
 		return
 	}
-	h.clean++
+	h.cleanRotations++
 }
 
 // mayLose reports whether docs/rotation.md covers a loss of the next response. It does if the previous response was
 // lost too, or if at least two responses have arrived since the last loss.
-func (h *honest) mayLose() bool { return h.lost || h.clean > 1 }
+func (h *honestClient) mayLose() bool { return h.lost || h.cleanRotations > 1 }
 
 // RT-5, RT-6
 func TestEngineKeepsHonestClientsSignedIn(t *testing.T) {
@@ -96,7 +95,7 @@ func TestEngineKeepsHonestClientsSignedIn(t *testing.T) {
 	w := newWorld(t)
 	t.Cleanup(func() { w.Close(); _ = w.store.Close() })
 	rapid.Check(t, func(rt *rapid.T) {
-		h := &honest{w: w, jar: w.login(t, "ada@example.com", laptop).RefreshToken, clean: 2}
+		h := &honestClient{w: w, jar: w.login(t, "ada@example.com", laptop).RefreshToken, cleanRotations: 2}
 		rt.Repeat(map[string]func(*rapid.T){
 			"time passes": func(rt *rapid.T) {
 				w.clock.advance(time.Duration(rapid.IntRange(0, int(5*time.Hour)).Draw(rt, "pause")))
@@ -131,7 +130,7 @@ func TestEngineKeepsHonestClientsSignedIn(t *testing.T) {
 				}
 				h.jar = tokens[0]
 				if h.lost {
-					h.clean, h.lost = 0, false
+					h.cleanRotations, h.lost = 0, false
 				}
 			},
 			"the server restarts": func(rt *rapid.T) {
@@ -153,7 +152,7 @@ func TestEngineDetectsTwoPartiesOnOneSession(t *testing.T) {
 	w := newWorld(t)
 	t.Cleanup(func() { w.Close(); _ = w.store.Close() })
 	rapid.Check(t, func(rt *rapid.T) {
-		user := &honest{w: w, jar: w.login(t, "ada@example.com", laptop).RefreshToken}
+		user := &honestClient{w: w, jar: w.login(t, "ada@example.com", laptop).RefreshToken}
 		for range rapid.IntRange(0, 5).Draw(rt, "before the theft") {
 			w.clock.advance(15 * time.Minute)
 			user.responseArrives(rt)

@@ -23,41 +23,40 @@ import (
 // front-end's reset page, followed by "/" and the token. It opens the server's page if the URL is empty, or if its
 // origin is not one of Options.LinkOrigins. Codes: CodeValidationFailed (email), CodeRateLimited.
 func (e *Engine) ForgotPassword(ctx context.Context, email, page string, c Client) error {
-	return e.mailOwnerOf(ctx, MailReset, email, weborigin.Page(page, e.opts.LinkOrigins), c)
+	return e.queueRequestedMail(ctx, MailReset, email, weborigin.Page(page, e.opts.LinkOrigins), c)
 }
 
-// mailOwnerOf posts a mail that any client may request.
-func (e *Engine) mailOwnerOf(ctx context.Context, kind MailKind, email, page string, c Client) error {
+// queueRequestedMail queues a mail that any client may request.
+func (e *Engine) queueRequestedMail(ctx context.Context, kind MailKind, email, page string, c Client) error {
 	to, problem := parseEmail("email", email)
 	if problem != nil {
 		return unacceptable(*problem)
 	}
 	now := e.now()
-	cause := e.event("", c, now)
-	mail := mailTo(kind, User{Email: to}, cause)
+	cause := e.newEvent("", c, now)
+	mail := newMail(kind, User{Email: to}, cause)
 	mail.Facts.Page, mail.Cause.Request, mail.Facts.ReturnTo = page, cause.RequestID, c.ReturnTo
-	limit := charges(e.opts.Limits.MailPerClient.charge(limitMailPerClient, c.key(), now))
+	limit := limitedCharges(e.opts.Limits.MailPerClient.newCharge(limitMailPerClient, c.networkKey(), now))
 	var wait time.Duration
 	err := e.store.Update(ctx, func(tx Tx) (err error) {
-		if wait, err = take(ctx, tx, limit); err != nil || wait > 0 {
+		if wait, err = takeCharges(ctx, tx, limit); err != nil || wait > 0 {
 			return err
 		}
-		return e.post(ctx, tx, mail)
+		return e.queueMail(ctx, tx, mail)
 	})
 	if err != nil {
 		return err
 	}
 	if wait > 0 {
-		return limited(wait)
+		return rateLimited(wait)
 	}
 	e.mailPosted.Set()
 	return nil
 }
 
-// recordReset stores the event of a requested reset. The outbox worker calls it on the
-// first attempt to send, when the owner is known. Requests therefore cost the same with
-// and without an account, and a flood leaves no more events than mails.
-func recordReset(ctx context.Context, tx Tx, m Mail, owner User) (Event, error) {
+// recordResetRequest is called by the outbox worker on the first attempt to send, when the owner is known. Requests
+// therefore cost the same with and without an account, and a flood leaves no more events than mails.
+func recordResetRequest(ctx context.Context, tx Tx, m Mail, owner User) (Event, error) {
 	if m.Attempts > 1 {
 		return Event{}, nil
 	}
@@ -76,7 +75,7 @@ func recordReset(ctx context.Context, tx Tx, m Mail, owner User) (Event, error) 
 // ResendVerification mails a new link to the owner of an address that is not yet proven. The result is the same for
 // every address. Codes: CodeValidationFailed (email), CodeRateLimited.
 func (e *Engine) ResendVerification(ctx context.Context, email string, c Client) error {
-	return e.mailOwnerOf(ctx, MailVerify, email, "", c)
+	return e.queueRequestedMail(ctx, MailVerify, email, "", c)
 }
 
 // ResetPassword sets a password with the token of a reset link, or of a verification link while its address is not
@@ -90,17 +89,17 @@ func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Cl
 	if err != nil {
 		return "", err
 	}
-	normal, problem := e.acceptable("password", password, box.link.Email, box.account.Name)
+	normal, problem := e.checkNewPassword("password", password, box.link.Email, box.account.Name)
 	if problem != nil {
 		return "", unacceptable(*problem)
 	}
-	hash, err := e.hash(ctx, c, normal)
+	hash, err := e.hashPassword(ctx, c, normal)
 	if err != nil {
 		return "", err
 	}
-	owner := ownerAfter(box.account, candidate{"", signupDetails{PasswordHash: hash}}, box.link.Email, now)
-	event := e.event(EventPasswordReset, c, now).of(owner.ID)
-	err = e.record(ctx, &event, func(tx Tx) error {
+	owner := ownerAfterProof(box.account, passwordCandidate{"", signupDetails{PasswordHash: hash}}, box.link.Email, now)
+	event := e.newEvent(EventPasswordReset, c, now).ofUser(owner.ID)
+	err = e.recordChange(ctx, &event, func(tx Tx) error {
 		if !box.account.Verified() {
 			_, err = e.proveFirst(ctx, tx, box, owner)
 		} else {
@@ -109,16 +108,16 @@ func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Cl
 		if err != nil || box.account.ID == "" { // a new account needs no notice of a changed password
 			return err
 		}
-		return e.passwordChanged(ctx, tx, owner, "", event)
+		return e.revokeAfterPasswordChange(ctx, tx, owner, "", event)
 	})
 	if err != nil {
 		return "", err
 	}
-	return e.deviceToken(knowndevice.ID{}, owner), nil
+	return e.signDeviceToken(knowndevice.ID{}, owner), nil
 }
 
-// mailTokenOf looks up a mailed token without consuming it.
-func (e *Engine) mailTokenOf(
+// findMailToken does not consume the token.
+func (e *Engine) findMailToken(
 	ctx context.Context, token Secret, kind MailKind, now time.Time,
 ) (granted MailToken, u User, err error) {
 	err = e.store.View(ctx, func(tx Tx) error {
@@ -134,20 +133,19 @@ func (e *Engine) mailTokenOf(
 	return granted, u, err
 }
 
-// setLinkedPassword consumes a link and sets the new password of its account. The
-// account must still have the address that the link was mailed to.
+// setLinkedPassword refuses a link whose account no longer has the address that the link was mailed to.
 func (e *Engine) setLinkedPassword(ctx context.Context, tx Tx, box mailbox, owner User) error {
-	if err := stillValid(tx.LockUser(ctx, owner.ID, box.link.Email)); err != nil {
+	if err := requireUnchanged(tx.LockUser(ctx, owner.ID, box.link.Email)); err != nil {
 		return err
 	}
 	if err := tx.SetPassword(ctx, owner.ID, owner.PasswordHash); err != nil {
 		return err
 	}
-	return closeLink(ctx, tx, box, owner.VerifiedAt)
+	return consumeLink(ctx, tx, box, owner.VerifiedAt)
 }
 
-// stillValid refuses a link if held is false: the account, sign-up or link has changed since it was read.
-func stillValid(held bool, err error) error {
+// requireUnchanged refuses a link if held is false: the account, sign-up or link has changed since it was read.
+func requireUnchanged(held bool, err error) error {
 	if err == nil && !held {
 		return mailTokenInvalid()
 	}

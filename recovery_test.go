@@ -9,21 +9,21 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-func (r *rig) forgotten(t *testing.T, email string) watchword.Secret {
+func (r *rig) requestReset(t *testing.T, email string) watchword.Secret {
 	t.Helper()
 	if err := r.ForgotPassword(t.Context(), email, "", laptop); err != nil {
 		t.Fatal(err)
 	}
-	r.deliver(t)
-	return r.post.last(t, watchword.MailReset).Token
+	r.deliverMail(t)
+	return r.post.lastMail(t, watchword.MailReset).Token
 }
 
 // ID-8, RST-1, RST-4
 func TestAResetEndsEverySessionAndWorksOnce(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, "ada@example.com")
-	token := r.forgotten(t, "ada@example.com")
+	token := r.requestReset(t, "ada@example.com")
 	if err := r.ResetPassword(t.Context(), token, otherPassword, laptop); err != nil {
 		t.Fatal(err)
 	}
@@ -41,8 +41,8 @@ func TestAResetEndsEverySessionAndWorksOnce(t *testing.T) {
 	if !back.User.Verified() {
 		t.Error("the reset did not verify the address")
 	}
-	r.deliver(t)
-	r.post.last(t, watchword.MailPasswordChanged)
+	r.deliverMail(t)
+	r.post.lastMail(t, watchword.MailPasswordChanged)
 }
 
 // RST-3, EV-4
@@ -50,7 +50,7 @@ func TestMailedTokenEndsByExpirySuccessorOrAccountChange(t *testing.T) {
 	t.Parallel()
 	for name, invalidate := range map[string]func(*testing.T, *rig, watchword.Identity){
 		"age":       func(_ *testing.T, r *rig, _ watchword.Identity) { r.clock.advance(15 * time.Minute) },
-		"successor": func(t *testing.T, r *rig, _ watchword.Identity) { r.forgotten(t, "ada@example.com") },
+		"successor": func(t *testing.T, r *rig, _ watchword.Identity) { r.requestReset(t, "ada@example.com") },
 		"change of password": func(t *testing.T, r *rig, who watchword.Identity) {
 			must(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop))
 		},
@@ -64,15 +64,15 @@ func TestMailedTokenEndsByExpirySuccessorOrAccountChange(t *testing.T) {
 		},
 		"change of address": func(t *testing.T, r *rig, who watchword.Identity) {
 			must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
-			r.deliver(t)
-			must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, laptop))
+			r.deliverMail(t)
+			must(t, r.confirmEmail(t, r.post.lastMail(t, watchword.MailConfirmAddress).Token, goodPassword, laptop))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := start(t, nil)
-			who := r.identity(t, r.signUp(t, "ada@example.com"))
-			token := r.forgotten(t, "ada@example.com")
+			r := startEngine(t, nil)
+			who := r.authenticate(t, r.signUp(t, "ada@example.com"))
+			token := r.requestReset(t, "ada@example.com")
 			invalidate(t, r, who)
 			wantCode(t, r.ResetPassword(t.Context(), token, otherPassword, laptop), watchword.CodeMailTokenInvalid)
 		})
@@ -83,9 +83,9 @@ func TestMailedTokenEndsByExpirySuccessorOrAccountChange(t *testing.T) {
 // RST-2
 func TestOneOfTwoConcurrentResetsSucceeds(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	r.signUp(t, "ada@example.com")
-	token := r.forgotten(t, "ada@example.com")
+	token := r.requestReset(t, "ada@example.com")
 	passwords := []watchword.Secret{goodPassword, otherPassword}
 	errs := make([]error, len(passwords))
 	var wg sync.WaitGroup
@@ -106,9 +106,9 @@ func TestOneOfTwoConcurrentResetsSucceeds(t *testing.T) {
 // PW-13
 func TestAResetLinkWorksOnlyForTheAddressThatItWasMailedTo(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	user := r.signUp(t, "ada@example.com").User
-	token := r.forgotten(t, "ada@example.com")
+	token := r.requestReset(t, "ada@example.com")
 	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
 		_, err := tx.SetEmail(t.Context(), user.ID, user.Email, "ada@example.org", r.clock.Now())
 		return err
@@ -119,19 +119,19 @@ func TestAResetLinkWorksOnlyForTheAddressThatItWasMailedTo(t *testing.T) {
 // RST-5
 func TestResetRequestChangesNoAccount(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, "ada@example.com")
-	r.forgotten(t, "ada@example.com")
-	r.identity(t, in)
+	r.requestReset(t, "ada@example.com")
+	r.authenticate(t, in)
 	r.login(t, "ada@example.com", laptop)
 }
 
 // ID-5
 func TestTokenOfADeletedAccountGetsTheSameRefusal(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	user := r.signUp(t, "ada@example.com").User
-	token := r.forgotten(t, "ada@example.com")
+	token := r.requestReset(t, "ada@example.com")
 	must(t, r.Operator().DeleteUser(t.Context(), user.ID))
 	gone := r.ResetPassword(t.Context(), token, otherPassword, laptop)
 	never := r.ResetPassword(t.Context(), "wwm_never", otherPassword, laptop)
@@ -144,46 +144,46 @@ func TestTokenOfADeletedAccountGetsTheSameRefusal(t *testing.T) {
 // EV-2
 func TestOnlyTheNewestChangeOfAddressCanBeConfirmed(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	who := verified(t, r, "ada@example.com")
+	r := startEngine(t, nil)
+	who := signUpAndVerify(t, r, "ada@example.com")
 	var tokens []watchword.Secret
 	for _, to := range []string{"ada@example.org", "ada@example.net"} {
 		must(t, r.ChangeEmail(t.Context(), who, to, goodPassword, laptop))
-		r.deliver(t)
-		tokens = append(tokens, r.post.last(t, watchword.MailConfirmAddress).Token)
+		r.deliverMail(t)
+		tokens = append(tokens, r.post.lastMail(t, watchword.MailConfirmAddress).Token)
 	}
-	wantCode(t, r.confirm(t, tokens[0], goodPassword, laptop), watchword.CodeMailTokenInvalid)
-	must(t, r.confirm(t, tokens[1], goodPassword, laptop))
+	wantCode(t, r.confirmEmail(t, tokens[0], goodPassword, laptop), watchword.CodeMailTokenInvalid)
+	must(t, r.confirmEmail(t, tokens[1], goodPassword, laptop))
 	r.login(t, "ada@example.net", laptop)
 }
 
 func TestTokenOfOneKindIsRefusedAsAnotherKind(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, "ada@example.com")
-	reset := r.forgotten(t, "ada@example.com")
-	verify := r.post.last(t, watchword.MailVerify).Token
-	wantCode(t, r.verify(t, reset, in), watchword.CodeMailTokenInvalid)
-	wantCode(t, r.confirm(t, verify, goodPassword, laptop), watchword.CodeMailTokenInvalid)
+	reset := r.requestReset(t, "ada@example.com")
+	verify := r.post.lastMail(t, watchword.MailVerify).Token
+	wantCode(t, r.verifyWithSession(t, reset, in), watchword.CodeMailTokenInvalid)
+	wantCode(t, r.confirmEmail(t, verify, goodPassword, laptop), watchword.CodeMailTokenInvalid)
 	wantCode(t, r.UndoEmail(t.Context(), reset, laptop), watchword.CodeMailTokenInvalid)
-	must(t, r.verify(t, verify, in))
-	wantCode(t, r.verify(t, verify, in), watchword.CodeMailTokenInvalid)
+	must(t, r.verifyWithSession(t, verify, in))
+	wantCode(t, r.verifyWithSession(t, verify, in), watchword.CodeMailTokenInvalid)
 	wantCode(t, r.ResetPassword(t.Context(), verify, otherPassword, laptop), watchword.CodeMailTokenInvalid)
 }
 
 // ID-4, RL-7
 func TestMailRequestsRevealNoAccountAndAreLimited(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	user := r.signUp(t, "ada@example.com").User
 	for range 5 {
 		must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", phone))
 		must(t, r.ForgotPassword(t.Context(), "nobody@example.com", "", phone))
 		must(t, r.ResendVerification(t.Context(), "ada@example.com", phone))
 	}
-	r.deliver(t)
+	r.deliverMail(t)
 	for _, kind := range []watchword.MailKind{watchword.MailReset, watchword.MailVerify} {
-		if n := r.post.count(kind); n > 3 {
+		if n := r.post.countMails(kind); n > 3 {
 			t.Errorf("%s got %d mails of kind %s in an hour", user.Email, n, kind)
 		}
 	}
@@ -197,30 +197,30 @@ func TestMailRequestsRevealNoAccountAndAreLimited(t *testing.T) {
 	wantCode(t, r.ForgotPassword(t.Context(), "nobody@example.com", "", phone), watchword.CodeRateLimited)
 }
 
-func verified(t *testing.T, r *rig, email string) watchword.Identity {
+func signUpAndVerify(t *testing.T, r *rig, email string) watchword.Identity {
 	t.Helper()
 	in := r.signUp(t, email)
-	r.deliver(t)
-	must(t, r.verify(t, r.post.last(t, watchword.MailVerify).Token, in))
-	return r.identity(t, in)
+	r.deliverMail(t)
+	must(t, r.verifyWithSession(t, r.post.lastMail(t, watchword.MailVerify).Token, in))
+	return r.authenticate(t, in)
 }
 
 // EV-3
 func TestAnAddressChangesOnlyOnceItIsConfirmed(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	who := verified(t, r, "ada@example.com")
+	r := startEngine(t, nil)
+	who := signUpAndVerify(t, r, "ada@example.com")
 	wantCode(t, r.ChangeEmail(t.Context(), who, "ada@example.org", "wrong password", laptop),
 		watchword.CodePasswordWrong)
 	must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
 	if u, err := r.Operator().FindUser(t.Context(), "ada@example.com"); err != nil || u.ID != who.User.ID {
 		t.Fatalf("the address changed before it was confirmed: %v", err)
 	}
-	r.deliver(t)
-	must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, laptop))
+	r.deliverMail(t)
+	must(t, r.confirmEmail(t, r.post.lastMail(t, watchword.MailConfirmAddress).Token, goodPassword, laptop))
 	r.login(t, "ada@example.org", laptop)
-	r.deliver(t)
-	notice := r.post.last(t, watchword.MailAddressChanged)
+	r.deliverMail(t)
+	notice := r.post.lastMail(t, watchword.MailAddressChanged)
 	if notice.To != "ada@example.com" || notice.NewEmail != "ada@example.org" || notice.Token == "" {
 		t.Errorf("got notice %+v", notice)
 	}
@@ -230,18 +230,18 @@ func TestAnAddressChangesOnlyOnceItIsConfirmed(t *testing.T) {
 // first change, the owner must get the account back.
 func TestUndoOfAnAddressReturnsTheAccountToItsOwner(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	who := verified(t, r, "ada@example.com")
+	r := startEngine(t, nil)
+	who := signUpAndVerify(t, r, "ada@example.com")
 	change := func(to string, password watchword.Secret) watchword.Message {
 		must(t, r.ChangeEmail(t.Context(), who, to, password, phone))
-		r.deliver(t)
-		must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, password, phone))
-		r.deliver(t)
+		r.deliverMail(t)
+		must(t, r.confirmEmail(t, r.post.lastMail(t, watchword.MailConfirmAddress).Token, password, phone))
+		r.deliverMail(t)
 		var err error
 		if who.User, err = r.Operator().FindUser(t.Context(), to); err != nil {
 			t.Fatal(err)
 		}
-		return r.post.last(t, watchword.MailAddressChanged)
+		return r.post.lastMail(t, watchword.MailAddressChanged)
 	}
 	ownerMail := change("thief@example.org", goodPassword)
 	must(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, phone))
@@ -265,12 +265,12 @@ func TestUndoOfAnAddressReturnsTheAccountToItsOwner(t *testing.T) {
 			Email: "ada@example.com", Password: password, Client: phone})
 		wantCode(t, err, watchword.CodeInvalidCredentials)
 	}
-	r.deliver(t)
-	reset := r.post.last(t, watchword.MailReset)
+	r.deliverMail(t)
+	reset := r.post.lastMail(t, watchword.MailReset)
 	if reset.To != "ada@example.com" {
 		t.Errorf("the reset link was mailed to %s", reset.To)
 	}
-	if event := eventOf(t, r, who.User.ID, "password_reset_requested"); event.Detail != "address change undone" {
+	if event := newestEvent(t, r, who.User.ID, "password_reset_requested"); event.Detail != "address change undone" {
 		t.Errorf("the event of the link is %+v", event)
 	}
 	must(t, r.ResetPassword(t.Context(), reset.Token, goodPassword, laptop))
@@ -279,13 +279,13 @@ func TestUndoOfAnAddressReturnsTheAccountToItsOwner(t *testing.T) {
 
 func TestAnUndoIsPossibleForAWeek(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	who := verified(t, r, "ada@example.com")
+	r := startEngine(t, nil)
+	who := signUpAndVerify(t, r, "ada@example.com")
 	must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
-	r.deliver(t)
-	must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, laptop))
-	r.deliver(t)
-	token := r.post.last(t, watchword.MailAddressChanged).Token
+	r.deliverMail(t)
+	must(t, r.confirmEmail(t, r.post.lastMail(t, watchword.MailConfirmAddress).Token, goodPassword, laptop))
+	r.deliverMail(t)
+	token := r.post.lastMail(t, watchword.MailAddressChanged).Token
 	r.clock.advance(7 * 24 * time.Hour)
 	wantCode(t, r.UndoEmail(t.Context(), token, laptop), watchword.CodeMailTokenInvalid)
 	r.signUp(t, "ada@example.com") // the address is no longer reserved
@@ -293,7 +293,7 @@ func TestAnUndoIsPossibleForAWeek(t *testing.T) {
 
 func TestInvalidLinkOriginIsRefused(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	for _, origin := range []string{"https://app.example.com/", "https://*.example.com", ""} {
 		opts := r.opts
 		opts.LinkOrigins = []string{"https://app.example.com", origin}
@@ -306,13 +306,13 @@ func TestInvalidLinkOriginIsRefused(t *testing.T) {
 
 func TestATakenAddressCannotBeConfirmed(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	who := verified(t, r, "ada@example.com")
+	r := startEngine(t, nil)
+	who := signUpAndVerify(t, r, "ada@example.com")
 	must(t, r.ChangeEmail(t.Context(), who, "bob@example.com", goodPassword, laptop))
-	r.deliver(t)
-	token := r.post.last(t, watchword.MailConfirmAddress).Token
+	r.deliverMail(t)
+	token := r.post.lastMail(t, watchword.MailConfirmAddress).Token
 	r.signUp(t, "bob@example.com")
-	wantCode(t, r.confirm(t, token, goodPassword, laptop), watchword.CodeEmailTaken)
+	wantCode(t, r.confirmEmail(t, token, goodPassword, laptop), watchword.CodeEmailTaken)
 }
 
 func must(t *testing.T, err error) {

@@ -62,7 +62,7 @@ func referenceFaults(t *testing.T, tree fs.FS) (faults []string) {
 	for _, f := range files {
 		for _, group := range f.syntax.Comments {
 			for _, comment := range group.List {
-				for _, name := range known.missing(f.path, comment.Text) {
+				for _, name := range known.missingNames(f.path, comment.Text) {
 					faults = append(faults, fmt.Sprintf("%s names %s, which does not exist", f.at(comment), name))
 				}
 			}
@@ -120,19 +120,19 @@ func (k references) declare(pkg string, d ast.Decl) {
 	switch d := d.(type) {
 	case *ast.FuncDecl:
 		if d.Recv == nil {
-			put(k.packages, pkg, d.Name.Name)
+			addName(k.packages, pkg, d.Name.Name)
 			return
 		}
-		put(k.members, receiver(d.Recv.List[0].Type), d.Name.Name)
+		addName(k.members, receiverType(d.Recv.List[0].Type), d.Name.Name)
 	case *ast.GenDecl:
 		for _, spec := range d.Specs {
 			switch spec := spec.(type) {
 			case *ast.TypeSpec:
-				put(k.packages, pkg, spec.Name.Name)
+				addName(k.packages, pkg, spec.Name.Name)
 				k.declareMembers(spec)
 			case *ast.ValueSpec:
 				for _, name := range spec.Names {
-					put(k.packages, pkg, name.Name)
+					addName(k.packages, pkg, name.Name)
 				}
 			}
 		}
@@ -149,37 +149,37 @@ func (k references) declareMembers(spec *ast.TypeSpec) {
 	case *ast.InterfaceType:
 		fields = kind.Methods
 	default:
-		put(k.members, spec.Name.Name, "")
+		addName(k.members, spec.Name.Name, "")
 		return
 	}
-	put(k.members, spec.Name.Name, "")
+	addName(k.members, spec.Name.Name, "")
 	for _, field := range fields.List {
 		for _, name := range field.Names {
-			put(k.members, spec.Name.Name, name.Name)
+			addName(k.members, spec.Name.Name, name.Name)
 		}
 		if len(field.Names) == 0 {
-			put(k.members, spec.Name.Name, "embeds")
-			put(k.members, spec.Name.Name, receiver(field.Type))
+			addName(k.members, spec.Name.Name, "embeds")
+			addName(k.members, spec.Name.Name, receiverType(field.Type))
 		}
 	}
 }
 
-func put(sets map[string]map[string]bool, set, name string) {
+func addName(sets map[string]map[string]bool, set, name string) {
 	if sets[set] == nil {
 		sets[set] = map[string]bool{}
 	}
 	sets[set][name] = true
 }
 
-// receiver returns the name of a type without its pointer, package and parameters.
-func receiver(e ast.Expr) string {
+// receiverType returns the name of a type without its pointer, package and parameters.
+func receiverType(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.StarExpr:
-		return receiver(e.X)
+		return receiverType(e.X)
 	case *ast.IndexExpr:
-		return receiver(e.X)
+		return receiverType(e.X)
 	case *ast.IndexListExpr:
-		return receiver(e.X)
+		return receiverType(e.X)
 	case *ast.SelectorExpr:
 		return e.Sel.Name
 	case *ast.Ident:
@@ -188,7 +188,7 @@ func receiver(e ast.Expr) string {
 	return ""
 }
 
-func (k references) missing(in, text string) []string {
+func (k references) missingNames(in, text string) []string {
 	missing := k.missingFiles(in, text)
 	for _, m := range symbolName.FindAllStringSubmatch(text, -1) {
 		set, name := m[1], m[2]
@@ -223,20 +223,20 @@ func TestArchitectureHasTheImportTable(t *testing.T) {
 	text, _, _ := strings.Cut(readText(t, "ARCHITECTURE.md"), "\n## Where things are")
 	rows := tableRows(text)
 	for _, r := range importTable {
-		for _, pkg := range strings.Fields(r.packages) {
+		for _, pkg := range strings.Fields(r.importers) {
 			at := slices.IndexFunc(rows, func(cells []string) bool {
-				return strings.Contains(" "+strings.ReplaceAll(cells[0], ",", "")+" ", " "+inTable(pkg, "a wing")+" ")
+				return strings.Contains(" "+strings.ReplaceAll(cells[0], ",", "")+" ", " "+tableText(pkg, "a wing")+" ")
 			})
 			if at < 0 {
 				t.Errorf("ARCHITECTURE.md has no row for %s", pkg)
 				continue
 			}
-			for _, may := range strings.Fields(strings.TrimSuffix(r.may, wings)) {
-				if !strings.Contains(rows[at][1], inTable(may, may)) {
+			for _, may := range strings.Fields(strings.TrimSuffix(r.allowed, wings)) {
+				if !strings.Contains(rows[at][1], tableText(may, may)) {
 					t.Errorf("ARCHITECTURE.md: %s may import %s, and its row does not say so: %s", pkg, may, rows[at][1])
 				}
 			}
-			if strings.HasSuffix(r.may, wings) && !strings.Contains(rows[at][1], "wings") {
+			if strings.HasSuffix(r.allowed, wings) && !strings.Contains(rows[at][1], "wings") {
 				t.Errorf("ARCHITECTURE.md: %s may import wings, and its row does not say so", pkg)
 			}
 		}
@@ -269,7 +269,7 @@ func TestArchitectureNamesExistingFunctionsAndEveryFileOfTheEngine(t *testing.T)
 			}
 		}
 	}
-	places := section(t, "ARCHITECTURE.md", "## Where things are")
+	places := readSection(t, "ARCHITECTURE.md", "## Where things are")
 	for name := range known.files {
 		if path.Ext(name) == ".go" && path.Dir(name) == "." && !strings.HasSuffix(name, "_test.go") &&
 			!regexp.MustCompile(`[ (`+"`"+`]`+regexp.QuoteMeta(name)).MatchString(places) {
@@ -278,15 +278,14 @@ func TestArchitectureNamesExistingFunctionsAndEveryFileOfTheEngine(t *testing.T)
 	}
 }
 
-// inTable returns the text that stands for a package in the table of ARCHITECTURE.md. If the argument wing is "a
-// wing", inTable returns "a wing" for each package that is a wing.
-func inTable(pkg, wing string) string {
+// tableText returns "a wing" for each package that is a wing, if the argument wing is "a wing".
+func tableText(pkg, wing string) string {
 	switch {
 	case pkg == "root":
 		return pkg
 	case pkg == "*":
 		return "everything"
-	case covers(wings, pkg) && wing == "a wing":
+	case matchesAny(wings, pkg) && wing == "a wing":
 		return wing
 	}
 	return "`" + pkg + "`"

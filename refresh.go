@@ -42,13 +42,13 @@ func (e *Engine) Refresh(ctx context.Context, token Secret, c Client) (*SignIn, 
 		return nil, err
 	}
 	if result.Wait > 0 {
-		return nil, limited(result.Wait)
+		return nil, rateLimited(result.Wait)
 	}
 	if result.Rotated {
 		e.count.verdicts.Add(VerdictRotate)
-		return e.signIn(result.User, result.Session, now)
+		return e.newSignIn(result.User, result.Session, now)
 	}
-	return e.refreshOld(ctx, r, c)
+	return e.refreshWithOldToken(ctx, r, c)
 }
 
 func (e *Engine) rotateRequest(t refreshtoken.Token, c Client, now time.Time) RotateRequest {
@@ -61,33 +61,32 @@ func (e *Engine) rotateRequest(t refreshtoken.Token, c Client, now time.Time) Ro
 			At:         now,
 		},
 		Cutoffs:    e.opts.Sessions.Cutoffs(now),
-		RefreshKey: e.keys.refreshNumber(now),
-		Address:    c.address(),
-		Charges: charges(e.opts.Limits.RefreshPerClient.charge(limitRefreshPerClient, c.key(), now),
-			e.opts.Limits.RefreshPerSession.charge(limitRefreshPerSession, string(id), now)),
+		RefreshKey: e.keys.activeRefreshNumber(now),
+		Address:    c.addressText(),
+		Charges: limitedCharges(e.opts.Limits.RefreshPerClient.newCharge(limitRefreshPerClient, c.networkKey(), now),
+			e.opts.Limits.RefreshPerSession.newCharge(limitRefreshPerSession, string(id), now)),
 	}
 }
 
-// refreshOld handles a token that is not the newest of an active session.
-func (e *Engine) refreshOld(ctx context.Context, r RotateRequest, c Client) (*SignIn, error) {
-	j, err := e.judge(ctx, r)
+func (e *Engine) refreshWithOldToken(ctx context.Context, r RotateRequest, c Client) (*SignIn, error) {
+	j, err := e.judgeToken(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	if j.verdict == VerdictLate || j.verdict == VerdictReuse {
-		if j, err = e.remember(ctx, r, c); err != nil {
+		if j, err = e.storeVerdict(ctx, r, c); err != nil {
 			return nil, err
 		}
 	}
 	if j.session.EndedAt.IsZero() && j.session.ID != "" && r.Generation > j.session.Generation {
-		if err := e.restoreDetected(ctx, r, c, j.session.Generation); err != nil {
+		if err := e.recordRestore(ctx, r, c, j.session.Generation); err != nil {
 			return nil, err
 		}
 	}
 	e.count.verdicts.Add(j.verdict)
 	switch j.verdict {
 	case VerdictRepeat, VerdictLate:
-		return e.signIn(j.user, j.session, r.At)
+		return e.newSignIn(j.user, j.session, r.At)
 	case VerdictReuse:
 		return nil, refuse(CodeRefreshReused,
 			"You were signed out because an old copy of this session was used. Sign in again.")
@@ -96,25 +95,25 @@ func (e *Engine) refreshOld(ctx context.Context, r RotateRequest, c Client) (*Si
 }
 
 const (
-	restoresPer  = time.Hour   // at most one EventRestoreDetected in this time
-	restoreQuiet = time.Minute // how long a process waits before it tries to add another event
+	restoreEventPeriod = time.Hour   // at most one EventRestoreDetected in this time
+	restoreRetryPause  = time.Minute // how long a process waits before it tries to add another event
 )
 
-// restoreDetected records that a token is newer than its session: a restored backup or a failover lost commits. This
+// recordRestore reports that a token is newer than its session: a restored backup or a failover lost commits. This
 // affects every session, so one event without an account is enough. The caller skips sessions whose end is stored. It
 // does not skip idle sessions, because every session looks idle in a backup older than the idle limit.
-func (e *Engine) restoreDetected(ctx context.Context, r RotateRequest, c Client, newest int64) error {
+func (e *Engine) recordRestore(ctx context.Context, r RotateRequest, c Client, newest int64) error {
 	e.log.Error("a refresh token is newer than its session: was the store restored from a backup?",
 		slog.String("session", string(r.Session)),
 		slog.Int64("presented", r.Generation), slog.Int64("newest", newest))
 	if r.At.Unix() < e.noRestoreUntil.Load() {
 		return nil
 	}
-	event := e.event(EventRestoreDetected, Client{RequestID: c.RequestID}, r.At).
-		because(fmt.Sprintf("refresh token %d of a session at %d", r.Generation, newest))
+	event := e.newEvent(EventRestoreDetected, Client{RequestID: c.RequestID}, r.At).
+		withDetail(fmt.Sprintf("refresh token %d of a session at %d", r.Generation, newest))
 	var wait time.Duration
 	err := e.store.Update(ctx, func(tx Tx) (err error) {
-		wait, err = tx.Charge(ctx, Limit{1, restoresPer}.charge(limitRestoreDetected, "", r.At))
+		wait, err = tx.Charge(ctx, Limit{1, restoreEventPeriod}.newCharge(limitRestoreDetected, "", r.At))
 		if err != nil || wait > 0 {
 			return err
 		}
@@ -123,7 +122,7 @@ func (e *Engine) restoreDetected(ctx context.Context, r RotateRequest, c Client,
 	if err != nil {
 		return err
 	}
-	e.noRestoreUntil.Store(r.At.Add(restoreQuiet).Unix())
+	e.noRestoreUntil.Store(r.At.Add(restoreRetryPause).Unix())
 	if wait == 0 {
 		e.announce(event)
 	}
@@ -138,10 +137,10 @@ type judgement struct {
 	user    User
 }
 
-// judge reads the session and decides. It does not write.
-func (e *Engine) judge(ctx context.Context, r RotateRequest) (j judgement, err error) {
+// judgeToken does not write.
+func (e *Engine) judgeToken(ctx context.Context, r RotateRequest) (j judgement, err error) {
 	err = e.store.View(ctx, func(tx Tx) error {
-		j, err = e.judgeIn(ctx, tx, r)
+		j, err = e.judgeTokenInTx(ctx, tx, r)
 		return err
 	})
 	if err == nil && j.verdict == VerdictRotate {
@@ -150,7 +149,7 @@ func (e *Engine) judge(ctx context.Context, r RotateRequest) (j judgement, err e
 	return j, err
 }
 
-func (e *Engine) judgeIn(ctx context.Context, tx Tx, r RotateRequest) (judgement, error) {
+func (e *Engine) judgeTokenInTx(ctx context.Context, tx Tx, r RotateRequest) (judgement, error) {
 	session, user, err := tx.Session(ctx, r.Session)
 	if errors.Is(err, ErrNotFound) {
 		return judgement{verdict: VerdictEnded}, nil
@@ -170,32 +169,31 @@ func (e *Engine) judgeIn(ctx context.Context, tx Tx, r RotateRequest) (judgement
 	return j, nil
 }
 
-// errRaced means that another request changed the session after it was read.
-var errRaced = errors.New("another request changed the session")
+var errSessionChanged = errors.New("another request changed the session")
 
-// remember judges the token again in the transaction that stores the verdict. It retries if the session has changed.
-func (e *Engine) remember(ctx context.Context, r RotateRequest, c Client) (j judgement, err error) {
+// storeVerdict judges the token again in its transaction. It retries if the session has changed.
+func (e *Engine) storeVerdict(ctx context.Context, r RotateRequest, c Client) (j judgement, err error) {
 	for range 3 {
-		if j, err = e.rememberOnce(ctx, r, c); !errors.Is(err, errRaced) {
+		if j, err = e.tryStoreVerdict(ctx, r, c); !errors.Is(err, errSessionChanged) {
 			return j, err
 		}
 	}
 	return j, fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
-func (e *Engine) rememberOnce(ctx context.Context, r RotateRequest, c Client) (j judgement, err error) {
+func (e *Engine) tryStoreVerdict(ctx context.Context, r RotateRequest, c Client) (j judgement, err error) {
 	var event Event
 	err = e.store.Update(ctx, func(tx Tx) error {
-		if j, err = e.judgeIn(ctx, tx, r); err != nil {
+		if j, err = e.judgeTokenInTx(ctx, tx, r); err != nil {
 			return err
 		}
 		claimed := true
 		switch j.verdict {
 		case VerdictLate:
-			event = e.event(EventLateForgiven, c, r.At)
+			event = e.newEvent(EventLateForgiven, c, r.At)
 			claimed, err = tx.Forgive(ctx, r.Session, j.session.Generation)
 		case VerdictReuse:
-			event = e.event(EventRefreshReused, c, r.At)
+			event = e.newEvent(EventRefreshReused, c, r.At)
 			event.Detail = reuseDetail(j.session, r.Presentation, event)
 			claimed, err = tx.EndSession(ctx, r.Session, EndedReuse, r.At)
 		default:
@@ -206,11 +204,11 @@ func (e *Engine) rememberOnce(ctx context.Context, r RotateRequest, c Client) (j
 			return err
 		}
 		if !claimed {
-			return errRaced
+			return errSessionChanged
 		}
-		event = event.of(j.user.ID).on(j.session.ID)
+		event = event.ofUser(j.user.ID).ofSession(j.session.ID)
 		if j.verdict == VerdictReuse {
-			return e.reuseFound(ctx, tx, j.user, event)
+			return e.recordReuse(ctx, tx, j.user, event)
 		}
 		return tx.InsertEvent(ctx, event)
 	})
@@ -221,7 +219,7 @@ func (e *Engine) rememberOnce(ctx context.Context, r RotateRequest, c Client) (j
 	return j, err
 }
 
-// reuseDetail returns the details of a reuse for support staff: the generations, the rule, and both devices.
+// reuseDetail is for support staff.
 func reuseDetail(s Session, p Presentation, ev Event) string {
 	return reusedetail.Detail{
 		Presented: p.Generation, Newest: s.Generation, Rule: string(whyReuse(s.Rotation, p)),
@@ -231,15 +229,13 @@ func reuseDetail(s Session, p Presentation, ev Event) string {
 	}.String()
 }
 
-// reuseFound records a reuse and posts the notice. If Options.ReuseEndsAll is set, it also ends the user's other
-// sessions.
-func (e *Engine) reuseFound(ctx context.Context, tx Tx, u User, event Event) error {
+func (e *Engine) recordReuse(ctx context.Context, tx Tx, u User, event Event) error {
 	if e.opts.ReuseEndsAll {
 		if _, err := tx.EndSessions(ctx, u.ID, "", EndedReuse, event.At); err != nil {
 			return err
 		}
 	}
-	if err := e.post(ctx, tx, mailTo(MailReuseDetected, u, event)); err != nil {
+	if err := e.queueMail(ctx, tx, newMail(MailReuseDetected, u, event)); err != nil {
 		return err
 	}
 	return tx.InsertEvent(ctx, event)

@@ -14,7 +14,7 @@ import (
 func TestRefreshAllocationsAreBounded(t *testing.T) {
 	for alg, most := range map[string]float64{"ES256": 160, "Ed25519": 95} {
 		t.Run(alg, func(t *testing.T) {
-			store, err := sqlite.Open(t.Context(), newPath(t))
+			store, err := sqlite.Open(t.Context(), newDatabasePath(t))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -12,7 +12,7 @@ import (
 // RT-6
 func TestRepeatedRefreshReturnsTheSameSuccessor(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, "ada@example.com")
 	next, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
 	if err != nil {
@@ -33,7 +33,7 @@ func TestRepeatedRefreshReturnsTheSameSuccessor(t *testing.T) {
 
 func TestTenRequestsWithOneCookieGetOneSuccessor(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, "ada@example.com")
 	var wg sync.WaitGroup
 	answers := make([]watchword.Secret, 10)
@@ -55,7 +55,7 @@ func TestTenRequestsWithOneCookieGetOneSuccessor(t *testing.T) {
 
 func TestLostResponseIsForgivenADayLater(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, "ada@example.com")
 	lost, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
 	if err != nil {
@@ -71,7 +71,7 @@ func TestLostResponseIsForgivenADayLater(t *testing.T) {
 			t.Fatal("the same token got different successors")
 		}
 	}
-	if got := r.events(t, in.User.ID); !slices.Contains(got, watchword.EventLateForgiven) {
+	if got := r.eventKinds(t, in.User.ID); !slices.Contains(got, watchword.EventLateForgiven) {
 		t.Errorf("events: %v", got)
 	}
 }
@@ -79,8 +79,8 @@ func TestLostResponseIsForgivenADayLater(t *testing.T) {
 // RT-3
 func TestReuseOfACopiedTokenEndsTheSessionAndMailsTheUser(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	verified(t, r, "ada@example.com")
+	r := startEngine(t, nil)
+	signUpAndVerify(t, r, "ada@example.com")
 	in := r.login(t, "ada@example.com", laptop)
 	other := r.login(t, "ada@example.com", phone)
 	r.clock.advance(time.Minute)
@@ -103,18 +103,18 @@ func TestReuseOfACopiedTokenEndsTheSessionAndMailsTheUser(t *testing.T) {
 	if _, err := r.Refresh(t.Context(), other.RefreshToken, phone); err != nil {
 		t.Errorf("reuse ended another session: %v", err)
 	}
-	r.deliver(t)
-	if mail := r.post.last(t, watchword.MailReuseDetected); mail.To != "ada@example.com" || mail.Device == "" {
+	r.deliverMail(t)
+	if mail := r.post.lastMail(t, watchword.MailReuseDetected); mail.To != "ada@example.com" || mail.Device == "" {
 		t.Errorf("got mail %+v", mail)
 	}
-	if got := r.events(t, in.User.ID); got[len(got)-1] != watchword.EventRefreshReused {
+	if got := r.eventKinds(t, in.User.ID); got[len(got)-1] != watchword.EventRefreshReused {
 		t.Errorf("events: %v", got)
 	}
 }
 
 func TestReuseCanEndAllSessions(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.ReuseEndsAll = true })
+	r := startEngine(t, func(o *watchword.Options) { o.ReuseEndsAll = true })
 	in := r.signUp(t, "ada@example.com")
 	other := r.login(t, "ada@example.com", phone)
 	refreshed, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
@@ -135,7 +135,7 @@ func TestReuseCanEndAllSessions(t *testing.T) {
 // RT-4
 func TestSessionExpiresByIdleTimeAndByAge(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, "ada@example.com")
 	r.clock.advance(7*24*time.Hour + time.Millisecond)
 	_, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
@@ -158,7 +158,7 @@ func TestSessionExpiresByIdleTimeAndByAge(t *testing.T) {
 
 func TestSessionThatIsNotPersistentExpiresSooner(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	signUp := func(email string, persistent bool) *watchword.SignIn {
 		in, err := r.SignUp(t.Context(), watchword.SignUpRequest{
 			Email: email, Password: goodPassword, Persistent: persistent, Client: laptop})
@@ -181,7 +181,7 @@ func TestSessionThatIsNotPersistentExpiresSooner(t *testing.T) {
 // RT-1, RT-8
 func TestInvalidRefreshTokenIsRefusedAndEndsNoSession(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, "ada@example.com")
 	_, err := r.Refresh(t.Context(), "", laptop)
 	wantCode(t, err, watchword.CodeRefreshMissing)
@@ -202,7 +202,7 @@ func TestInvalidRefreshTokenIsRefusedAndEndsNoSession(t *testing.T) {
 // RT-8
 func TestLogoutTakesAnyTokenOfTheSession(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	r.signUp(t, "ada@example.com")
 	for name, logout := range map[string]func(old, newest *watchword.SignIn) error{
 		"the newest refresh token": func(_, n *watchword.SignIn) error {
@@ -233,7 +233,7 @@ func TestLogoutTakesAnyTokenOfTheSession(t *testing.T) {
 
 func TestRefreshIsLimitedPerSession(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	token := r.signUp(t, "ada@example.com").RefreshToken
 	for range 60 {
 		next, err := r.Refresh(t.Context(), token, laptop)
@@ -263,7 +263,7 @@ func TestRefusedRefreshCostsNothingElse(t *testing.T) {
 		for _, email := range []string{"ada@example.com", "bob@example.com", "eve@example.com"} {
 			all = append(all, r.signUp(t, email))
 		}
-		r.countLimits(t)
+		r.deleteLimitCounters(t)
 		for n, one := range all[:2] {
 			for range 2 {
 				next, err := r.Refresh(t.Context(), one.RefreshToken, phone)
@@ -279,7 +279,7 @@ func TestRefusedRefreshCostsNothingElse(t *testing.T) {
 		}
 		_, err := r.Refresh(t.Context(), all[2].RefreshToken, phone)
 		wantCode(t, err, watchword.CodeRateLimited)
-		if n := r.countLimits(t); n != 3 {
+		if n := r.deleteLimitCounters(t); n != 3 {
 			t.Errorf("%d counters, want 3: the client and two sessions", n)
 		}
 	})

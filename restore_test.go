@@ -15,13 +15,12 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// onRestored runs a test on both stores. It passes two functions to the test. The function open starts an engine on
-// the store. The function backup copies the store, whose engines must be closed, and returns a function that starts
-// an engine on the copy.
+// onRestored runs a test on both stores. The engines of the store must be closed before backup, which returns a
+// function that starts an engine on the copy.
 func onRestored(t *testing.T, test func(t *testing.T, open func() *rig, backup func() (restored func() *rig))) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		path, copied := newPath(t), newPath(t)
+		path, copied := newDatabasePath(t), newDatabasePath(t)
 		test(t, func() *rig { return startOn(t, path, nil) }, func() func() *rig {
 			file, err := os.ReadFile(path)
 			must(t, err)
@@ -32,16 +31,18 @@ func onRestored(t *testing.T, test func(t *testing.T, open func() *rig, backup f
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
 		url := pgtest.Migrated(t, postgres.Migrate)
-		test(t, func() *rig { return startOnURL(t, url, clockless) }, func() func() *rig {
+		test(t, func() *rig { return startOnURL(t, url, hideClock) }, func() func() *rig {
 			copied := pgtest.Copy(t, url)
-			return func() *rig { return startOnURL(t, copied, clockless) }
+			return func() *rig { return startOnURL(t, copied, hideClock) }
 		})
 	})
 }
 
-// lost returns n engines on a backup that lacks the last refresh. The token newer is the result of this refresh. The
-// token old is the newest one in the backup.
-func lost(t *testing.T, open func() *rig, backup func() func() *rig, n int) (all []*rig, newer, old watchword.Secret) {
+// loseLastRefresh returns n engines on a backup that lacks the last refresh, the token of this refresh, and the
+// newest token in the backup.
+func loseLastRefresh(
+	t *testing.T, open func() *rig, backup func() func() *rig, n int,
+) (all []*rig, newer, old watchword.Secret) {
 	t.Helper()
 	r := open()
 	old = r.signUp(t, "ada@example.com").RefreshToken
@@ -60,8 +61,7 @@ func lost(t *testing.T, open func() *rig, backup func() func() *rig, n int) (all
 	return all, next.RefreshToken, old
 }
 
-// restores returns the events of kind EventRestoreDetected.
-func (r *rig) restores(t *testing.T) (found []watchword.Event) {
+func (r *rig) restoreEvents(t *testing.T) (found []watchword.Event) {
 	t.Helper()
 	events, err := r.Operator().UserEvents(t.Context(), "", 100)
 	must(t, err)
@@ -73,9 +73,8 @@ func (r *rig) restores(t *testing.T) (found []watchword.Event) {
 	return found
 }
 
-// present refreshes with the token many times, in all processes at the same time. The event must be stored before any
-// of these requests is refused.
-func present(t *testing.T, all []*rig, token watchword.Secret) {
+// presentEverywhere refreshes many times in all processes. The event must be stored before any request is refused.
+func presentEverywhere(t *testing.T, all []*rig, token watchword.Secret) {
 	t.Helper()
 	var wg sync.WaitGroup
 	for _, r := range all {
@@ -95,14 +94,14 @@ func present(t *testing.T, all []*rig, token watchword.Secret) {
 func TestRestoredBackupIsRecordedOnceAnHour(t *testing.T) {
 	t.Parallel()
 	onRestored(t, func(t *testing.T, open func() *rig, backup func() func() *rig) {
-		all, newer, old := lost(t, open, backup, 2)
+		all, newer, old := loseLastRefresh(t, open, backup, 2)
 		one := all[0]
-		if found := one.restores(t); len(found) != 0 {
+		if found := one.restoreEvents(t); len(found) != 0 {
 			t.Fatalf("before the token: %+v", found)
 		}
 		began := one.clock.Now()
-		present(t, all, newer)
-		found := one.restores(t)
+		presentEverywhere(t, all, newer)
+		found := one.restoreEvents(t)
 		if len(found) != 1 {
 			t.Fatalf("%d events, want 1", len(found))
 		}
@@ -120,13 +119,13 @@ func TestRestoredBackupIsRecordedOnceAnHour(t *testing.T) {
 			}
 		}
 		advance(59 * time.Minute)
-		present(t, all, newer)
-		if found := one.restores(t); len(found) != 1 {
+		presentEverywhere(t, all, newer)
+		if found := one.restoreEvents(t); len(found) != 1 {
 			t.Errorf("%d events in an hour", len(found))
 		}
 		advance(2 * time.Minute)
-		present(t, all, newer)
-		if found := one.restores(t); len(found) != 2 {
+		presentEverywhere(t, all, newer)
+		if found := one.restoreEvents(t); len(found) != 2 {
 			t.Errorf("%d events after an hour, want 2", len(found))
 		}
 		// The newest token in the backup must still work.
@@ -139,18 +138,18 @@ func TestRestoredBackupIsRecordedOnceAnHour(t *testing.T) {
 func TestRestoreIsDetectedByAnIdleSessionUntilAllEnded(t *testing.T) {
 	t.Parallel()
 	onRestored(t, func(t *testing.T, open func() *rig, backup func() func() *rig) {
-		all, newer, old := lost(t, open, backup, 1)
+		all, newer, old := loseLastRefresh(t, open, backup, 1)
 		r := all[0]
 		r.clock.advance(60 * 24 * time.Hour)
-		present(t, all, old)
-		if found := r.restores(t); len(found) != 0 {
+		presentEverywhere(t, all, old)
+		if found := r.restoreEvents(t); len(found) != 0 {
 			t.Errorf("a token that is as old as its idle session: %+v", found)
 		}
 		if noticed, _, err := r.Operator().LastRestore(t.Context()); err != nil || !noticed.IsZero() {
 			t.Errorf("noticed at %s, %v", noticed, err)
 		}
-		present(t, all, newer)
-		if found := r.restores(t); len(found) != 1 {
+		presentEverywhere(t, all, newer)
+		if found := r.restoreEvents(t); len(found) != 1 {
 			t.Errorf("%d events of an idle session, want 1", len(found))
 		}
 		r.clock.advance(2 * time.Hour)
@@ -158,8 +157,8 @@ func TestRestoreIsDetectedByAnIdleSessionUntilAllEnded(t *testing.T) {
 		if n != 1 || err != nil {
 			t.Errorf("ended %d, %v", n, err)
 		}
-		present(t, all, newer)
-		if found := r.restores(t); len(found) != 1 {
+		presentEverywhere(t, all, newer)
+		if found := r.restoreEvents(t); len(found) != 1 {
 			t.Errorf("%d events after the end of every session", len(found)-1)
 		}
 		noticed, settled, err := r.Operator().LastRestore(t.Context())
@@ -169,7 +168,6 @@ func TestRestoreIsDetectedByAnIdleSessionUntilAllEnded(t *testing.T) {
 	})
 }
 
-// A refusingStore refuses to commit while refuses is set.
 type refusingStore struct {
 	watchword.Store
 	refuses atomic.Bool
@@ -191,7 +189,7 @@ func (s *refusingStore) Update(ctx context.Context, fn func(watchword.Tx) error)
 func TestRestoreIsRecordedBeforeTheRefusal(t *testing.T) {
 	t.Parallel()
 	onRestored(t, func(t *testing.T, open func() *rig, backup func() func() *rig) {
-		all, newer, _ := lost(t, open, backup, 1)
+		all, newer, _ := loseLastRefresh(t, open, backup, 1)
 		store := &refusingStore{Store: all[0].store}
 		r := startWith(t, store, nil)
 		store.refuses.Store(true)
@@ -202,8 +200,8 @@ func TestRestoreIsRecordedBeforeTheRefusal(t *testing.T) {
 			}
 		}
 		store.refuses.Store(false)
-		present(t, []*rig{r}, newer)
-		if found := r.restores(t); len(found) != 1 {
+		presentEverywhere(t, []*rig{r}, newer)
+		if found := r.restoreEvents(t); len(found) != 1 {
 			t.Errorf("%d events, want 1", len(found))
 		}
 	})

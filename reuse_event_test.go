@@ -12,8 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/reusedetail"
 )
 
-// eventOf returns the newest event of a kind.
-func eventOf(t *testing.T, r *rig, id watchword.UserID, kind watchword.EventKind) watchword.Event {
+func newestEvent(t *testing.T, r *rig, id watchword.UserID, kind watchword.EventKind) watchword.Event {
 	t.Helper()
 	events, err := r.Operator().UserEvents(t.Context(), id, 100)
 	must(t, err)
@@ -28,7 +27,7 @@ func eventOf(t *testing.T, r *rig, id watchword.UserID, kind watchword.EventKind
 func TestReuseEventHasTheDetailsForSupport(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	r := start(t, func(o *watchword.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	r := startEngine(t, func(o *watchword.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	in := r.signUp(t, "ada@example.com")
 	token := in.RefreshToken
 	for range 3 {
@@ -39,7 +38,7 @@ func TestReuseEventHasTheDetailsForSupport(t *testing.T) {
 	}
 	_, err := r.Refresh(t.Context(), in.RefreshToken, phone)
 	wantCode(t, err, watchword.CodeRefreshReused)
-	event := eventOf(t, r, in.User.ID, watchword.EventRefreshReused)
+	event := newestEvent(t, r, in.User.ID, watchword.EventRefreshReused)
 	if event.Address != phone.Address.String() || event.Device == "" {
 		t.Errorf("the event is of %q on %q, want the client that presented the token", event.Address, event.Device)
 	}
@@ -85,22 +84,22 @@ func TestCauseOfAReuse(t *testing.T) {
 func TestAResetRequestIsAnEventOfTheOwner(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	r := start(t, func(o *watchword.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	r := startEngine(t, func(o *watchword.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	in := r.signUp(t, "ada@example.com")
-	r.deliver(t)
+	r.deliverMail(t)
 	asked := r.clock.Now().UTC().Truncate(time.Millisecond)
 	must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", phone))
 	must(t, r.ForgotPassword(t.Context(), "nobody@example.com", "", phone))
 	r.clock.advance(time.Second)
-	r.deliver(t)
-	event := eventOf(t, r, in.User.ID, "password_reset_requested")
+	r.deliverMail(t)
+	event := newestEvent(t, r, in.User.ID, "password_reset_requested")
 	if event.At != asked || event.Address != phone.Address.String() || event.RequestID != phone.RequestID ||
 		event.Device == "" || event.Detail != "" {
 		t.Errorf("the event is %+v", event)
 	}
 	must(t, r.Operator().SendReset(t.Context(), in.User.ID))
-	r.deliver(t)
-	if event = eventOf(t, r, in.User.ID, "password_reset_requested"); event.Detail != "by an operator" {
+	r.deliverMail(t)
+	if event = newestEvent(t, r, in.User.ID, "password_reset_requested"); event.Detail != "by an operator" {
 		t.Errorf("the event of an operator is %+v", event)
 	}
 	if lines := strings.Count(log.String(), "event=password_reset_requested"); lines != 2 {

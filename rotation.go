@@ -19,8 +19,8 @@ import (
 // Unstable: stores use it.
 const SupersededKept = 8
 
-// burst is the maximum age of a repeated token, in generations. Only frequent refreshes reach it in the grace period.
-const burst = 32
+// maxRepeatAge counts generations. Only frequent refreshes reach it in the grace period.
+const maxRepeatAge = 32
 
 // NeverForgiven is the value of Rotation.Forgiven before the first late token was accepted.
 //
@@ -115,7 +115,7 @@ func Judge(r Rotation, policy RotationPolicy, p Presentation) (Verdict, Rotation
 		// A genuine token is newer than its session: the store was restored from a backup.
 		return VerdictEnded, r
 	case p.Generation == r.Generation:
-		return VerdictRotate, r.next(p.Agent, now)
+		return VerdictRotate, r.nextRotation(p.Agent, now)
 	case r.supersededWithin(policy.Grace, p.Generation, now):
 		return VerdictRepeat, r
 	case p.Generation == r.Generation-1 && p.Agent == r.RotatedBy && r.forgives(policy.Clean):
@@ -134,7 +134,6 @@ const (
 	reuseNotClean   reuseCause = "forgiven_too_often" // too few generations since the last forgiven one
 )
 
-// whyReuse returns the cause of a VerdictReuse.
 func whyReuse(r Rotation, p Presentation) reuseCause {
 	switch {
 	case p.Generation < r.Generation-1:
@@ -145,8 +144,7 @@ func whyReuse(r Rotation, p Presentation) reuseCause {
 	return reuseNotClean
 }
 
-// next returns the rotation after its newest token was used at now.
-func (r Rotation) next(by Agent, now time.Time) Rotation {
+func (r Rotation) nextRotation(by Agent, now time.Time) Rotation {
 	copy(r.Superseded[:], r.Superseded[1:])
 	r.Superseded[SupersededKept-1] = now
 	r.Generation++
@@ -154,22 +152,21 @@ func (r Rotation) next(by Agent, now time.Time) Rotation {
 	return r
 }
 
-// supersededWithin reports whether generation g was superseded at most grace before now. For a generation without a
-// stored time, the oldest stored time decides, up to burst generations back. A forgiven parent counts like its child,
-// because a late client may have several requests in flight. The first of them must not make the others a reuse.
+// supersededWithin uses the oldest stored time for older generations, up to maxRepeatAge back. A forgiven parent
+// counts like its child, because the other requests that a late client has in flight must not be a reuse.
 func (r Rotation) supersededWithin(grace time.Duration, g int64, now time.Time) bool {
 	if g == r.Forgiven-1 && r.Forgiven < r.Generation {
 		g = r.Forgiven
 	}
 	back := r.Generation - g // 1 for the parent of the newest
-	if back < 1 || back > burst {
+	if back < 1 || back > maxRepeatAge {
 		return false
 	}
 	at := r.Superseded[SupersededKept-min(back, SupersededKept)]
 	return !at.IsZero() && now.Sub(at) <= grace
 }
 
-// supersededAt returns when generation g was superseded; zero: not stored.
+// supersededAt returns the zero time if the time is not stored.
 func (r Rotation) supersededAt(g int64) time.Time {
 	back := r.Generation - g
 	if back < 1 || back > SupersededKept {

@@ -14,22 +14,22 @@ import (
 
 // browsing is an honest user: several tabs share one cookie, and the network loses responses.
 type browsing struct {
-	session watchword.Rotation
-	policy  watchword.RotationPolicy
-	now     time.Time
-	cookie  int64   // the generation in the cookie
-	sent    []int64 // generations of the tokens in the requests in flight
-	lost    int64   // the last generation whose response was lost, or neverLost
+	session  watchword.Rotation
+	policy   watchword.RotationPolicy
+	now      time.Time
+	cookie   int64   // the generation in the cookie
+	inFlight []int64 // generations of the tokens in the requests
+	lastLost int64   // or neverLost
 }
 
 const neverLost = -1 << 40
 
 func newBrowsing(t *rapid.T) *browsing {
 	return &browsing{
-		session: watchword.Rotation{Forgiven: watchword.NeverForgiven, RotatedAt: rotatedAt, RotatedBy: sameAgent},
-		policy:  drawPolicy(t),
-		now:     rotatedAt,
-		lost:    neverLost,
+		session:  watchword.Rotation{Forgiven: watchword.NeverForgiven, RotatedAt: rotatedAt, RotatedBy: sameAgent},
+		policy:   drawPolicy(t),
+		now:      rotatedAt,
+		lastLost: neverLost,
 	}
 }
 
@@ -48,43 +48,42 @@ func drawPolicy(t *rapid.T) watchword.RotationPolicy {
 	}
 }
 
-// oneTabSends sends a request with the cookie, as a tab that loads a page does.
 func (b *browsing) oneTabSends(t *rapid.T) {
-	if len(b.sent) == 10 {
+	if len(b.inFlight) == 10 {
 		t.Skip("10 requests are in flight")
 	}
-	b.sent = append(b.sent, b.cookie)
+	b.inFlight = append(b.inFlight, b.cookie)
 }
 
 // aRequestArrives judges one of the requests in flight, in any order. The response may be lost if the last lost
 // response had the same generation, or if its generation was more than Clean earlier.
 func (b *browsing) aRequestArrives(t *rapid.T) {
-	if len(b.sent) == 0 {
+	if len(b.inFlight) == 0 {
 		t.Skip("no request is in flight")
 	}
-	i := rapid.IntRange(0, len(b.sent)-1).Draw(t, "which")
-	if b.wouldStrand(b.sent[i]) {
+	i := rapid.IntRange(0, len(b.inFlight)-1).Draw(t, "which")
+	if b.wouldStrand(b.inFlight[i]) {
 		t.Skip("the rotation would outdate a request that the grace does not cover")
 	}
-	g := b.sent[i]
-	b.sent = append(b.sent[:i], b.sent[i+1:]...)
-	b.present(t, g)
+	g := b.inFlight[i]
+	b.inFlight = append(b.inFlight[:i], b.inFlight[i+1:]...)
+	b.judgeGeneration(t, g)
 
-	mayBeLost := b.session.Generation == b.lost || b.session.Generation-b.lost > b.policy.Clean
+	mayBeLost := b.session.Generation == b.lastLost || b.session.Generation-b.lastLost > b.policy.Clean
 	if mayBeLost && rapid.Bool().Draw(t, "the response is lost") {
-		b.lost = b.session.Generation
+		b.lastLost = b.session.Generation
 		return
 	}
 	b.cookie = b.session.Generation
 }
 
-// aBurst is a page that refreshes many times at once while other requests are in flight.
+// aBurst is a page that refreshes many times at once.
 func (b *browsing) aBurst(t *rapid.T) {
 	for range rapid.IntRange(1, 40).Draw(t, "refreshes") {
 		if b.wouldStrand(b.cookie) {
 			return
 		}
-		b.present(t, b.cookie)
+		b.judgeGeneration(t, b.cookie)
 		b.cookie = b.session.Generation
 	}
 }
@@ -96,25 +95,24 @@ func (b *browsing) wouldStrand(g int64) bool {
 	if g != b.session.Generation {
 		return false
 	}
-	for _, other := range b.sent {
-		if other != g && (b.age(other) > b.policy.Grace || g-other >= 31) {
+	for _, other := range b.inFlight {
+		if other != g && (b.supersededSince(other) > b.policy.Grace || g-other >= 31) {
 			return true
 		}
 	}
 	return false
 }
 
-// age returns the time since generation g was superseded. The session stores this time only for its last 8
-// generations. For an earlier generation, age uses the oldest stored time.
-func (b *browsing) age(g int64) time.Duration {
+// supersededSince uses the oldest of the 8 stored times for earlier generations.
+func (b *browsing) supersededSince(g int64) time.Duration {
 	back := min(b.session.Generation-g, watchword.SupersededKept)
 	return b.now.Sub(b.session.Superseded[watchword.SupersededKept-back])
 }
 
-func (b *browsing) present(t *rapid.T, g int64) {
+func (b *browsing) judgeGeneration(t *rapid.T, g int64) {
 	verdict, next := watchword.Judge(b.session, b.policy, watchword.Presentation{
 		Generation: g, Agent: sameAgent, At: b.now})
-	if !answered(verdict) {
+	if !issuesToken(verdict) {
 		t.Fatalf("an honest client with generation %d of %d gets the verdict %s", g, b.session.Generation, verdict)
 	}
 	b.session = next
@@ -123,21 +121,21 @@ func (b *browsing) present(t *rapid.T, g int64) {
 // aRequestIsLost drops a request in flight. A server that crashes before the commit has the
 // same effect. A crash after the commit is a lost response.
 func (b *browsing) aRequestIsLost(t *rapid.T) {
-	if len(b.sent) == 0 {
+	if len(b.inFlight) == 0 {
 		t.Skip("no request is in flight")
 	}
-	b.sent = b.sent[1:]
+	b.inFlight = b.inFlight[1:]
 }
 
-func (b *browsing) theBrowserRestarts(*rapid.T) { b.sent = nil }
+func (b *browsing) theBrowserRestarts(*rapid.T) { b.inFlight = nil }
 
 // timePasses advances the clock by one millisecond up to one month. No request stays in flight for longer than the
 // grace of its token.
 func (b *browsing) timePasses(t *rapid.T) {
 	most := 30 * 24 * time.Hour
-	for _, g := range b.sent {
+	for _, g := range b.inFlight {
 		if g < b.session.Generation {
-			most = min(most, max(0, b.policy.Grace-b.age(g)))
+			most = min(most, max(0, b.policy.Grace-b.supersededSince(g)))
 		}
 	}
 	unit := rapid.SampledFrom([]time.Duration{time.Millisecond, time.Second, time.Minute, time.Hour}).Draw(t, "unit")
@@ -169,33 +167,32 @@ func TestTheNetworkNeverSignsOutAnHonestClient(t *testing.T) {
 // sharing is a session whose newest token a thief has copied. User and thief keep refreshing, each time later than
 // the grace period.
 type sharing struct {
-	session   watchword.Rotation
-	policy    watchword.RotationPolicy
-	now       time.Time
-	holds     [2]int64 // generation of the user's token and of the thief's token
-	agents    [2]watchword.Agent
-	rotations int // since the thief copied the token
-	forgiven  map[int64]bool
+	session            watchword.Rotation
+	policy             watchword.RotationPolicy
+	now                time.Time
+	held               [2]int64 // of the user and the thief
+	agents             [2]watchword.Agent
+	rotationsSinceCopy int
+	forgiven           map[int64]bool
 }
 
-// refresh presents the token of one party and reports whether Judge detected the reuse.
-func (s *sharing) refresh(t *rapid.T, who int, responseArrives bool) (detected bool) {
+func (s *sharing) presentToken(t *rapid.T, who int, responseArrives bool) (detected bool) {
 	s.now = s.now.Add(s.policy.Grace + time.Duration(rapid.IntRange(1, 3_600_000).Draw(t, "ms"))*time.Millisecond)
 	verdict, next := watchword.Judge(s.session, s.policy,
-		watchword.Presentation{Generation: s.holds[who], Agent: s.agents[who], At: s.now})
+		watchword.Presentation{Generation: s.held[who], Agent: s.agents[who], At: s.now})
 	s.session = next
 	switch verdict {
 	case watchword.VerdictReuse:
 		return true
 	case watchword.VerdictRotate:
-		s.rotations++
+		s.rotationsSinceCopy++
 	case watchword.VerdictLate:
 		s.forgiven[next.Generation] = true
 	default:
-		t.Fatalf("after the grace, generation %d of %d gets the verdict %s", s.holds[who], next.Generation, verdict)
+		t.Fatalf("after the grace, generation %d of %d gets the verdict %s", s.held[who], next.Generation, verdict)
 	}
 	if responseArrives {
-		s.holds[who] = next.Generation
+		s.held[who] = next.Generation
 	}
 	return false
 }
@@ -206,25 +203,25 @@ func TestTwoPartiesThatRefreshAreDetectedWithinThreeRotations(t *testing.T) {
 	checkOften(t, func(t *rapid.T) {
 		b := newBrowsing(t)
 		for range rapid.IntRange(0, 12).Draw(t, "rotations before the copy") {
-			b.present(t, b.session.Generation)
+			b.judgeGeneration(t, b.session.Generation)
 			b.timePasses(t)
 		}
 		n := b.session.Generation
 		s := &sharing{
 			session: b.session, policy: b.policy, now: b.now,
-			holds: [2]int64{n, n}, agents: [2]watchword.Agent{sameAgent, sameAgent}, forgiven: map[int64]bool{},
+			held: [2]int64{n, n}, agents: [2]watchword.Agent{sameAgent, sameAgent}, forgiven: map[int64]bool{},
 		}
 		// In each round both parties refresh, in any order. One response in four is lost.
 		for range 20 {
 			first := rapid.IntRange(0, 1).Draw(t, "first")
 			for _, who := range []int{first, 1 - first} {
-				if s.refresh(t, who, rapid.IntRange(0, 3).Draw(t, "1 in 4 responses is lost") > 0) {
+				if s.presentToken(t, who, rapid.IntRange(0, 3).Draw(t, "1 in 4 responses is lost") > 0) {
 					return
 				}
 			}
-			if s.rotations > 3 || len(s.forgiven) > 1 {
+			if s.rotationsSinceCopy > 3 || len(s.forgiven) > 1 {
 				t.Fatalf("%d rotations and %d forgiven generations, reuse is not detected",
-					s.rotations, len(s.forgiven))
+					s.rotationsSinceCopy, len(s.forgiven))
 			}
 		}
 		t.Fatal("reuse is not detected after 20 rounds")
@@ -241,10 +238,10 @@ func TestLateTokenOfAnotherUserAgentIsReuse(t *testing.T) {
 			agents: [2]watchword.Agent{sameAgent, otherAgent}, forgiven: map[int64]bool{},
 		}
 		first := rapid.IntRange(0, 1).Draw(t, "first")
-		if s.refresh(t, first, true) {
+		if s.presentToken(t, first, true) {
 			t.Fatal("the newest token was refused")
 		}
-		if !s.refresh(t, 1-first, true) {
+		if !s.presentToken(t, 1-first, true) {
 			t.Fatal("the late token of another user agent was accepted")
 		}
 	})

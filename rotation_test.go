@@ -15,11 +15,9 @@ const (
 	otherAgent = watchword.Agent("some other client")
 )
 
-// rotatedAt is the time at which the newest generation was created in the tests of Judge.
 var rotatedAt = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// rotated returns a session at generation n. The parameter apart is the time between two generations.
-func rotated(n int64, apart time.Duration, forgiven int64) watchword.Rotation {
+func rotationAt(n int64, apart time.Duration, forgiven int64) watchword.Rotation {
 	r := watchword.Rotation{Generation: n, Forgiven: forgiven, RotatedAt: rotatedAt, RotatedBy: sameAgent}
 	for back := range min(n, watchword.SupersededKept) {
 		r.Superseded[watchword.SupersededKept-1-back] = rotatedAt.Add(-time.Duration(back) * apart)
@@ -39,8 +37,8 @@ func TestEveryRuleOfRotation(t *testing.T) {
 		repeat, late  = watchword.VerdictRepeat, watchword.VerdictLate
 		reuse         = watchword.VerdictReuse
 	)
-	slow := func(n, forgiven int64) watchword.Rotation { return rotated(n, time.Hour, forgiven) }
-	fast := func(n int64, apart time.Duration) watchword.Rotation { return rotated(n, apart, never) }
+	slow := func(n, forgiven int64) watchword.Rotation { return rotationAt(n, time.Hour, forgiven) }
+	fast := func(n int64, apart time.Duration) watchword.Rotation { return rotationAt(n, apart, never) }
 
 	for _, c := range []struct {
 		rule   string
@@ -178,8 +176,8 @@ func TestUserAgentsAreDistinguishedAndNotStored(t *testing.T) {
 	}
 }
 
-// FuzzJudge checks that Judge does not panic and that every verdict has the properties that
-// hold for all sessions. Times are in milliseconds.
+// Judge must not panic, and every verdict must have the properties that hold for all sessions. Times are in
+// milliseconds.
 func FuzzJudge(f *testing.F) {
 	f.Add(int64(5), int64(0), int64(3_600_000), int64(-1), int64(10_000), int64(1), int64(3_600_000), true)
 	f.Add(int64(5), int64(1), int64(3_600_000), int64(-1), int64(10_000), int64(1), int64(10_000), true)
@@ -188,13 +186,13 @@ func FuzzJudge(f *testing.F) {
 	f.Add(int64(40), int64(32), int64(100), int64(20), int64(10_000), int64(1), int64(5), false)
 	f.Add(int64(40), int64(-1), int64(100), int64(20), int64(0), int64(0), int64(5), true)
 	f.Fuzz(func(t *testing.T, n, back, apart, forgiven, graceMS, clean, at int64, same bool) {
-		n, apart, at = bounded(n, 1<<40), bounded(apart, 1<<32), bounded(at+1<<31, 1<<32)-1<<31
-		policy := watchword.RotationPolicy{Grace: millis(bounded(graceMS, 60_000)), Clean: bounded(clean, 100)}
+		n, apart, at = reduceInto(n, 1<<40), reduceInto(apart, 1<<32), reduceInto(at+1<<31, 1<<32)-1<<31
+		policy := watchword.RotationPolicy{Grace: millis(reduceInto(graceMS, 60_000)), Clean: reduceInto(clean, 100)}
 		p := watchword.Presentation{Generation: max(n-back, 0), Agent: sameAgent, At: rotatedAt.Add(millis(at))}
 		if !same {
 			p.Agent = otherAgent
 		}
-		r := rotated(n, millis(apart), min(max(forgiven, watchword.NeverForgiven), n))
+		r := rotationAt(n, millis(apart), min(max(forgiven, watchword.NeverForgiven), n))
 		verdict, next := watchword.Judge(r, policy, p)
 
 		if want := stateAfter(verdict, r, p); next != want {
@@ -217,23 +215,23 @@ func FuzzJudge(f *testing.F) {
 			return
 		}
 		again, after := watchword.Judge(next, policy, p)
-		if answered(verdict) != answered(again) || (after.Generation != next.Generation) {
+		if issuesToken(verdict) != issuesToken(again) || (after.Generation != next.Generation) {
 			t.Errorf("presented twice at one time: first %s, then %s at generation %d", verdict, again,
 				after.Generation)
 		}
 		lenient := watchword.RotationPolicy{Grace: policy.Grace + time.Second, Clean: max(policy.Clean-1, 0)}
 		withLenient, _ := watchword.Judge(r, lenient, p)
-		if answered(verdict) && !answered(withLenient) {
+		if issuesToken(verdict) && !issuesToken(withLenient) {
 			t.Errorf("a more lenient policy changed %s to %s", verdict, withLenient)
 		}
 	})
 }
 
-// bounded maps any number into [0, limit).
-func bounded(n, limit int64) int64 { return (n%limit + limit) % limit }
+// reduceInto maps any number into [0, limit).
+func reduceInto(n, limit int64) int64 { return (n%limit + limit) % limit }
 
 func millis(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
-func answered(v watchword.Verdict) bool {
+func issuesToken(v watchword.Verdict) bool {
 	return v == watchword.VerdictRotate || v == watchword.VerdictRepeat || v == watchword.VerdictLate
 }

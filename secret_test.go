@@ -16,8 +16,7 @@ import (
 
 var newMaster = []byte("another master key, of 32 bytes!")
 
-// keysOf lists the keys of the store.
-func (r *rig) keysOf(t *testing.T) (keys []watchword.Key) {
+func (r *rig) storedKeys(t *testing.T) (keys []watchword.Key) {
 	t.Helper()
 	must(t, r.store.View(t.Context(), func(tx watchword.Tx) (err error) {
 		keys, err = tx.Keys(t.Context())
@@ -26,8 +25,7 @@ func (r *rig) keysOf(t *testing.T) (keys []watchword.Key) {
 	return keys
 }
 
-// under returns an engine with the given master key on the same store.
-func (r *rig) under(t *testing.T, master []byte) *rig {
+func (r *rig) startUnderMaster(t *testing.T, master []byte) *rig {
 	t.Helper()
 	again := *r
 	again.opts.MasterKey = master
@@ -38,11 +36,10 @@ func (r *rig) under(t *testing.T, master []byte) *rig {
 	return &again
 }
 
-// resealed replaces the master key, and returns an engine with the new one.
-func (r *rig) resealed(t *testing.T) *rig {
+func (r *rig) resealAndStart(t *testing.T) *rig {
 	t.Helper()
 	must(t, r.Operator().Reseal(t.Context(), newMaster))
-	return r.under(t, newMaster)
+	return r.startUnderMaster(t, newMaster)
 }
 
 // KEY-4
@@ -51,8 +48,8 @@ func TestTokensStayValidAfterAReseal(t *testing.T) {
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, nil)
 		in := r.signUp(t, "ada@example.com")
-		r.deliver(t)
-		link := r.post.last(t, watchword.MailVerify)
+		r.deliverMail(t)
+		link := r.post.lastMail(t, watchword.MailVerify)
 		must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", laptop)) // this mail is sent after the reseal
 		imported, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{
 			{ID: "7", Email: "bob@example.com"},
@@ -60,11 +57,11 @@ func TestTokensStayValidAfterAReseal(t *testing.T) {
 		})
 		must(t, err)
 
-		r = r.resealed(t)
-		r.identity(t, in)
+		r = r.resealAndStart(t)
+		r.authenticate(t, in)
 		again, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
 		must(t, err)
-		r.identity(t, again)
+		r.authenticate(t, again)
 		known := laptop
 		known.DeviceToken = in.DeviceToken
 		if back := r.login(t, "ada@example.com", known); back.DeviceToken != in.DeviceToken {
@@ -73,8 +70,8 @@ func TestTokensStayValidAfterAReseal(t *testing.T) {
 		_, err = r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 			Token: link.Token, Password: goodPassword, Client: laptop})
 		must(t, err)
-		r.deliver(t)
-		must(t, r.ResetPassword(t.Context(), r.post.last(t, watchword.MailReset).Token, otherPassword, laptop))
+		r.deliverMail(t)
+		must(t, r.ResetPassword(t.Context(), r.post.lastMail(t, watchword.MailReset).Token, otherPassword, laptop))
 		r.login(t, "eve@example.com", laptop) // this hash needs the pepper
 		twice, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{
 			{ID: "7", Email: "bob@example.com"}})
@@ -87,7 +84,7 @@ func TestTokensStayValidAfterAReseal(t *testing.T) {
 		})
 		must(t, err)
 		peppers := 0
-		for _, key := range r.keysOf(t) {
+		for _, key := range r.storedKeys(t) {
 			if key.Use == watchword.KeyPepper {
 				peppers++
 			}
@@ -108,9 +105,9 @@ func TestWaitingSignUpSurvivesAReseal(t *testing.T) {
 				Email: email, Password: goodPassword, Name: "Ada", Client: laptop})
 			must(t, err)
 		}
-		r.deliver(t)
-		link := r.post.last(t, watchword.MailVerify)
-		r = r.resealed(t)
+		r.deliverMail(t)
+		link := r.post.lastMail(t, watchword.MailVerify)
+		r = r.resealAndStart(t)
 		in, err := r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 			Token: link.Token, Password: goodPassword, Client: laptop})
 		must(t, err)
@@ -123,14 +120,14 @@ func TestWaitingSignUpSurvivesAReseal(t *testing.T) {
 // KEY-4
 func TestOldMasterKeyOpensNoKeyAfterAReseal(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	before := r.keysOf(t)
+	r := startEngine(t, nil)
+	before := r.storedKeys(t)
 	must(t, r.Operator().Reseal(t.Context(), newMaster))
 	old, err := seal.New(r.opts.MasterKey)
 	must(t, err)
 	now, err := seal.New(newMaster)
 	must(t, err)
-	after := r.keysOf(t)
+	after := r.storedKeys(t)
 	if len(after) != len(before) || len(after) < 7 {
 		t.Fatalf("%d keys before, %d after", len(before), len(after))
 	}
@@ -158,7 +155,7 @@ func TestOldMasterKeyOpensNoKeyAfterAReseal(t *testing.T) {
 	if err := r.Operator().Reseal(t.Context(), newMaster); !errors.Is(err, watchword.ErrMasterKey) {
 		t.Errorf("the old master key reseals again: %v", err)
 	}
-	if err := r.under(t, newMaster).Operator().Reseal(t.Context(), []byte("short")); err == nil {
+	if err := r.startUnderMaster(t, newMaster).Operator().Reseal(t.Context(), []byte("short")); err == nil {
 		t.Error("a short master key is accepted")
 	}
 }
@@ -169,7 +166,7 @@ func TestOldMasterKeyOpensNoKeyAfterAReseal(t *testing.T) {
 // KEY-4
 func TestFirstStartStoresTheSecretsThatEarlierReleasesDerived(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	box, err := seal.New(r.opts.MasterKey)
 	must(t, err)
 	derived := map[watchword.KeyUse]string{
@@ -177,7 +174,7 @@ func TestFirstStartStoresTheSecretsThatEarlierReleasesDerived(t *testing.T) {
 		watchword.KeyRecovery: "recovery code", watchword.KeyService: "service key",
 	}
 	stored := func() (n int) {
-		for _, key := range r.keysOf(t) {
+		for _, key := range r.storedKeys(t) {
 			purpose, ok := derived[key.Use]
 			if !ok {
 				continue
@@ -194,7 +191,7 @@ func TestFirstStartStoresTheSecretsThatEarlierReleasesDerived(t *testing.T) {
 		t.Fatalf("%d secrets are stored", n)
 	}
 	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error { // as in an earlier release
-		for _, key := range r.keysOf(t) {
+		for _, key := range r.storedKeys(t) {
 			if derived[key.Use] != "" {
 				if err := tx.DeleteKey(t.Context(), key.ID); err != nil {
 					return err
@@ -205,7 +202,7 @@ func TestFirstStartStoresTheSecretsThatEarlierReleasesDerived(t *testing.T) {
 	}))
 	var starts sync.WaitGroup
 	for range 4 {
-		starts.Go(func() { r.under(t, r.opts.MasterKey) })
+		starts.Go(func() { r.startUnderMaster(t, r.opts.MasterKey) })
 	}
 	starts.Wait()
 	if n := stored(); n != len(derived) {
@@ -223,7 +220,7 @@ func TestNoKeyIsAddedUnderTheOldMasterKeyDuringAReseal(t *testing.T) {
 		r := start(t, nil)
 		masters := [][]byte{r.opts.MasterKey, newMaster}
 		for round := range 20 {
-			one, other := r.under(t, masters[round%2]), r.under(t, masters[round%2])
+			one, other := r.startUnderMaster(t, masters[round%2]), r.startUnderMaster(t, masters[round%2])
 			r.clock.advance(91 * 24 * time.Hour) // keys are now due on SQLite, whose store has no clock
 			var writers sync.WaitGroup
 			writers.Go(func() { _, _ = other.Operator().Keys(context.WithoutCancel(t.Context())) })

@@ -27,13 +27,13 @@ var requirementComment = regexp.MustCompile(`^// ((?:[A-Z]+-[0-9]+)(?:, [A-Z]+-[
 func TestTheSecurityTableIsUpToDate(t *testing.T) {
 	t.Parallel()
 	covered := coveringTests(t)
-	requirements := tableOf(t, "testdata/requirements.txt", covered, "requirement", "state")
-	faults := tableOf(t, "testdata/tutorials.txt", covered, "the original", "here", "test")
+	requirements := renderCoverage(t, "testdata/requirements.txt", covered, "requirement", "state")
+	faults := renderCoverage(t, "testdata/tutorials.txt", covered, "the original", "here", "test")
 	for id, tests := range covered {
 		t.Errorf("%v cover %s, which is not listed", tests, id)
 	}
-	upToDate(t, "docs/security.md", func(string) string { return securityIntro + requirements })
-	upToDate(t, "docs/dialects.md", func(have string) string {
+	checkGenerated(t, "docs/security.md", func(string) string { return securityIntro + requirements })
+	checkGenerated(t, "docs/dialects.md", func(have string) string {
 		intro, _, found := strings.Cut(have, faultsMark)
 		if !found {
 			t.Fatalf("docs/dialects.md has no line %q", faultsMark)
@@ -42,12 +42,12 @@ func TestTheSecurityTableIsUpToDate(t *testing.T) {
 	})
 }
 
-// faultsMark is the text in docs/dialects.md after which the table begins.
+// faultsMark precedes the table in docs/dialects.md.
 const faultsMark = "<!-- made of testdata/tutorials.txt and of the tests by `make generate` -->\n"
 
-// tableOf returns a Markdown table of the lines of a file, `ID | column | … | reason`. Each row lists the tests that
-// cover it. tableOf deletes these tests from covered.
-func tableOf(t *testing.T, file string, covered map[string][]string, columns ...string) string {
+// renderCoverage renders the lines of a file, `ID | column | … | reason`, with the tests that cover them. It deletes
+// these tests from covered.
+func renderCoverage(t *testing.T, file string, covered map[string][]string, columns ...string) string {
 	t.Helper()
 	source, err := os.ReadFile(file)
 	must(t, err)
@@ -77,8 +77,8 @@ func tableOf(t *testing.T, file string, covered map[string][]string, columns ...
 	return table.String()
 }
 
-// upToDate compares a generated file with its expected text, or writes it with -update.
-func upToDate(t *testing.T, file string, want func(have string) string) {
+// checkGenerated writes the file with -update.
+func checkGenerated(t *testing.T, file string, want func(have string) string) {
 	t.Helper()
 	have, err := os.ReadFile(file)
 	must(t, err)
@@ -118,7 +118,7 @@ func coveringTests(t *testing.T) map[string][]string {
 				if match == nil {
 					continue
 				}
-				name := testAt(file, comment.End())
+				name := testOfComment(file, comment.End())
 				if name == "" {
 					t.Errorf("%s: no test below the comment %q", files.Position(comment.Pos()), comment.Text)
 					continue
@@ -136,8 +136,8 @@ func coveringTests(t *testing.T) map[string][]string {
 	return covered
 }
 
-// testAt returns the test around a comment, or the next test after it.
-func testAt(file *ast.File, at token.Pos) string {
+// testOfComment returns the test around a comment, or the next test after it.
+func testOfComment(file *ast.File, at token.Pos) string {
 	for _, declaration := range file.Decls {
 		function, ok := declaration.(*ast.FuncDecl)
 		if !ok || function.End() < at {

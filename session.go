@@ -2,8 +2,7 @@ package watchword
 
 import "time"
 
-// A SessionID is a random UUID (version 7) in its canonical text form. It is the
-// `sid` claim of the session's access tokens.
+// A SessionID is a random UUID (version 7) in canonical text form, the `sid` claim of the session's access tokens.
 type SessionID string
 
 // A Session is one sign-in on one device, stored as one row for its whole life. The row contains no refresh token and
@@ -109,8 +108,7 @@ func (s Session) EndedBy(c Cutoffs) EndReason {
 	return ""
 }
 
-// idleUntil returns when the session expires unless it is refreshed again.
-func (s Session) idleUntil(p SessionPolicy) time.Time {
+func (s Session) expiryWithoutRefresh(p SessionPolicy) time.Time {
 	idle := p.ShortIdle
 	if s.Persistent {
 		idle = p.Idle

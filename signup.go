@@ -47,39 +47,31 @@ type SignUpRequest struct {
 // address first (SignupVerified, Options.SecondFactor). Codes: CodeSignupClosed, CodeValidationFailed (email, password,
 // name), CodeEmailTaken, CodeRateLimited, CodeTryLater.
 func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
-	if e.opts.Signup == SignupClosed {
-		return nil, signupClosed()
-	}
 	now := e.now()
-	user, problems := newUser(NewUser{Email: r.Email, Name: r.Name}, now)
-	user.Locale = locale.First(r.Client.Languages)
-	problems = slices.Concat(r.Problems, problems)
-	normal, problem := e.acceptable("password", r.Password, user.Email, user.Name)
-	if problem != nil {
-		problems = append(problems, *problem)
-	}
-	if len(problems) > 0 {
-		return nil, unacceptable(problems...)
-	}
-	err := e.charge(ctx, e.opts.Limits.SignupPerClient.charge(limitSignupPerClient, r.Client.key(), now))
+	user, normal, err := e.checkSignUp(r, now)
 	if err != nil {
 		return nil, err
 	}
-	if user.PasswordHash, err = e.hash(ctx, r.Client, normal); err != nil {
+	err = e.chargeInOwnTx(ctx, e.opts.Limits.SignupPerClient.newCharge(limitSignupPerClient, r.Client.networkKey(), now))
+	if err != nil {
+		return nil, err
+	}
+	if user.PasswordHash, err = e.hashPassword(ctx, r.Client, normal); err != nil {
 		return nil, err
 	}
 	if e.opts.Signup == SignupVerified {
-		return nil, e.signUpByMail(ctx, user, r.Client, now)
+		details := signupDetails{user.Name, user.Locale, user.PasswordHash, nil}
+		return nil, e.storeWaitingSignup(ctx, user.Email, details, r.Client, now)
 	}
 	entry, err := e.newEntry(ctx,
 		entry{user: user, proofs: []proof{proofPassword}, persistent: r.Persistent, client: r.Client, at: now}, r.Replaces)
 	if err != nil {
 		return nil, err
 	}
-	var out outcome
+	var out admitResult
 	// An account that must have a second factor proves its address first. The mailed link continues the sign-in.
 	signsIn := decideEntry(user, e.opts, entry.proofs).refusal == nil
-	event := e.event(EventSignup, r.Client, now).of(user.ID)
+	event := e.newEvent(EventSignup, r.Client, now).ofUser(user.ID)
 	err = e.store.Update(ctx, func(tx Tx) error {
 		inserted, err := tx.InsertUser(ctx, user, now)
 		if err != nil {
@@ -89,9 +81,9 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 			return emailTaken()
 		}
 		if !e.opts.NoVerifyMail {
-			mail := mailTo(MailVerify, user, event)
+			mail := newMail(MailVerify, user, event)
 			mail.Facts.ReturnTo = r.Client.ReturnTo
-			if err := e.post(ctx, tx, mail); err != nil {
+			if err := e.queueMail(ctx, tx, mail); err != nil {
 				return err
 			}
 		}
@@ -113,6 +105,21 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 	return e.issueTokens(knowndevice.ID{}, out)
 }
 
+// checkSignUp returns the account without its hash, and the password in the form to hash.
+func (e *Engine) checkSignUp(r SignUpRequest, now time.Time) (user User, normal string, err error) {
+	if e.opts.Signup == SignupClosed {
+		return User{}, "", signupClosed()
+	}
+	user, problems := newUser(NewUser{Email: r.Email, Name: r.Name}, now)
+	user.Locale = locale.First(r.Client.Languages)
+	normal, badPassword := e.checkNewPassword("password", r.Password, user.Email, user.Name)
+	problems = slices.Concat(r.Problems, problems, nonNilProblems(badPassword))
+	if len(problems) > 0 {
+		return User{}, "", unacceptable(problems...)
+	}
+	return user, normal, nil
+}
+
 // A Signup waits until its address is proven (SignupVerified). It is not an account.
 //
 // Unstable: only stores use it.
@@ -123,30 +130,27 @@ type Signup struct {
 	Sealed    []byte    // name, locale and password hash, encrypted with the master key
 }
 
-// signUpByMail stores the sign-up, or mails the owner if the address is taken.
-func (e *Engine) signUpByMail(ctx context.Context, user User, c Client, now time.Time) error {
-	return e.waitForProof(ctx, user, signupDetails{user.Name, user.Locale, user.PasswordHash, nil}, c, now)
-}
-
-// waitForProof stores a sign-up with a password or an identity, or mails the owner if the address is taken.
-func (e *Engine) waitForProof(ctx context.Context, user User, d signupDetails, c Client, now time.Time) error {
-	waiting, err := e.sealSignup(user.Email, d, now)
+// storeWaitingSignup mails the owner instead if the address is taken.
+func (e *Engine) storeWaitingSignup(
+	ctx context.Context, email Address, d signupDetails, c Client, now time.Time,
+) error {
+	waiting, err := e.sealSignup(email, d, now)
 	if err != nil {
 		return err
 	}
 	var event Event
-	return e.record(ctx, &event, func(tx Tx) error {
-		taken, err := e.isTaken(ctx, tx, user.Email, now)
+	return e.recordChange(ctx, &event, func(tx Tx) error {
+		taken, err := e.isAddressTaken(ctx, tx, email, now)
 		if err != nil {
 			return err
 		}
-		if event = e.event(EventSignup, c, now).because("waiting"); taken {
-			event = event.because("address taken")
+		if event = e.newEvent(EventSignup, c, now).withDetail("waiting"); taken {
+			event = event.withDetail("address taken")
 		}
-		mail := mailTo(MailVerify, User{Email: user.Email}, event)
+		mail := newMail(MailVerify, User{Email: email}, event)
 		mail.Cause.SignupID, mail.Facts.ReturnTo = waiting.ID, c.ReturnTo
 		if taken {
-			err = e.post(ctx, tx, mailTo(MailSignupExisting, User{Email: user.Email}, event))
+			err = e.queueMail(ctx, tx, newMail(MailSignupExisting, User{Email: email}, event))
 		} else if err = tx.InsertSignup(ctx, waiting); err == nil {
 			err = tx.InsertMail(ctx, mail) // its rate limit is charged when it is sent
 		}
@@ -154,9 +158,8 @@ func (e *Engine) waitForProof(ctx context.Context, user User, d signupDetails, c
 	})
 }
 
-// isTaken reports whether a sign-up with an address must be refused. The address is taken if its account has proven
-// it or is disabled, or if its previous owner can still restore it.
-func (e *Engine) isTaken(ctx context.Context, tx Tx, email Address, now time.Time) (bool, error) {
+// isAddressTaken reports true if the account is verified or disabled, or a previous owner can restore the address.
+func (e *Engine) isAddressTaken(ctx context.Context, tx Tx, email Address, now time.Time) (bool, error) {
 	account, err := tx.UserByEmail(ctx, email)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return false, err
@@ -184,13 +187,12 @@ type sealedSignup struct {
 // signupContext binds a sealed value to its row. Reseal uses it as well.
 func signupContext(id string) string { return "signup/" + id }
 
-// sealSignup creates a waiting sign-up.
 func (e *Engine) sealSignup(email Address, d signupDetails, now time.Time) (Signup, error) {
 	plain, err := json.Marshal(sealedSignup{d.Name, d.Locale, string(d.PasswordHash), d.Identity})
 	if err != nil {
 		return Signup{}, fmt.Errorf("seal sign-up: %w", err)
 	}
-	if e.keys.replaced.Load() {
+	if e.keys.masterReplaced.Load() {
 		return Signup{}, fmt.Errorf("%w: seal sign-up: %w", ErrUnavailable, ErrMasterKey)
 	}
 	s := Signup{ID: newID(), Email: email, CreatedAt: now}
@@ -198,7 +200,6 @@ func (e *Engine) sealSignup(email Address, d signupDetails, now time.Time) (Sign
 	return s, nil
 }
 
-// openSignup decrypts the details of a waiting sign-up.
 func (e *Engine) openSignup(s Signup) (signupDetails, error) {
 	var sealed sealedSignup
 	plain, err := e.keys.box.Open(signupContext(s.ID), s.Sealed)
@@ -218,19 +219,18 @@ func (e *Engine) prepareSignupMail(ctx context.Context, tx Tx, m Mail, d *delive
 	if m.UserID != "" || m.Kind != MailVerify && m.Kind != MailReset {
 		return nil
 	}
-	account, waiting, err := e.ownersOf(ctx, tx, m.To, now)
+	account, waiting, err := e.findOwners(ctx, tx, m.To, now)
 	if err != nil || account.ID != "" || len(waiting) == 0 {
 		return err
 	}
 	d.message.Kind, d.message.Page = MailVerify, ""
-	if d.signup == "" {
-		d.signup = waiting[0].ID
+	if d.signupID == "" {
+		d.signupID = waiting[0].ID
 	}
-	d.message.Locale = e.localeOfSignup(waiting, d.signup)
-	return e.freshToken(ctx, tx, m, d, now)
+	d.message.Locale = e.localeOfSignup(waiting, d.signupID)
+	return e.activateToken(ctx, tx, m, d, now)
 }
 
-// localeOfSignup returns the locale of one of the sign-ups, or "".
 func (e *Engine) localeOfSignup(waiting []Signup, id string) string {
 	for _, s := range waiting {
 		if s.ID != id {
@@ -249,11 +249,10 @@ func newUser(n NewUser, now time.Time) (User, []FieldError) {
 	name, badName := parseName("name", n.Name)
 	language, badLocale := parseLocale("locale", n.Locale)
 	user := User{ID: UserID(newID()), Email: email, Name: name, Roles: n.Roles, Locale: language, CreatedAt: now}
-	return user, problemsOf(badEmail, badName, badLocale)
+	return user, nonNilProblems(badEmail, badName, badLocale)
 }
 
-// problemsOf drops nil problems.
-func problemsOf(all ...*FieldError) (some []FieldError) {
+func nonNilProblems(all ...*FieldError) (some []FieldError) {
 	for _, problem := range all {
 		if problem != nil {
 			some = append(some, *problem)
@@ -277,7 +276,7 @@ func parseName(field, raw string) (string, *FieldError) {
 	return name, nil
 }
 
-// parseLocale returns the canonical form of a language tag. The empty text is valid.
+// parseLocale accepts the empty text.
 func parseLocale(field, raw string) (string, *FieldError) {
 	tag, ok := locale.Parse(raw)
 	if !ok && raw != "" {
@@ -286,8 +285,8 @@ func parseLocale(field, raw string) (string, *FieldError) {
 	return tag, nil
 }
 
-// The method charge counts one use of a rate limit, in a separate transaction. Codes: CodeRateLimited.
-func (e *Engine) charge(ctx context.Context, c Charge) error {
+// chargeInOwnTx returns CodeRateLimited if the limit is reached.
+func (e *Engine) chargeInOwnTx(ctx context.Context, c Charge) error {
 	if c == (Charge{}) {
 		return nil
 	}
@@ -297,7 +296,7 @@ func (e *Engine) charge(ctx context.Context, c Charge) error {
 		return err
 	})
 	if err == nil && wait > 0 {
-		return limited(wait)
+		return rateLimited(wait)
 	}
 	return err
 }

@@ -199,8 +199,8 @@ type SessionTx interface {
 // Unstable: stores implement it.
 type FactorTx interface {
 	InsertChallenge(context.Context, Challenge) error
-	// InsertLoginChallenge inserts a challenge and returns all factors of its user, oldest first. A
-	// user without factors gets an empty list, not nil.
+	// InsertLoginChallenge also returns all factors of the user, oldest first: an empty list without factors, not
+	// nil.
 	InsertLoginChallenge(context.Context, Challenge) ([]OfferedFactor, error)
 	// DeleteFactors deletes the user's factors, recovery codes and remembered devices that were created at or after
 	// since (zero: all), and all challenges. It sets Factors and FactorsChangedAt.
@@ -224,8 +224,7 @@ type FeedTx interface {
 	// the given one and returns how many it used. A reader that sees a number sees, or has seen, every smaller one.
 	NumberFeed(ctx context.Context, above int64, limit int) (int, error)
 	FeedState(context.Context) (FeedState, error)
-	// Feed lists up to limit items with a number above after, of changes later than
-	// since, in the order of their numbers.
+	// Feed lists up to limit items with a number above after, of changes later than since, ordered by number.
 	Feed(ctx context.Context, after int64, since time.Time, limit int) ([]FeedItem, error)
 }
 
@@ -318,8 +317,7 @@ type KeyTx interface {
 //
 // Unstable: stores implement it.
 type LimitTx interface {
-	// Charge counts one use of a rate limit and returns 0. If the limit is reached, it counts nothing and returns how
-	// long to wait.
+	// Charge counts one use and returns 0. If the limit is reached, it counts nothing and returns how long to wait.
 	Charge(context.Context, Charge) (time.Duration, error)
 	Refund(context.Context, Charge) error
 }

@@ -11,10 +11,10 @@ import (
 // Sweeping deletes expired rows in small batches, with a pause after each, so that other writers wait only briefly.
 
 const (
-	sweepEvery = time.Minute
-	sweepBatch = 200
-	sweepLook  = 500 // rate-limit counters that a batch reads
-	sweepPause = 20 * time.Millisecond
+	sweepEvery  = time.Minute
+	sweepBatch  = 200
+	sweptLimits = 500 // counters that a batch reads
+	sweepPause  = 20 * time.Millisecond
 
 	keepEnded   = 7 * 24 * time.Hour // ended sessions are kept, so that their tokens are refused with the reason
 	keepCalls   = keepEnded          // how long a callback is kept without delivery
@@ -55,7 +55,6 @@ func (e *Engine) runSweep(ctx context.Context) {
 	}
 }
 
-// sweep deletes all expired rows and returns their number.
 func (e *Engine) sweep(ctx context.Context) (rows int, err error) {
 	for what, before := range sweepBefore(e.now(), e.opts.VerifyTTL) {
 		for {
@@ -80,15 +79,15 @@ func (e *Engine) sweep(ctx context.Context) (rows int, err error) {
 	return rows + n, err
 }
 
-// sweepLimits reads, one time each, all counters that may have expired. The size of a batch limits how many counters
-// it reads, not how many it deletes. Most of them may still be in use.
+// sweepLimits reads each counter that may have expired once. The size of a batch limits how many it reads, not how
+// many it deletes, because most of them may still be in use.
 func (e *Engine) sweepLimits(ctx context.Context) (rows int, err error) {
 	before := e.now()
 	for mark := (LimitMark{}); ; {
 		var next LimitMark
 		var n int
 		err := e.store.Update(ctx, func(tx Tx) (err error) {
-			next, n, err = tx.SweepLimits(ctx, mark, before, sweepLook)
+			next, n, err = tx.SweepLimits(ctx, mark, before, sweptLimits)
 			return err
 		})
 		rows += n

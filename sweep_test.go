@@ -14,7 +14,7 @@ import (
 
 func TestSweepDeletesExpiredRowsOnly(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	gone := r.signUp(t, "ada@example.com")
 	must(t, r.Logout(t.Context(), gone.RefreshToken, "", laptop))
 	r.clock.advance(8 * 24 * time.Hour)
@@ -24,7 +24,7 @@ func TestSweepDeletesExpiredRowsOnly(t *testing.T) {
 	if rows == 0 {
 		t.Error("the sweep deleted no row")
 	}
-	r.identity(t, live)
+	r.authenticate(t, live)
 	again, err := r.Sweep(t.Context())
 	must(t, err)
 	if again != 0 {
@@ -33,7 +33,7 @@ func TestSweepDeletesExpiredRowsOnly(t *testing.T) {
 	r.clock.advance(91 * 24 * time.Hour)
 	_, err = r.Sweep(t.Context())
 	must(t, err)
-	if events := r.events(t, live.User.ID); len(events) != 0 {
+	if events := r.eventKinds(t, live.User.ID); len(events) != 0 {
 		t.Errorf("events were kept: %v", events)
 	}
 	if _, err := r.Operator().FindUser(t.Context(), "ada@example.com"); err != nil {
@@ -44,7 +44,7 @@ func TestSweepDeletesExpiredRowsOnly(t *testing.T) {
 // RL-8
 func TestExpiredLimitCountersAreSwept(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	for i := range 30 {
 		_, err := r.Login(t.Context(), watchword.LoginRequest{
 			Email: fmt.Sprintf("user%d@example.com", i), Password: "a wrong guess", Client: laptop})
@@ -83,9 +83,9 @@ func (t sweptTx) Sweep(ctx context.Context, what watchword.Sweep, before time.Ti
 	return n, err
 }
 
-// insertEnded copies the only session in the database n times and ends the copies at the given time. It uses one
-// statement, because 100,000 statements take minutes under the race detector.
-func insertEnded(t *testing.T, path string, n int, at time.Time) {
+// insertEndedSessions copies the only session in the database. It uses one statement, because 100,000 statements take
+// minutes under the race detector.
+func insertEndedSessions(t *testing.T, path string, n int, at time.Time) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
 	must(t, err)
@@ -110,10 +110,10 @@ func TestHundredThousandEndedSessionsAreSweptInSmallBatches(t *testing.T) {
 	if storetest.RaceDetector() {
 		dead /= 10
 	}
-	path := newPath(t)
+	path := newDatabasePath(t)
 	r := startOn(t, path, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
 	in := r.signUp(t, "ada@example.com")
-	insertEnded(t, path, dead, r.clock.Now().Add(-40*24*time.Hour))
+	insertEndedSessions(t, path, dead, r.clock.Now().Add(-40*24*time.Hour))
 
 	store := &sweptStore{Store: r.store}
 	sweeper, err := watchword.NewForTest(t.Context(), store, r.opts)

@@ -35,10 +35,9 @@ type SignIn struct {
 	RememberedFor time.Duration
 }
 
-// signIn creates an access token and a refresh token for the current state of a session. The refresh token depends
-// only on the session and its generation.
-func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {
-	access, life, err := e.accessToken(u, s, now)
+// newSignIn's refresh token depends only on the session and its generation.
+func (e *Engine) newSignIn(u User, s Session, now time.Time) (*SignIn, error) {
+	access, life, err := e.signAccessToken(u, s, now)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +53,7 @@ func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {
 	in := &SignIn{User: u, Session: s,
 		AccessToken: Secret(access), ExpiresIn: life, RefreshToken: Secret(refresh.Sign(secret))}
 	if s.Persistent {
-		in.RefreshLife = max(s.idleUntil(e.opts.Sessions).Sub(s.RotatedAt), time.Second)
+		in.RefreshLife = max(s.expiryWithoutRefresh(e.opts.Sessions).Sub(s.RotatedAt), time.Second)
 	}
 	return in, nil
 }
@@ -63,18 +62,18 @@ func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {
 // skew. Tokens have `nbf`, because verifiers of earlier releases require it.
 const notBeforeLead = 60
 
-// accessToken signs an access token and returns it with its life. Roles change at a whole second
+// signAccessToken signs an access token and returns it with its life. Roles change at a whole second
 // (User.RolesChangedAt). A token with the new roles never has an `iat` before this second, even if it is created a
 // moment earlier. The `iat` therefore shows which roles a token has. A token expires with its session at the latest,
 // because expiry is not published in the feed.
-func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, life time.Duration, err error) {
-	key, err := e.keys.signer(now)
+func (e *Engine) signAccessToken(u User, s Session, now time.Time) (token string, life time.Duration, err error) {
+	key, err := e.keys.activeSigningKey(now)
 	if err != nil {
 		return "", 0, err
 	}
 	issued := now.Unix()
 	dated := max(issued, u.RolesChangedAt.Unix())
-	expires := min(issued+int64(e.opts.AccessTTL/time.Second), s.idleUntil(e.opts.Sessions).Unix())
+	expires := min(issued+int64(e.opts.AccessTTL/time.Second), s.expiryWithoutRefresh(e.opts.Sessions).Unix())
 	expires = max(expires, dated+1) // at least one second, even at the end of a session
 	claims := e.opts.claims(u, s)
 	claims.IssuedAt, claims.NotBefore, claims.Expires = dated, dated-notBeforeLead, expires
@@ -85,16 +84,14 @@ func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, li
 		// today. Computed claims may repeat the roles. Without these claims, the user can still sign in.
 		standard := e.opts.Claims
 		standard.Computed = nil
-		claims.Extra = standard.of(u, s)
+		claims.Extra = standard.optionalClaims(u, s)
 		token, err = accesstoken.Sign(key, claims)
 	}
 	return token, time.Duration(expires-issued) * time.Second, err
 }
 
-// mailToken computes the token for one attempt to send a mail.
-func (e *Engine) mailToken(mailID string, attempt int) Secret {
-	return Secret(mailtoken.Of(e.keys.secret(KeyMail), mailID, attempt))
+func (e *Engine) deriveMailToken(mailID string, attempt int) Secret {
+	return Secret(mailtoken.Of(e.keys.macSecret(KeyMail), mailID, attempt))
 }
 
-// hashMailToken returns the hash that the store keeps of a mailed token.
 func hashMailToken(token Secret) string { return mailtoken.Hash(string(token)) }

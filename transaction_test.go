@@ -18,14 +18,14 @@ type watchedStore struct {
 }
 
 func (s *watchedStore) View(ctx context.Context, fn func(watchword.Tx) error) error {
-	return s.Store.View(ctx, s.watched(fn))
+	return s.Store.View(ctx, s.watchTransaction(fn))
 }
 
 func (s *watchedStore) Update(ctx context.Context, fn func(watchword.Tx) error) error {
-	return s.Store.Update(ctx, s.watched(fn))
+	return s.Store.Update(ctx, s.watchTransaction(fn))
 }
 
-func (s *watchedStore) watched(fn func(watchword.Tx) error) func(watchword.Tx) error {
+func (s *watchedStore) watchTransaction(fn func(watchword.Tx) error) func(watchword.Tx) error {
 	return func(tx watchword.Tx) error {
 		s.open.Add(1)
 		defer s.open.Add(-1)
@@ -53,7 +53,7 @@ func (h watchedLog) Handle(_ context.Context, r slog.Record) error {
 // A transaction can run twice, which would write its log lines twice. A flow must therefore log outside of it.
 func TestNoFlowOfASessionLogsInsideATransaction(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := newDatabasePath(t)
 	r := startOn(t, path, nil)
 	old := r.signUp(t, "ada@example.com").RefreshToken
 	must(t, r.store.Close())

@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// A UserID is a random UUID (version 7) in its canonical text form, or the UUID of
-// an imported account. Ids are never reused.
+// A UserID is a random UUID (version 7) in canonical text form, or that of an imported account. It is never reused.
 type UserID string
 
 // An Address is a canonical email address: lower case, ASCII. Only internal/address creates it.

@@ -30,8 +30,7 @@ type MailLinkRequest struct {
 	// session of the account can replace the password (VerifyEmail, ConfirmEmail).
 	Presented []Secret
 
-	// Password is the password of the account or, for VerifyEmail, of a waiting sign-up. AcceptInvite stores it as
-	// the first password of the account.
+	// Password is that of the account, or of a waiting sign-up (VerifyEmail), or the first one (AcceptInvite).
 	Password Secret
 
 	Name       string // for AcceptInvite; empty: the name that the operator chose
@@ -52,7 +51,7 @@ func (e *Engine) VerifyEmail(ctx context.Context, r MailLinkRequest) (*SignIn, e
 	if err != nil {
 		return nil, err
 	}
-	signedIn, err := e.presents(ctx, r.Presented, box.account.ID)
+	signedIn, err := e.hasLiveSession(ctx, r.Presented, box.account.ID)
 	switch {
 	case err != nil:
 		return nil, err
@@ -70,10 +69,10 @@ func passwordRequired() *Error {
 
 // A mailbox is an address that a mailed link proves, with its owners: the account, if any, and the waiting sign-ups.
 type mailbox struct {
-	link    MailToken
-	account User     // the zero User: no account
-	waiting []Signup // the newest first
-	winner  string   // id of the sign-up whose password was given, or empty
+	link           MailToken
+	account        User     // the zero User: no account
+	waiting        []Signup // the newest first
+	winnerSignupID string   // empty: no sign-up's password was given
 }
 
 // openLink looks up a mailed token of one of the kinds, without consuming it.
@@ -90,7 +89,7 @@ func (e *Engine) openLink(
 		if err != nil {
 			return err
 		}
-		box.account, box.waiting, err = e.ownersOf(ctx, tx, box.link.Email, now)
+		box.account, box.waiting, err = e.findOwners(ctx, tx, box.link.Email, now)
 		return err
 	})
 	if errors.Is(err, ErrNotFound) {
@@ -104,9 +103,9 @@ func (e *Engine) openLink(
 	return box, err
 }
 
-// ownersOf returns the account with an address (or the zero User) and the sign-ups that
-// wait for it. It always queries both, so that its duration reveals neither.
-func (e *Engine) ownersOf(ctx context.Context, tx Tx, email Address, now time.Time) (User, []Signup, error) {
+// findOwners returns the account with an address (or the zero User) and its sign-ups. It always queries both, so that
+// its duration reveals neither.
+func (e *Engine) findOwners(ctx context.Context, tx Tx, email Address, now time.Time) (User, []Signup, error) {
 	account, err := tx.UserByEmail(ctx, email)
 	if errors.Is(err, ErrNotFound) {
 		account, err = User{}, nil
@@ -121,7 +120,6 @@ func (e *Engine) ownersOf(ctx context.Context, tx Tx, email Address, now time.Ti
 	return account, waiting, err
 }
 
-// mayUseLink decides whether a link can still prove its address.
 func mayUseLink(link MailToken, account User, mode SignupMode) *Error {
 	switch {
 	case link.UserID != "" && link.UserID != account.ID:
@@ -134,30 +132,29 @@ func mayUseLink(link MailToken, account User, mode SignupMode) *Error {
 	return nil
 }
 
-// verifyBySession marks the address as proven. The account keeps its password and sessions.
 func (e *Engine) verifyBySession(ctx context.Context, box mailbox, c Client, now time.Time) error {
-	event := e.event(EventEmailVerified, c, now).of(box.account.ID)
-	return e.record(ctx, &event, func(tx Tx) error { return e.markVerified(ctx, tx, box, now) })
+	event := e.newEvent(EventEmailVerified, c, now).ofUser(box.account.ID)
+	return e.recordChange(ctx, &event, func(tx Tx) error { return e.markVerified(ctx, tx, box, now) })
 }
 
-// markVerified marks the address as proven. The account keeps its password, because this person is its creator.
+// markVerified keeps the account's password and sessions, because this person is its creator.
 func (e *Engine) markVerified(ctx context.Context, tx Tx, box mailbox, now time.Time) error {
-	if err := stillValid(tx.SetVerified(ctx, box.account.ID, box.link.Email, now)); err != nil {
+	if err := requireUnchanged(tx.SetVerified(ctx, box.account.ID, box.link.Email, now)); err != nil {
 		return err
 	}
-	return closeLink(ctx, tx, box, now)
+	return consumeLink(ctx, tx, box, now)
 }
 
-// verifyByPassword proves the address with the password of the account or of a waiting sign-up, and opens a session.
 func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r MailLinkRequest, now time.Time) (*SignIn, error) {
-	winner, device, err := e.tryPassword(ctx, box, passwordTry{e.candidates(box), r.Password, r.Client, now})
+	winner, device, err := e.tryPassword(ctx, box, passwordTry{e.passwordCandidates(box), r.Password, r.Client, now})
 	if err != nil {
 		return nil, err
 	}
-	owner := ownerAfter(box.account, winner, box.link.Email, now)
+	box.winnerSignupID = winner.SignupID
+	owner := ownerAfterProof(box.account, winner, box.link.Email, now)
 	n := entry{user: owner, persistent: r.Persistent, client: r.Client, at: now}
 	return e.signInByLink(ctx, n, r.Replaces, device, func(tx Tx) (User, error) {
-		return e.settle(ctx, tx, box, winner, owner)
+		return e.assignAddress(ctx, tx, box, owner)
 	})
 }
 
@@ -170,8 +167,8 @@ func (e *Engine) signInByLink(
 	if err != nil {
 		return nil, err
 	}
-	verified := e.event(EventEmailVerified, n.client, n.at).of(n.user.ID).on(n.id)
-	var out outcome
+	verified := e.newEvent(EventEmailVerified, n.client, n.at).ofUser(n.user.ID).ofSession(n.id)
+	var out admitResult
 	err = e.store.Update(ctx, func(tx Tx) error {
 		if n.user, err = prove(tx); err != nil {
 			return err
@@ -179,7 +176,7 @@ func (e *Engine) signInByLink(
 		if err := tx.InsertEvent(ctx, verified); err != nil {
 			return err
 		}
-		out, err = e.admit(ctx, tx, n, e.event(EventLogin, n.client, n.at))
+		out, err = e.admit(ctx, tx, n, e.newEvent(EventLogin, n.client, n.at))
 		return err
 	})
 	if err != nil {
@@ -189,30 +186,29 @@ func (e *Engine) signInByLink(
 	return e.issueTokens(device, out)
 }
 
-// A candidate is a password that may be sent with a link: that of the account (SignupID empty) or of a sign-up.
-type candidate struct {
+// A passwordCandidate is the password of the account (SignupID empty) or of a sign-up.
+type passwordCandidate struct {
 	SignupID string
 	signupDetails
 }
 
-// candidates lists the password of the account, then the passwords of sign-ups, newest first.
-func (e *Engine) candidates(box mailbox) (all []candidate) {
+// passwordCandidates lists the password of the account first, then those of the sign-ups, newest first.
+func (e *Engine) passwordCandidates(box mailbox) (all []passwordCandidate) {
 	if box.account.PasswordHash != "" {
-		all = append(all, candidate{"", signupDetails{PasswordHash: box.account.PasswordHash}})
+		all = append(all, passwordCandidate{"", signupDetails{PasswordHash: box.account.PasswordHash}})
 	}
 	for _, waiting := range box.waiting {
 		details, err := e.openSignup(waiting)
 		if err != nil {
 			continue // sealed under another master key: no password can match
 		}
-		all = append(all, candidate{waiting.ID, details})
+		all = append(all, passwordCandidate{waiting.ID, details})
 	}
 	return all
 }
 
-// A passwordTry is a password that is submitted with a link.
 type passwordTry struct {
-	candidates []candidate
+	candidates []passwordCandidate
 	given      Secret
 	client     Client
 	at         time.Time
@@ -223,18 +219,18 @@ type passwordTry struct {
 // request later. Codes: CodePasswordWrong, CodeAccountDisabled, CodeRateLimited, CodeTryLater.
 func (e *Engine) tryPassword(
 	ctx context.Context, box mailbox, t passwordTry,
-) (winner candidate, device knowndevice.ID, err error) {
+) (winner passwordCandidate, device knowndevice.ID, err error) {
 	email := box.link.Email
 	if box.account.ID != "" {
 		email = box.account.Email
 	}
-	a, err := e.attempt(ctx, email, t.client, t.at)
+	a, err := e.beginAttempt(ctx, email, t.client, t.at)
 	if err != nil {
-		return candidate{}, device, err
+		return passwordCandidate{}, device, err
 	}
 	a.user = box.account // the account that is tried, or the zero User
 	if len(t.candidates) == 0 {
-		t.candidates = []candidate{{}} // an empty hash: takes the same time and matches no password
+		t.candidates = []passwordCandidate{{}} // an empty hash: takes the same time and matches no password
 	}
 	var right bool
 	var i int
@@ -246,22 +242,22 @@ func (e *Engine) tryPassword(
 	}
 	switch {
 	case err != nil && i == 0:
-		return candidate{}, device, e.unchecked(ctx, err, a.failure...)
+		return passwordCandidate{}, device, e.refundIfUnchecked(ctx, err, a.failureCharges...)
 	case err != nil:
-		return candidate{}, device, err
+		return passwordCandidate{}, device, err
 	case !right:
-		a.failure = nil // stays charged
-		return candidate{}, device, e.loginFailed(ctx, a,
+		a.failureCharges = nil // stays charged
+		return passwordCandidate{}, device, e.recordFailedLogin(ctx, a,
 			refuse(CodePasswordWrong, "Wrong password. Try again, or reset your password."))
 	case box.account.Disabled():
-		return candidate{}, device, e.loginFailed(ctx, a, accountDisabled())
+		return passwordCandidate{}, device, e.recordFailedLogin(ctx, a, accountDisabled())
 	}
-	return winner, a.device, e.refund(ctx, a.failure...)
+	return winner, a.device, e.refundInOwnTx(ctx, a.failureCharges...)
 }
 
-// ownerAfter returns the account that will own the address after the winner has proven it. A new account gets a new
-// id. If a sign-up takes over an existing account, the account keeps its id and roles.
-func ownerAfter(account User, winner candidate, email Address, now time.Time) User {
+// ownerAfterProof returns the account that will own the address after the winner has proven it. A new account gets a
+// new id. If a sign-up takes over an existing account, the account keeps its id and roles.
+func ownerAfterProof(account User, winner passwordCandidate, email Address, now time.Time) User {
 	owner := account
 	if owner.ID == "" {
 		owner = User{ID: UserID(newID()), Email: email, CreatedAt: now}
@@ -276,16 +272,14 @@ func ownerAfter(account User, winner candidate, email Address, now time.Time) Us
 	return owner
 }
 
-// settle gives the address to the winner and returns the resulting account. It changes the account, the sign-up and
-// the token by conditional statements, so only one of two concurrent requests succeeds.
-func (e *Engine) settle(ctx context.Context, tx Tx, box mailbox, winner candidate, owner User) (User, error) {
-	if winner.SignupID == "" { // the account's own password
-		if err := holdPassword(ctx, tx, owner, owner.PasswordHash); err != nil {
+// assignAddress runs conditional statements, so only one of two concurrent requests succeeds.
+func (e *Engine) assignAddress(ctx context.Context, tx Tx, box mailbox, owner User) (User, error) {
+	if box.winnerSignupID == "" { // the account's own password
+		if err := lockAndSetPassword(ctx, tx, owner, owner.PasswordHash); err != nil {
 			return User{}, err
 		}
 		return owner, e.markVerified(ctx, tx, box, owner.VerifiedAt)
 	}
-	box.winner = winner.SignupID
 	return e.proveFirst(ctx, tx, box, owner)
 }
 
@@ -296,7 +290,7 @@ func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User)
 	if err := claimAddress(ctx, tx, box, owner); err != nil {
 		return User{}, err
 	}
-	if err := closeLink(ctx, tx, box, now); err != nil {
+	if err := consumeLink(ctx, tx, box, now); err != nil {
 		return User{}, err
 	}
 	if box.account.ID == "" {
@@ -321,7 +315,7 @@ func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User)
 // claimAddress creates the account of the address, or records its first proof. Of two concurrent claims, one fails.
 func claimAddress(ctx context.Context, tx Tx, box mailbox, owner User) error {
 	if box.account.ID != "" {
-		return stillValid(tx.ProveFirst(ctx, owner))
+		return requireUnchanged(tx.ProveFirst(ctx, owner))
 	}
 	inserted, err := tx.InsertUser(ctx, owner, owner.VerifiedAt)
 	if err != nil || inserted {
@@ -337,11 +331,11 @@ func claimAddress(ctx context.Context, tx Tx, box mailbox, owner User) error {
 	return mailTokenInvalid() // another link was used first
 }
 
-// closeLink consumes the token, and deletes the address's other verification links and waiting sign-ups. The caller
-// has locked the account. To avoid deadlocks, all flows lock the account first, then sign-ups, then tokens.
-func closeLink(ctx context.Context, tx Tx, box mailbox, now time.Time) error {
-	if box.winner != "" {
-		if err := stillValid(tx.TakeSignup(ctx, box.link.Email, box.winner)); err != nil {
+// consumeLink also deletes the address's other verification links and waiting sign-ups. The caller has locked the
+// account. To avoid deadlocks, all flows lock the account first, then sign-ups, then tokens.
+func consumeLink(ctx context.Context, tx Tx, box mailbox, now time.Time) error {
+	if box.winnerSignupID != "" {
+		if err := requireUnchanged(tx.TakeSignup(ctx, box.link.Email, box.winnerSignupID)); err != nil {
 			return err
 		}
 	}
@@ -350,14 +344,13 @@ func closeLink(ctx context.Context, tx Tx, box mailbox, now time.Time) error {
 	}
 	// The hash is empty if a provider has proven the address, because then there is no link.
 	taken, err := tx.TakeMailToken(ctx, box.link.Hash, box.link.Kind, now)
-	if err := stillValid(taken || box.link.Hash == "", err); err != nil {
+	if err := requireUnchanged(taken || box.link.Hash == "", err); err != nil {
 		return err
 	}
 	return tx.DeleteSentTokens(ctx, box.link.Email, MailVerify)
 }
 
-// addressProven deletes the verification links and the waiting sign-ups of an address.
-func addressProven(ctx context.Context, tx Tx, email Address) error {
+func deleteLinksAndSignups(ctx context.Context, tx Tx, email Address) error {
 	if err := tx.DeleteSignups(ctx, email); err != nil {
 		return err
 	}
@@ -369,7 +362,7 @@ func addressProven(ctx context.Context, tx Tx, email Address) error {
 func (e *Engine) DisownLink(ctx context.Context, kind MailKind, token Secret, c Client) error {
 	now := e.now()
 	var event Event
-	return e.record(ctx, &event, func(tx Tx) error {
+	return e.recordChange(ctx, &event, func(tx Tx) error {
 		link, err := tx.MailToken(ctx, hashMailToken(token), kind, now)
 		if errors.Is(err, ErrNotFound) {
 			return mailTokenInvalid()
@@ -385,7 +378,7 @@ func (e *Engine) DisownLink(ctx context.Context, kind MailKind, token Secret, c 
 		if _, err := tx.TakeMailToken(ctx, link.Hash, link.Kind, now); err != nil {
 			return err
 		}
-		event = e.event(eventLinkDisowned, c, now).of(link.UserID).because(string(kind))
+		event = e.newEvent(eventLinkDisowned, c, now).ofUser(link.UserID).withDetail(string(kind))
 		return nil
 	})
 }

@@ -20,9 +20,8 @@ const (
 
 func verifiedMode(o *watchword.Options) { o.Signup = watchword.SignupVerified }
 
-// waits creates a sign-up that waits for the proof of its address, and returns the mailed token. The engine must
-// verify addresses first (SignupVerified).
-func (r *rig) waits(t *testing.T, email, name string, password watchword.Secret) watchword.Secret {
+// signUpWaiting returns the mailed token. The engine must verify addresses first (SignupVerified).
+func (r *rig) signUpWaiting(t *testing.T, email, name string, password watchword.Secret) watchword.Secret {
 	t.Helper()
 	in, err := r.SignUp(t.Context(), watchword.SignUpRequest{
 		Email: email, Password: password, Name: name, Client: phone})
@@ -30,12 +29,12 @@ func (r *rig) waits(t *testing.T, email, name string, password watchword.Secret)
 	if in != nil {
 		t.Fatal("a sign-up opened a session before the address was verified")
 	}
-	r.deliver(t)
-	return r.post.last(t, watchword.MailVerify).Token
+	r.deliverMail(t)
+	return r.post.lastMail(t, watchword.MailVerify).Token
 }
 
-// open presents a link with a password, from a browser without a session.
-func (r *rig) open(t *testing.T, link, password watchword.Secret) (*watchword.SignIn, error) {
+// openLink has no session.
+func (r *rig) openLink(t *testing.T, link, password watchword.Secret) (*watchword.SignIn, error) {
 	t.Helper()
 	return r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 		Token: link, Password: password, Persistent: true, Client: laptop})
@@ -47,9 +46,8 @@ func (r *rig) tryLogin(t *testing.T, email string, password watchword.Secret) er
 	return err
 }
 
-// wantGone expects that the attacker's session has ended and that the attacker's password is
-// refused.
-func (r *rig) wantGone(t *testing.T, attacker *watchword.SignIn) {
+// wantAttackerGone expects an ended session and a refused password.
+func (r *rig) wantAttackerGone(t *testing.T, attacker *watchword.SignIn) {
 	t.Helper()
 	wantCode(t, r.tryLogin(t, victim, attackersPassword), watchword.CodeInvalidCredentials)
 	if attacker == nil {
@@ -73,11 +71,11 @@ func TestALinkWithoutPasswordOrSessionProvesNothing(t *testing.T) {
 		attacker, err := r.SignUp(t.Context(), watchword.SignUpRequest{
 			Email: victim, Password: attackersPassword, Client: phone})
 		must(t, err)
-		r.deliver(t)
-		link := r.post.last(t, watchword.MailVerify).Token
-		_, err = r.open(t, link, "")
+		r.deliverMail(t)
+		link := r.post.lastMail(t, watchword.MailVerify).Token
+		_, err = r.openLink(t, link, "")
 		wantCode(t, err, watchword.CodePasswordRequired)
-		_, err = r.open(t, link, goodPassword)
+		_, err = r.openLink(t, link, goodPassword)
 		wantCode(t, err, watchword.CodePasswordWrong)
 		if user, err := r.Operator().FindUser(t.Context(), victim); err != nil || user.Verified() {
 			t.Errorf("the click alone verified the address: %v", err)
@@ -88,7 +86,7 @@ func TestALinkWithoutPasswordOrSessionProvesNothing(t *testing.T) {
 		_, err = r.SignUp(t.Context(), watchword.SignUpRequest{Email: victim, Password: goodPassword, Client: laptop})
 		wantCode(t, err, watchword.CodeEmailTaken)
 		must(t, r.ResetPassword(t.Context(), link, goodPassword, laptop))
-		r.wantGone(t, attacker)
+		r.wantAttackerGone(t, attacker)
 		in := r.login(t, victim, laptop)
 		if in.User.ID != attacker.User.ID || !in.User.Verified() {
 			t.Errorf("the account became %+v", in.User)
@@ -107,15 +105,16 @@ func TestTheFirstResetOfAnAccountTakesItFromItsCreator(t *testing.T) {
 		must(t, err)
 		_, err = r.Operator().SetRoles(t.Context(), attacker.User.ID, []string{"staff"})
 		must(t, err)
-		who := r.identity(t, r.renewed(t, attacker))
+		who := r.authenticate(t, r.refreshSignIn(t, attacker))
 		must(t, r.ChangeEmail(t.Context(), who, "evil@example.org", attackersPassword, phone))
-		r.deliver(t)
-		verify, moved := r.post.last(t, watchword.MailVerify).Token, r.post.last(t, watchword.MailConfirmAddress).Token
+		r.deliverMail(t)
+		verify := r.post.lastMail(t, watchword.MailVerify).Token
+		moved := r.post.lastMail(t, watchword.MailConfirmAddress).Token
 
-		must(t, r.ResetPassword(t.Context(), r.forgotten(t, victim), goodPassword, laptop))
-		r.wantGone(t, attacker)
-		wantCode(t, r.confirm(t, moved, attackersPassword, phone), watchword.CodeMailTokenInvalid)
-		_, err = r.open(t, verify, attackersPassword)
+		must(t, r.ResetPassword(t.Context(), r.requestReset(t, victim), goodPassword, laptop))
+		r.wantAttackerGone(t, attacker)
+		wantCode(t, r.confirmEmail(t, moved, attackersPassword, phone), watchword.CodeMailTokenInvalid)
+		_, err = r.openLink(t, verify, attackersPassword)
 		wantCode(t, err, watchword.CodeMailTokenInvalid)
 		if in := r.login(t, victim, laptop); in.User.ID != attacker.User.ID || !in.User.HasRole("staff") {
 			t.Errorf("the account became %+v", in.User)
@@ -123,8 +122,7 @@ func TestTheFirstResetOfAnAccountTakesItFromItsCreator(t *testing.T) {
 	})
 }
 
-// renewed refreshes a sign-in and returns its new tokens.
-func (r *rig) renewed(t *testing.T, in *watchword.SignIn) *watchword.SignIn {
+func (r *rig) refreshSignIn(t *testing.T, in *watchword.SignIn) *watchword.SignIn {
 	t.Helper()
 	again, err := r.Refresh(t.Context(), in.RefreshToken, phone)
 	must(t, err)
@@ -153,35 +151,35 @@ func TestTheOwnersPasswordWinsAmongWaitingSignUps(t *testing.T) {
 				r := start(t, verifiedMode)
 				var theirs, own watchword.Secret
 				if c.attackerFirst {
-					theirs = r.waits(t, victim, "Mallory", attackersPassword)
+					theirs = r.signUpWaiting(t, victim, "Mallory", attackersPassword)
 				}
-				own = r.waits(t, victim, "Olive Owner", goodPassword)
+				own = r.signUpWaiting(t, victim, "Olive Owner", goodPassword)
 				if !c.attackerFirst {
-					theirs = r.waits(t, victim, "Mallory", attackersPassword)
+					theirs = r.signUpWaiting(t, victim, "Mallory", attackersPassword)
 				}
 				link, other := own, theirs
 				if c.attackersLink {
 					link, other = theirs, own
 				}
 				if c.again != nil {
-					before := r.post.count(watchword.MailVerify)
+					before := r.post.countMails(watchword.MailVerify)
 					must(t, c.again(r))
-					r.deliver(t)
-					if n := r.post.count(watchword.MailVerify); n != before+1 {
+					r.deliverMail(t)
+					if n := r.post.countMails(watchword.MailVerify); n != before+1 {
 						t.Fatalf("%d links were mailed", n-before)
 					}
-					link = r.post.last(t, watchword.MailVerify).Token
+					link = r.post.lastMail(t, watchword.MailVerify).Token
 				}
-				_, err := r.open(t, link, "")
+				_, err := r.openLink(t, link, "")
 				wantCode(t, err, watchword.CodePasswordRequired)
-				in, err := r.open(t, link, goodPassword)
+				in, err := r.openLink(t, link, goodPassword)
 				must(t, err)
 				if in.User.Name != "Olive Owner" || !in.User.Verified() {
 					t.Errorf("the account is %+v", in.User)
 				}
-				r.identity(t, in)
-				r.wantGone(t, nil)
-				_, err = r.open(t, other, attackersPassword)
+				r.authenticate(t, in)
+				r.wantAttackerGone(t, nil)
+				_, err = r.openLink(t, other, attackersPassword)
 				wantCode(t, err, watchword.CodeMailTokenInvalid)
 				wantCode(t, r.ResetPassword(t.Context(), other, attackersPassword, phone),
 					watchword.CodeMailTokenInvalid)
@@ -196,18 +194,18 @@ func TestALinkAndANewPasswordAlwaysCreateTheAccount(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, verifiedMode)
-		own := r.waits(t, victim, "Olive Owner", goodPassword)
+		own := r.signUpWaiting(t, victim, "Olive Owner", goodPassword)
 		for range 6 { // more sign-ups than the engine keeps for an address
-			r.waits(t, victim, "Mallory", attackersPassword)
+			r.signUpWaiting(t, victim, "Mallory", attackersPassword)
 		}
-		_, err := r.open(t, own, goodPassword)
+		_, err := r.openLink(t, own, goodPassword)
 		wantCode(t, err, watchword.CodePasswordWrong)
 		must(t, r.ResetPassword(t.Context(), own, otherPassword, laptop))
 		user, err := r.Operator().FindUser(t.Context(), victim)
 		if err != nil || user.Name != "" || !user.Verified() {
 			t.Errorf("got %+v, %v", user, err)
 		}
-		r.wantGone(t, nil)
+		r.wantAttackerGone(t, nil)
 		must(t, r.tryLogin(t, victim, otherPassword))
 	})
 }
@@ -215,23 +213,23 @@ func TestALinkAndANewPasswordAlwaysCreateTheAccount(t *testing.T) {
 // ID-11
 func TestSignUpsOfOthersNeverKeepALinkFromTheOwner(t *testing.T) {
 	t.Parallel()
-	r := start(t, verifiedMode)
+	r := startEngine(t, verifiedMode)
 	for range 10 {
-		r.waits(t, victim, "Mallory", attackersPassword)
+		r.signUpWaiting(t, victim, "Mallory", attackersPassword)
 	}
-	if n := r.post.count(watchword.MailVerify); n > 3 {
+	if n := r.post.countMails(watchword.MailVerify); n > 3 {
 		t.Errorf("%d mails in an hour", n)
 	}
 	r.clock.advance(23 * time.Hour)
 	for range 10 { // again more mails than the rate limit allows
-		r.waits(t, victim, "Mallory", attackersPassword)
+		r.signUpWaiting(t, victim, "Mallory", attackersPassword)
 	}
-	before := r.post.count(watchword.MailVerify)
-	r.waits(t, victim, "Olive Owner", goodPassword)
-	if n := r.post.count(watchword.MailVerify); n != before {
+	before := r.post.countMails(watchword.MailVerify)
+	r.signUpWaiting(t, victim, "Olive Owner", goodPassword)
+	if n := r.post.countMails(watchword.MailVerify); n != before {
 		t.Errorf("%d mails more, over the budget", n-before)
 	}
-	in, err := r.open(t, r.post.last(t, watchword.MailVerify).Token, goodPassword)
+	in, err := r.openLink(t, r.post.lastMail(t, watchword.MailVerify).Token, goodPassword)
 	must(t, err)
 	if in.User.Name != "Olive Owner" {
 		t.Errorf("the account is of %q", in.User.Name)
@@ -247,42 +245,42 @@ func TestAnUnprovenAccountKeepsItsIDAndRolesWhenAWaitingSignUpWins(t *testing.T)
 		account, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{
 			Email: victim, Password: attackersPassword, Name: "Imported", Roles: []string{"staff"}})
 		must(t, err)
-		link := r.waits(t, victim, "Olive Owner", goodPassword)
-		in, err := r.open(t, link, goodPassword)
+		link := r.signUpWaiting(t, victim, "Olive Owner", goodPassword)
+		in, err := r.openLink(t, link, goodPassword)
 		must(t, err)
 		if in.User.ID != account.ID || !in.User.HasRole("staff") || in.User.Name != "Olive Owner" {
 			t.Errorf("the account became %+v", in.User)
 		}
-		r.wantGone(t, nil)
+		r.wantAttackerGone(t, nil)
 		r.login(t, victim, laptop)
 	})
 }
 
 func TestTheAccountsOwnPasswordVerifiesAndKeepsItsSessions(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	first := r.signUp(t, "ada@example.com")
-	r.deliver(t)
-	in, err := r.open(t, r.post.last(t, watchword.MailVerify).Token, goodPassword)
+	r.deliverMail(t)
+	in, err := r.openLink(t, r.post.lastMail(t, watchword.MailVerify).Token, goodPassword)
 	must(t, err)
 	if in.User.ID != first.User.ID || !in.User.Verified() || !in.Session.Persistent {
 		t.Errorf("got %+v", in)
 	}
-	r.identity(t, first)
-	r.identity(t, in)
+	r.authenticate(t, first)
+	r.authenticate(t, in)
 }
 
 // ID-10
 func TestAnotherAccountsSessionVerifiesNothing(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	mallory := r.signUp(t, "mallory@example.com")
-	r.deliver(t) // sent first, because mails that are due together have no order
+	r.deliverMail(t) // sent first, because mails that are due together have no order
 	attacker, err := r.SignUp(t.Context(), watchword.SignUpRequest{
 		Email: victim, Password: attackersPassword, Client: phone})
 	must(t, err)
-	r.deliver(t)
-	link := r.post.last(t, watchword.MailVerify).Token
+	r.deliverMail(t)
+	link := r.post.lastMail(t, watchword.MailVerify).Token
 	must(t, r.Logout(t.Context(), attacker.RefreshToken, "", phone))
 	for name, token := range map[string]watchword.Secret{
 		"of another account": mallory.AccessToken,
@@ -303,9 +301,9 @@ func TestAnotherAccountsSessionVerifiesNothing(t *testing.T) {
 func TestRefreshTokenBesideALinkIsNotRotated(t *testing.T) {
 	t.Parallel()
 	for back, want := range []watchword.Code{"", "", watchword.CodePasswordRequired} {
-		r := start(t, nil)
+		r := startEngine(t, nil)
 		in := r.signUp(t, "ada@example.com")
-		r.deliver(t)
+		r.deliverMail(t)
 		tokens := []watchword.Secret{in.RefreshToken}
 		for range 2 {
 			next, err := r.Refresh(t.Context(), tokens[0], laptop)
@@ -314,7 +312,7 @@ func TestRefreshTokenBesideALinkIsNotRotated(t *testing.T) {
 			r.clock.advance(time.Minute)
 		}
 		_, err := r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
-			Token:     r.post.last(t, watchword.MailVerify).Token,
+			Token:     r.post.lastMail(t, watchword.MailVerify).Token,
 			Presented: tokens[back : back+1], Client: laptop})
 		if want != "" {
 			wantCode(t, err, want)
@@ -336,22 +334,22 @@ func TestStrangersClickDoesNotMoveTheAccount(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, nil)
-		who := verified(t, r, "mallory@example.com")
+		who := signUpAndVerify(t, r, "mallory@example.com")
 		must(t, r.ChangeEmail(t.Context(), who, victim, goodPassword, phone))
-		r.deliver(t)
-		link := r.post.last(t, watchword.MailConfirmAddress)
+		r.deliverMail(t)
+		link := r.post.lastMail(t, watchword.MailConfirmAddress)
 		if link.To != victim {
 			t.Fatalf("the mail went to %s", link.To)
 		}
-		wantCode(t, r.confirm(t, link.Token, "", laptop), watchword.CodePasswordRequired)
-		wantCode(t, r.confirm(t, link.Token, otherPassword, laptop), watchword.CodePasswordWrong)
+		wantCode(t, r.confirmEmail(t, link.Token, "", laptop), watchword.CodePasswordRequired)
+		wantCode(t, r.confirmEmail(t, link.Token, otherPassword, laptop), watchword.CodePasswordWrong)
 		own := r.signUp(t, victim)
 		_, err := r.ConfirmEmail(t.Context(), watchword.MailLinkRequest{
 			Token: link.Token, Presented: []watchword.Secret{own.AccessToken}, Client: laptop})
 		wantCode(t, err, watchword.CodePasswordRequired)
 
 		must(t, r.DisownLink(t.Context(), watchword.MailConfirmAddress, link.Token, laptop))
-		wantCode(t, r.confirm(t, link.Token, goodPassword, phone), watchword.CodeMailTokenInvalid)
+		wantCode(t, r.confirmEmail(t, link.Token, goodPassword, phone), watchword.CodeMailTokenInvalid)
 		user, err := r.Operator().FindUser(t.Context(), "mallory@example.com")
 		if err != nil || user.ID != who.User.ID {
 			t.Errorf("the account moved: %v", err)
@@ -361,11 +359,11 @@ func TestStrangersClickDoesNotMoveTheAccount(t *testing.T) {
 
 func TestANewAddressIsConfirmedWithASessionOfTheAccount(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := startEngine(t, nil)
 	in := r.signUp(t, "ada@example.com")
-	must(t, r.ChangeEmail(t.Context(), r.identity(t, in), "ada@example.org", goodPassword, laptop))
-	r.deliver(t)
-	mail := r.post.last(t, watchword.MailConfirmAddress)
+	must(t, r.ChangeEmail(t.Context(), r.authenticate(t, in), "ada@example.org", goodPassword, laptop))
+	r.deliverMail(t)
+	mail := r.post.lastMail(t, watchword.MailConfirmAddress)
 	until, err := r.ConfirmEmail(t.Context(), watchword.MailLinkRequest{
 		Token: mail.Token, Presented: []watchword.Secret{in.RefreshToken}, Client: laptop})
 	must(t, err)
@@ -379,11 +377,11 @@ func TestANewAddressIsConfirmedWithASessionOfTheAccount(t *testing.T) {
 // password. The mail and the account must show until when this is possible.
 func TestTheUndoOfAnAddressSurvivesAResetByTheNewOne(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	who := verified(t, r, "ada@example.com")
+	r := startEngine(t, nil)
+	who := signUpAndVerify(t, r, "ada@example.com")
 	must(t, r.ChangeEmail(t.Context(), who, "thief@example.org", goodPassword, phone))
-	r.deliver(t)
-	mail := r.post.last(t, watchword.MailConfirmAddress)
+	r.deliverMail(t)
+	mail := r.post.lastMail(t, watchword.MailConfirmAddress)
 	if want := mail.Expires.Add(7 * 24 * time.Hour); !mail.UndoUntil.Equal(want) {
 		t.Errorf("the mail shows the undo until %s, want %s", mail.UndoUntil, want)
 	}
@@ -396,9 +394,9 @@ func TestTheUndoOfAnAddressSurvivesAResetByTheNewOne(t *testing.T) {
 	if shown, err := r.Inside().UndoUntil(t.Context(), who); err != nil || !shown.Equal(until) {
 		t.Errorf("the account shows the undo until %s, error %v", shown, err)
 	}
-	r.deliver(t)
-	undo := r.post.last(t, watchword.MailAddressChanged).Token
-	must(t, r.ResetPassword(t.Context(), r.forgotten(t, "thief@example.org"), otherPassword, phone))
+	r.deliverMail(t)
+	undo := r.post.lastMail(t, watchword.MailAddressChanged).Token
+	must(t, r.ResetPassword(t.Context(), r.requestReset(t, "thief@example.org"), otherPassword, phone))
 	r.clock.advance(7*24*time.Hour - time.Second)
 	must(t, r.UndoEmail(t.Context(), undo, laptop))
 	if user, err := r.Operator().FindUser(t.Context(), "ada@example.com"); err != nil || user.ID != who.User.ID {
@@ -412,10 +410,10 @@ func TestTheUndoOfAnAddressSurvivesAResetByTheNewOne(t *testing.T) {
 // ID-1, ID-3
 func TestALoginIsComparedWithTheNewestWaitingSignUp(t *testing.T) {
 	t.Parallel()
-	r := start(t, verifiedMode)
-	r.waits(t, victim, "", attackersPassword)
+	r := startEngine(t, verifiedMode)
+	r.signUpWaiting(t, victim, "", attackersPassword)
 	r.clock.advance(time.Second)
-	r.waits(t, victim, "", goodPassword)
+	r.signUpWaiting(t, victim, "", goodPassword)
 	wantCode(t, r.tryLogin(t, victim, goodPassword), watchword.CodeEmailNotVerified)
 	wantCode(t, r.tryLogin(t, victim, attackersPassword), watchword.CodeInvalidCredentials)
 	wantCode(t, r.tryLogin(t, victim, "neither of them"), watchword.CodeInvalidCredentials)
@@ -427,26 +425,26 @@ func TestALoginIsComparedWithTheNewestWaitingSignUp(t *testing.T) {
 // ID-11
 func TestDisowningALinkDeletesItsSignUp(t *testing.T) {
 	t.Parallel()
-	r := start(t, verifiedMode)
-	theirs := r.waits(t, victim, "Mallory", attackersPassword)
-	own := r.waits(t, victim, "Olive Owner", goodPassword)
+	r := startEngine(t, verifiedMode)
+	theirs := r.signUpWaiting(t, victim, "Mallory", attackersPassword)
+	own := r.signUpWaiting(t, victim, "Olive Owner", goodPassword)
 	must(t, r.DisownLink(t.Context(), watchword.MailVerify, theirs, laptop))
 	wantCode(t, r.DisownLink(t.Context(), watchword.MailVerify, theirs, laptop), watchword.CodeMailTokenInvalid)
-	_, err := r.open(t, own, attackersPassword)
+	_, err := r.openLink(t, own, attackersPassword)
 	wantCode(t, err, watchword.CodePasswordWrong)
-	_, err = r.open(t, own, goodPassword)
+	_, err = r.openLink(t, own, goodPassword)
 	must(t, err)
 }
 
 func TestAWaitingSignUpExpires(t *testing.T) {
 	t.Parallel()
-	r := start(t, verifiedMode)
-	link := r.waits(t, victim, "", goodPassword)
+	r := startEngine(t, verifiedMode)
+	link := r.signUpWaiting(t, victim, "", goodPassword)
 	r.clock.advance(24*time.Hour - time.Millisecond)
 	wantCode(t, r.tryLogin(t, victim, goodPassword), watchword.CodeEmailNotVerified)
 	r.clock.advance(time.Minute)
 	wantCode(t, r.tryLogin(t, victim, goodPassword), watchword.CodeInvalidCredentials)
-	_, err := r.open(t, link, goodPassword)
+	_, err := r.openLink(t, link, goodPassword)
 	wantCode(t, err, watchword.CodeMailTokenInvalid)
 	_, err = r.Sweep(t.Context())
 	must(t, err)
@@ -461,10 +459,10 @@ func TestAWaitingSignUpExpires(t *testing.T) {
 
 func TestNoAccountIsCreatedWhereSignUpIsClosed(t *testing.T) {
 	t.Parallel()
-	r := start(t, verifiedMode)
-	link := r.waits(t, victim, "", goodPassword)
+	r := startEngine(t, verifiedMode)
+	link := r.signUpWaiting(t, victim, "", goodPassword)
 	closed := startWith(t, r.store, func(o *watchword.Options) { o.Signup = watchword.SignupClosed })
-	_, err := closed.open(t, link, goodPassword)
+	_, err := closed.openLink(t, link, goodPassword)
 	wantCode(t, err, watchword.CodeSignupClosed)
 	wantCode(t, closed.ResetPassword(t.Context(), link, goodPassword, laptop), watchword.CodeSignupClosed)
 	wantCode(t, closed.tryLogin(t, victim, goodPassword), watchword.CodeInvalidCredentials)
@@ -472,21 +470,21 @@ func TestNoAccountIsCreatedWhereSignUpIsClosed(t *testing.T) {
 
 func TestADisabledAccountIsNotOpenedByALink(t *testing.T) {
 	t.Parallel()
-	r := start(t, verifiedMode)
-	link := r.waits(t, victim, "Olive Owner", goodPassword)
+	r := startEngine(t, verifiedMode)
+	link := r.signUpWaiting(t, victim, "Olive Owner", goodPassword)
 	account, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: victim})
 	must(t, err)
 	must(t, r.Operator().DisableUser(t.Context(), account.ID))
-	_, err = r.open(t, link, goodPassword)
+	_, err = r.openLink(t, link, goodPassword)
 	wantCode(t, err, watchword.CodeAccountDisabled)
 	wantCode(t, r.ResetPassword(t.Context(), link, goodPassword, laptop), watchword.CodeMailTokenInvalid)
-	before := r.post.count(watchword.MailVerify)
+	before := r.post.countMails(watchword.MailVerify)
 	must(t, func() error {
 		_, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: victim, Password: otherPassword, Client: phone})
 		return err
 	}())
-	r.deliver(t)
-	if n := r.post.count(watchword.MailVerify); n != before {
+	r.deliverMail(t)
+	if n := r.post.countMails(watchword.MailVerify); n != before {
 		t.Error("a link was mailed for a disabled account")
 	}
 }
@@ -494,20 +492,20 @@ func TestADisabledAccountIsNotOpenedByALink(t *testing.T) {
 // RL-3
 func TestAPasswordBesideALinkIsLimitedAsALoginIs(t *testing.T) {
 	t.Parallel()
-	r := start(t, verifiedMode)
-	link := r.waits(t, victim, "", goodPassword)
+	r := startEngine(t, verifiedMode)
+	link := r.signUpWaiting(t, victim, "", goodPassword)
 	for range 10 {
-		_, err := r.open(t, link, otherPassword)
+		_, err := r.openLink(t, link, otherPassword)
 		wantCode(t, err, watchword.CodePasswordWrong)
 	}
-	_, err := r.open(t, link, goodPassword)
+	_, err := r.openLink(t, link, goodPassword)
 	wantCode(t, err, watchword.CodeRateLimited)
-	wantCode(t, r.tryOn(t, victim, goodPassword, laptop), watchword.CodeRateLimited)
+	wantCode(t, r.loginFrom(t, victim, goodPassword, laptop), watchword.CodeRateLimited)
 	r.clock.advance(15 * time.Minute)
 	for range 20 { // right passwords are not charged
 		wantCode(t, r.tryLogin(t, victim, goodPassword), watchword.CodeEmailNotVerified)
 	}
-	_, err = r.open(t, link, goodPassword)
+	_, err = r.openLink(t, link, goodPassword)
 	must(t, err)
 }
 
@@ -525,8 +523,8 @@ func TestOneOfConcurrentLinksCreatesTheAccount(t *testing.T) {
 				must(t, err)
 			}
 			links := []watchword.Secret{
-				r.waits(t, victim, "One", goodPassword),
-				r.waits(t, victim, "Two", otherPassword),
+				r.signUpWaiting(t, victim, "One", goodPassword),
+				r.signUpWaiting(t, victim, "Two", otherPassword),
 			}
 			errs := make([]error, 8)
 			var wg sync.WaitGroup
@@ -534,7 +532,7 @@ func TestOneOfConcurrentLinksCreatesTheAccount(t *testing.T) {
 				wg.Go(func() {
 					switch link := links[i%2]; i / 2 % 2 {
 					case 0:
-						_, errs[i] = r.open(t, link, []watchword.Secret{goodPassword, otherPassword}[i%2])
+						_, errs[i] = r.openLink(t, link, []watchword.Secret{goodPassword, otherPassword}[i%2])
 					default:
 						errs[i] = r.ResetPassword(t.Context(), link, "a third one for "+link[:8], laptop)
 					}
@@ -555,7 +553,7 @@ func TestOneOfConcurrentLinksCreatesTheAccount(t *testing.T) {
 			if won != 1 || len(users) != 1 || !users[0].Verified() {
 				t.Errorf("%d succeeded, of %v; accounts: %+v", won, errs, users)
 			}
-			r.wantGone(t, nil)
+			r.wantAttackerGone(t, nil)
 		}
 	})
 }

@@ -72,8 +72,7 @@ type Options struct {
 	// or Idle if that is shorter, Max 30 days.
 	Sessions SessionPolicy
 
-	// MaxSessions is how many sessions a user may have. A sign-in beyond the limit
-	// ends the oldest session. Default: 100.
+	// MaxSessions limits a user's sessions. A sign-in beyond the limit ends the oldest session. Default: 100.
 	MaxSessions int
 
 	// Signup selects who may create an account. Default: SignupOpen.
@@ -171,7 +170,7 @@ type Client struct {
 // An Engine runs the flows. It is safe for concurrent use.
 type Engine struct {
 	store   Store // a wrapper that reports failures to health
-	health  *health
+	health  *storeHealth
 	clocked Clocked // nil: the store has no clock
 	opts    Options
 	hashing hashing
@@ -182,14 +181,13 @@ type Engine struct {
 
 	feed *feedlog.Log[FeedItem, FeedEvent]
 
-	mailPosted   wake.Signal                  // wakes the outbox: there may be mail
-	mayHaveEnded wake.Signal                  // wakes the feed: a session may have ended
-	callbacks    map[CallbackKind]wake.Signal // wakes the worker of each callback that is set
+	mailPosted      wake.Signal                  // wakes the outbox: there may be mail
+	mayHaveEnded    wake.Signal                  // wakes the feed: a session may have ended
+	callbackSignals map[CallbackKind]wake.Signal // wakes the worker of each callback that is set
 
-	noRestoreUntil atomic.Int64 // Unix seconds; see restoreDetected
+	noRestoreUntil atomic.Int64 // Unix seconds; see recordRestore
 }
 
-// hashing contains the pool that hashes passwords, and the parameters of the hashes.
 type hashing struct {
 	pool   *passhash.Pool
 	params passhash.Params
@@ -197,8 +195,8 @@ type hashing struct {
 	level  *passhash.Level
 }
 
-// New creates an Engine on a migrated store, and creates missing keys. Call Run for the background
-// work, and Close at the end.
+// New creates an Engine on a migrated store, and missing keys. Call Run for the background work, and Close at the
+// end.
 func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 	opts = opts.withDefaults()
 	if opts.PublicURL == "" || opts.Mailer == nil {
@@ -223,7 +221,7 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watchword: Options.HashCost: %w", err)
 	}
-	health := &health{store: store}
+	health := &storeHealth{store: store}
 	clocked, _ := store.(Clocked)
 	store = watchedStore{store, health}
 	keys, err := newKeyring(store, box, opts)
@@ -236,7 +234,7 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 		store: store, health: health, clocked: clocked, opts: opts, keys: keys, log: opts.Log,
 		hashing: hashing{pool: pool, params: params, dummy: passhash.Dummy(params), level: level},
 		clock:   steadyclock.New(opts.Now), feed: feedlog.New[FeedItem, FeedEvent](feedWindow),
-		mailPosted: wake.New(), mayHaveEnded: wake.New(), callbacks: opts.callbacks(),
+		mailPosted: wake.New(), mayHaveEnded: wake.New(), callbackSignals: opts.callbackSignals(),
 	}
 	if err = e.prepareKeys(ctx); err != nil {
 		e.hashing.pool.Close()
@@ -249,10 +247,10 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 // rotates and reloads keys, and makes the callbacks. It returns after all workers have stopped.
 func (e *Engine) Run(ctx context.Context) {
 	var workers sync.WaitGroup
-	for _, worker := range []func(context.Context){e.runOutbox, e.runSweep, e.runKeys, e.runFeed, e.runLevel} {
+	for _, worker := range []func(context.Context){e.runOutbox, e.runSweep, e.runKeys, e.runFeed, e.runHashMeasurement} {
 		workers.Go(func() { worker(ctx) })
 	}
-	for kind, due := range e.callbacks {
+	for kind, due := range e.callbackSignals {
 		workers.Go(func() { e.runCallbacks(ctx, kind, due) })
 	}
 	workers.Wait()
@@ -264,10 +262,10 @@ func (e *Engine) Close() { e.hashing.pool.Close() }
 // Ready returns nil if the store accepts writes and the engine has keys to sign with.
 // It queries the store at most twice a second.
 func (e *Engine) Ready(ctx context.Context) error {
-	if err := e.keys.usable(e.now()); err != nil {
+	if err := e.keys.checkUsable(e.now()); err != nil {
 		return err
 	}
-	return e.health.writable(ctx)
+	return e.health.checkWritable(ctx)
 }
 
 // Stats are figures for monitoring. Counters belong to this process and begin at its start.
@@ -305,9 +303,9 @@ type HashingStats struct {
 //
 // Unstable: only the server's metrics and the program watchword use it.
 func (e *Engine) Stats(ctx context.Context) (Stats, error) {
-	s := Stats{Hashing: HashingStats(e.hashing.pool.Stats()), Keys: e.keys.infos(e.now())}
+	s := Stats{Hashing: HashingStats(e.hashing.pool.Stats()), Keys: e.keys.keyInfos(e.now())}
 	s.Feed = FeedState(e.feed.Progress())
-	s.Store = e.health.writable(ctx)
+	s.Store = e.health.checkWritable(ctx)
 	mails := e.count.mails.All()
 	s.Verdicts, s.Events = e.count.verdicts.All(), e.count.events.All()
 	s.MailSent, s.MailFailed = mails[true], mails[false]
@@ -321,12 +319,10 @@ func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 // PublicURL returns the URL at which clients reach the server.
 func (e *Engine) PublicURL() string { return e.opts.PublicURL }
 
-// now returns the current time in the precision of a store (milliseconds). A flow
-// calls it once and passes the result on.
+// now has the precision of a store (milliseconds). A flow calls it once and passes the result on.
 func (e *Engine) now() time.Time { return e.clock.Now().UTC().Truncate(time.Millisecond) }
 
-// readClock samples the clock of the store, if it has one. Run calls it every few
-// seconds, so flows need no query for the time.
+// readClock is called every few seconds, so flows need no query for the time.
 func (e *Engine) readClock(ctx context.Context) error {
 	if e.clocked == nil {
 		return nil
@@ -346,12 +342,12 @@ func (e *Engine) ClockAhead() time.Duration { return e.clock.Ahead() }
 // newID creates a UUID of version 7. It panics if the system's random source fails, because there is no safe fallback.
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// key identifies the client network for rate limits and for fair queueing in the hash pool.
-func (c Client) key() string { return clientip.Key(c.Address) }
+// networkKey is for rate limits and for fair queueing in the hash pool.
+func (c Client) networkKey() string { return clientip.Key(c.Address) }
 
-func (c Client) device() string { return storable.Text(c.Device, maxDevice) }
+func (c Client) deviceName() string { return storable.Text(c.Device, maxDevice) }
 
-func (c Client) address() string { return clientip.Text(c.Address) }
+func (c Client) addressText() string { return clientip.Text(c.Address) }
 
 func (o Options) withDefaults() Options {
 	o.Issuer = cmp.Or(o.Issuer, o.PublicURL)
@@ -383,7 +379,6 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// counters count since the start of the process.
 type counters struct {
 	verdicts tally.Counts[Verdict]
 	events   tally.Counts[EventKind]

@@ -80,7 +80,7 @@ func TestSentencesStayPlain(t *testing.T) {
 	}
 }
 
-// goSentences returns the sentences of a file's comments, without directives.
+// goSentences omits directives.
 func goSentences(t *testing.T, path string) (all []string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.SkipObjectResolution)
@@ -96,7 +96,6 @@ func goSentences(t *testing.T, path string) (all []string) {
 
 var scriptComment = regexp.MustCompile(`(?s:/\*.*?\*/)|(?m:^[ \t]*//.*\n)+|(?m://[^\n"'` + "`" + `]*$)`)
 
-// scriptSentences returns the sentences of a TypeScript file's comments.
 func scriptSentences(t *testing.T, path string) (all []string) {
 	t.Helper()
 	for _, comment := range scriptComment.FindAllString(read(t, path), -1) {
@@ -115,8 +114,7 @@ var (
 	sentenceEnd = regexp.MustCompile(`[.!?]["')*_` + "`" + `]*\s+`)
 )
 
-// proseSentences splits text into sentences. It omits code blocks. The end of a
-// table cell or list item ends a sentence.
+// proseSentences omits code blocks. The end of a table cell or list item ends a sentence.
 func proseSentences(text string) (all []string) {
 	text = fencedCode.ReplaceAllString(text, "\n")
 	for _, block := range blockBreak.Split("\n"+text, -1) {
