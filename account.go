@@ -33,11 +33,7 @@ func (e *Engine) Authenticate(ctx context.Context, access Secret) (Identity, err
 	if err != nil {
 		return Identity{}, err
 	}
-	var who Identity
-	who.Session, who.User, err = e.store.Live(ctx, SessionID(claims.SessionID))
-	if errors.Is(err, ErrNotFound) {
-		return Identity{}, sessionEnded(SessionID(claims.SessionID), "")
-	}
+	who, err := e.identify(ctx, SessionID(claims.SessionID))
 	if err != nil {
 		return Identity{}, err
 	}
@@ -83,20 +79,25 @@ func (e *Engine) identifyByToken(ctx context.Context, token Secret) (who Identit
 	if err != nil {
 		return Identity{}, err
 	}
-	id := SessionID(uuid.UUID(presented.Session).String())
-	who.Session, who.User, err = e.store.Live(ctx, id)
-	if errors.Is(err, ErrNotFound) {
-		return Identity{}, sessionEnded(id, "")
-	}
+	who, err = e.identify(ctx, SessionID(uuid.UUID(presented.Session).String()))
 	if err != nil {
 		return Identity{}, err
 	}
 	newest := uint64(who.Session.Generation)
 	recent := presented.Generation == newest || presented.Generation+1 == newest
 	if !recent || who.User.Disabled() || who.Session.EndedBy(e.opts.Sessions.Cutoffs(e.now())) != "" {
-		return Identity{}, sessionEnded(id, "")
+		return Identity{}, sessionEnded(who.Session.ID, "")
 	}
 	return who, nil
+}
+
+// identify reads a session and its user. The caller checks that both are active.
+func (e *Engine) identify(ctx context.Context, id SessionID) (who Identity, err error) {
+	who.Session, who.User, err = e.store.Live(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		err = sessionEnded(id, "")
+	}
+	return who, err
 }
 
 func (e *Engine) hasLiveSession(ctx context.Context, tokens []Secret, id UserID) (bool, error) {
@@ -125,16 +126,15 @@ func tokenExpired() *Error {
 
 func notFound() *Error { return refuse(CodeNotFound, "Not found, or you are not allowed to see it.") }
 
-// Profile returns the caller's account, or any account if the caller has RoleAdmin.
-// Codes: CodeNotFound (does not exist, or not allowed).
+// Profile returns the caller's account, or any if the caller has RoleAdmin. Codes: CodeNotFound (or not allowed).
 func (e *Engine) Profile(ctx context.Context, who Identity, id UserID) (u User, err error) {
 	if id == who.User.ID {
 		return who.User, nil
 	}
-	if !who.User.HasRole(RoleAdmin) || !storable.ID(string(id)) {
+	if !who.User.HasRole(RoleAdmin) {
 		return User{}, notFound()
 	}
-	return e.findUser(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
+	return e.Operator().FindUserByID(ctx, id)
 }
 
 // findUser runs a query for one user. Codes: CodeNotFound.
@@ -145,6 +145,11 @@ func (e *Engine) findUser(ctx context.Context, ask func(Tx) (User, error)) (User
 
 func queryStore[T any](ctx context.Context, s Store, query func(Tx) (T, error)) (result T, err error) {
 	err = s.View(ctx, func(tx Tx) (err error) { result, err = query(tx); return err })
+	return result, err
+}
+
+func updateStore[T any](ctx context.Context, s Store, change func(Tx) (T, error)) (result T, err error) {
+	err = s.Update(ctx, func(tx Tx) (err error) { result, err = change(tx); return err })
 	return result, err
 }
 
@@ -226,9 +231,9 @@ func requireRemainingAdmin(ctx context.Context, tx Tx) error {
 	return err
 }
 
-// lockAndSetPassword may store the current hash again, to lock the account only. It returns CodeTryLater if the hash
-// or the factors changed after u was read, or if the account was disabled. The code is not CodePasswordWrong, because
-// a sign-in may have stored a stronger hash of the same password.
+// lockAndSetPassword may store the current hash again, to lock the account only. Codes: CodeTryLater if the hash or
+// the factors changed after u was read, or if the account was disabled. It is not CodePasswordWrong, because a
+// sign-in may have upgraded the hash.
 func lockAndSetPassword(ctx context.Context, tx Tx, u User, to Secret) error {
 	unchanged, err := tx.ReplacePassword(ctx, u, to)
 	if err == nil && !unchanged {

@@ -27,7 +27,6 @@ type passwordAttempt struct {
 	client         Client
 	user           User // the zero User, without a password, if there is no account
 	waitingSignups []Signup
-
 	device         knowndevice.ID // the zero ID: the device is not known
 	failureCharges []Charge       // refunded unless the password is wrong
 	eventReason    string         // empty: the code of the refusal

@@ -79,11 +79,10 @@ const ChallengeLife = 10 * time.Minute
 
 // A ChallengeOffer tells a client how to continue a sign-in.
 type ChallengeOffer struct {
-	Handle    Secret        // works once, for one purpose only
-	Methods   []string      // totp, passkey, recovery
-	Passkey   []byte        // WebAuthn options, as JSON; empty without a passkey
-	ExpiresIn time.Duration // ChallengeLife
-
+	Handle      Secret        // works once, for one purpose only
+	Methods     []string      // totp, passkey, recovery
+	Passkey     []byte        // WebAuthn options, as JSON; empty without a passkey
+	ExpiresIn   time.Duration // ChallengeLife
 	RememberFor time.Duration // how long the factor can be skipped afterwards, or 0
 	factors     []OfferedFactor
 }
@@ -145,8 +144,7 @@ type Inside struct{ engine *Engine }
 // Unstable: for packages of this module.
 func (e *Engine) Inside() Inside { return Inside{engine: e} }
 
-// Operator returns an Operator whose events contain the name. Each change of an account calls the function check at
-// the end of its transaction. An error of check refuses the change.
+// Operator returns an Operator whose events contain the name. An error of check refuses a change of an account.
 func (i Inside) Operator(name string, check func(context.Context, Tx) error) Operator {
 	return Operator{engine: i.engine, name: storable.Text(name, maxDevice), check: check}
 }
@@ -180,10 +178,8 @@ func (i Inside) Signup() (mode SignupMode, mails bool) {
 	return i.engine.opts.Signup, !i.engine.opts.NoVerifyMail
 }
 
-// PasswordMin returns Options.PasswordMin.
-func (i Inside) PasswordMin() int { return i.engine.opts.PasswordMin }
-
-// RememberFor returns how long a browser may skip the second factor, or 0.
+// PasswordMin and RememberFor return Options.PasswordMin and Options.RememberDevice.
+func (i Inside) PasswordMin() int           { return i.engine.opts.PasswordMin }
 func (i Inside) RememberFor() time.Duration { return i.engine.opts.RememberDevice }
 
 // Event returns an event of a client's session.
@@ -312,14 +308,12 @@ func (i Inside) NewChallenge(
 	return c, i.Handle(p, c.ID)
 }
 
-// Handle returns the handle of a challenge. A WebAuthn ceremony uses this handle as its own challenge, so the
-// browser's response contains the handle and its id.
+// Handle returns the handle of a challenge. A WebAuthn ceremony uses it as its own challenge.
 func (i Inside) Handle(p ChallengePurpose, id string) Secret {
 	return Secret(challenge.Sign(i.engine.keys.box.Derive("challenge"), string(p), uuid.MustParse(id)))
 }
 
-// ChallengeID returns the id in a handle. It refuses an invented handle, or one for a different
-// purpose, without a query. Codes: CodeChallengeInvalid.
+// ChallengeID returns the id in a handle of this purpose, without a query. Codes: CodeChallengeInvalid.
 func (i Inside) ChallengeID(handle Secret, p ChallengePurpose) (string, error) {
 	id, ok := challenge.Parse(string(handle), i.engine.keys.box.Derive("challenge"), string(p))
 	if !ok {
@@ -439,8 +433,8 @@ func (i Inside) SignupIdentity(s Signup) ([]byte, error) {
 	return details.Identity, err
 }
 
-// OpenVerifyLink looks up the link of a mail by its token. It returns the link, and the sign-ups that wait for its
-// address. Codes: CodeMailTokenInvalid, CodeSignupClosed.
+// OpenVerifyLink returns a mailed link and the sign-ups of its address. Codes: CodeMailTokenInvalid,
+// CodeSignupClosed.
 func (i Inside) OpenVerifyLink(ctx context.Context, token Secret, now time.Time) (MailToken, []Signup, error) {
 	box, err := i.engine.openLink(ctx, token, now, MailVerify)
 	return box.link, box.waiting, err

@@ -110,9 +110,8 @@ func (o Options) tokenSize(roles []string, public string) (int, error) {
 	return accesstoken.Size(o.SigningAlg, claims)
 }
 
-// checkToken refuses a change of roles or metadata after which an access token could be too long. It accepts a change
-// that makes the token shorter, even if the token stays too long. An earlier release or other Options.Claims may have
-// allowed the longer token.
+// checkToken refuses a change after which an access token could be too long, unless it makes the token shorter: an
+// earlier release or other Options.Claims may have allowed the longer token.
 func (o Options) checkToken(before, after User) error {
 	size, err := o.tokenSize(after.Roles, after.Metadata)
 	if err != nil || size <= accesstoken.MaxSize {

@@ -62,9 +62,8 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 	return err
 }
 
-// askForConfirmation queues a confirmation mail to a new address. The token in this mail replaces all earlier tokens.
-// If the mail budget of the address is used up, no mail is sent. The earlier link to this address then stays valid,
-// and links to other addresses are deleted.
+// askForConfirmation replaces all earlier tokens. If the mail budget of the address is used up, it sends no mail: the
+// earlier link to this address stays valid, and links to other addresses are deleted.
 func (e *Engine) askForConfirmation(ctx context.Context, tx Tx, mail Mail, now time.Time) error {
 	wait, err := takeCharges(ctx, tx, e.mailCharges(mail.Kind, mail.To, now))
 	if err != nil {
@@ -91,10 +90,10 @@ func (e *Engine) askForConfirmation(ctx context.Context, tx Tx, mail Mail, now t
 	return e.queueMail(ctx, tx, mail)
 }
 
-// ConfirmEmail changes the address of the account to the address that received the link. It returns until when the
-// owner of the previous address can undo the change, or zero if the previous address was not proven. Codes:
-// CodeMailTokenInvalid, CodePasswordRequired (the token stays valid), CodePasswordWrong, CodeAccountDisabled,
-// CodeEmailTaken, CodeRateLimited, CodeTryLater.
+// ConfirmEmail changes the address of the account to the one that received the link. It returns until when the owner
+// of the previous address can undo this, or zero if that was not proven. Codes: CodeMailTokenInvalid,
+// CodePasswordRequired (the token stays valid), CodePasswordWrong, CodeAccountDisabled, CodeEmailTaken,
+// CodeRateLimited, CodeTryLater.
 func (e *Engine) ConfirmEmail(ctx context.Context, r MailLinkRequest) (undoUntil time.Time, err error) {
 	now := e.now()
 	granted, user, err := e.findMailToken(ctx, r.Token, MailConfirmAddress, now)

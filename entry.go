@@ -2,6 +2,7 @@ package watchword
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -34,13 +35,11 @@ type entry struct {
 	persistent bool
 	client     Client
 	at         time.Time
-
-	id       SessionID   // of the new session
-	replaces []SessionID // the sessions whose cookie this sign-in overwrites
+	id         SessionID   // of the new session
+	replaces   []SessionID // the sessions whose cookie this sign-in overwrites
 }
 
-// newEntry adds the id of the new session, and the session that it replaces: that of a genuine token, even an old
-// one.
+// newEntry adds the session id, and the session of replaces, if that is a genuine token, even an old one.
 func (e *Engine) newEntry(ctx context.Context, n entry, replaces Secret) (entry, error) {
 	n.id = SessionID(newID())
 	presented, err := e.keys.parseRefresh(ctx, replaces)
@@ -239,14 +238,11 @@ func (o Operator) AdmitUser(ctx context.Context, r AdmitRequest) (*SignIn, error
 	}
 	var out admitResult
 	err = e.store.Update(ctx, func(tx Tx) error {
-		locked, err := tx.LockUser(ctx, user.ID, user.Email)
-		if err == nil && !locked {
+		wanted.user, err = lockAndReadUser(ctx, tx, user.ID, user.Email)
+		if errors.Is(err, ErrNotFound) {
 			err = accountChanged()
 		}
 		if err != nil {
-			return err
-		}
-		if wanted.user, err = tx.User(ctx, user.ID); err != nil {
 			return err
 		}
 		event := e.newEvent(EventLogin, r.Client, wanted.at).withDetail("by the application")

@@ -9,9 +9,8 @@ import (
 // A Code identifies a refusal. Codes are stable, because clients depend on them.
 type Code string
 
-// The refusals of the engine. Packages such as federation and admin declare further codes; internal/apirequest
-// declares those of malformed requests. server/respond.go maps each code to an HTTP status, and the union type in
-// clients/typescript is generated from the codes.
+// Other packages declare further codes; internal/apirequest declares those of malformed requests. server/respond.go
+// maps each code to an HTTP status, and the union type in clients/typescript is generated from the codes.
 const (
 	// The request itself.
 	CodeNotFound         Code = "NOT_FOUND"
@@ -135,8 +134,7 @@ var (
 	// ErrNotFound means that the row does not exist.
 	ErrNotFound = errors.New("not found")
 
-	// ErrUnavailable means that the store is unreachable, full or read-only. The
-	// transaction either had no effect or has an unknown outcome.
+	// ErrUnavailable means that the store is unreachable, full or read-only. The outcome may be unknown.
 	ErrUnavailable = errors.New("store unavailable")
 )
 

@@ -15,8 +15,7 @@ import (
 // An EventKind is the kind of a security event. docs/logs.md lists the kinds; their values are stable.
 type EventKind string
 
-// The kinds of events of this package. A kind has an exported name if code outside of the engine uses it. Packages
-// such as factors declare their own kinds.
+// A kind has an exported name if code outside of the engine uses it. Packages such as factors declare others.
 const (
 	EventSignup          EventKind = "signup"
 	EventLogin           EventKind = "login"
@@ -56,8 +55,7 @@ const (
 	EventEmailUndone     EventKind = "email_change_undone"
 )
 
-// An Event is one entry of an account's security log. It is stored in the transaction of
-// the change that it reports, and logged after the commit.
+// An Event is one entry of an account's security log. It is stored with the change and logged after the commit.
 type Event struct {
 	ID        string // UUID version 7, or 8 if one row counts several events
 	Kind      EventKind
@@ -118,8 +116,7 @@ func (ev Event) mayRevokeTokens() bool {
 	return false
 }
 
-// recordChange stores the event in the transaction of the change, which may fill in fields of the event. After the
-// commit, it announces the event and wakes the outbox.
+// recordChange stores the event, which the change may fill in, in the same transaction, then announces it.
 func (e *Engine) recordChange(ctx context.Context, event *Event, change func(Tx) error) error {
 	err := e.store.Update(ctx, func(tx Tx) error {
 		if err := change(tx); err != nil {

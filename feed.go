@@ -12,9 +12,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/secevent"
 )
 
-// The revocation feed (docs/revocation.md) informs services that verify access tokens themselves. It lists ended
-// sessions and users whose roles changed. Each item stays in the list until all access tokens issued before the
-// change have expired.
+// The revocation feed (docs/revocation.md) lists ended sessions and users whose roles changed, for services that verify
+// access tokens themselves. An item stays until all access tokens issued before the change have expired.
 //
 // The feed is read from the rows of sessions and users, so a flow can't forget to publish. For example, an ended
 // session without a number is a new item. All processes compete to number new items. An item never becomes visible
@@ -125,12 +124,10 @@ func (e *Engine) numberFeed(ctx context.Context, now time.Time) (more bool, err 
 		return false, err
 	}
 	e.feed.SetUnnumbered(state.Unnumbered)
-	err = e.store.Update(ctx, func(tx Tx) error {
-		n, err := tx.NumberFeed(ctx, now.UnixMicro(), feedBatch)
-		more = n >= feedBatch
-		return err
+	n, err := updateStore(ctx, e.store, func(tx Tx) (int, error) {
+		return tx.NumberFeed(ctx, now.UnixMicro(), feedBatch)
 	})
-	return more, err
+	return n >= feedBatch, err
 }
 
 // issueHeartbeat issues at most one heartbeat per feedHeartbeat.
@@ -150,8 +147,8 @@ func (e *Engine) issueHeartbeat(now time.Time, state FeedState) error {
 }
 
 // Revocations returns up to limit events (at most 1000) with numbers greater than after. If after is greater than the
-// last number, it was issued before a backup was restored: the feed then restarts at its beginning. Until Run has
-// read the feed once, Revocations returns ErrUnavailable.
+// last number, because a backup was restored, the feed restarts at its beginning. It returns ErrUnavailable until Run
+// has read the feed once.
 //
 // Unstable: only the server uses it.
 func (e *Engine) Revocations(ctx context.Context, after int64, limit int) (FeedPage, error) {

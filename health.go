@@ -10,8 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/probe"
 )
 
-// Readiness depends on writes: a store that is full or read-only still responds to reads, but sign-ins fail. Two
-// sources show whether the store accepts writes:
+// Readiness depends on writes: a full or read-only store responds to reads, but sign-ins fail. Two sources show it:
 //
 //  1. A probing write, when readiness is queried and the last probe is too old. Concurrent queries share one probe,
 //     so strangers cause a bounded number of writes.
@@ -58,7 +57,7 @@ func (s watchedStore) Live(ctx context.Context, id SessionID) (Session, User, er
 	return session, user, err
 }
 
-// observe ignores operations whose context has ended, because they don't show the state of the store.
+// observe ignores ended contexts, because they don't show the state of the store.
 func (h *storeHealth) observe(ctx context.Context, err error) {
 	if !errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
 		return

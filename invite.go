@@ -7,8 +7,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/knowndevice"
 )
 
-// An operator invites a user: the operator creates an account without a password, and the server mails a link. When
-// the user accepts, the server does the following, in this order:
+// An operator creates an account without a password, and the server mails a link. When the user accepts:
 //
 //  1. The token is looked up and not consumed.
 //  2. If the account has a password or a proven address, the token is deleted and refused. A link that was in a

@@ -26,10 +26,9 @@ const (
 
 	// The uses of secrets for MACs that must outlive the rotation of other keys. Each use has one key, with the
 	// number 1. This key is never rotated, because a new secret would invalidate the existing MACs.
-	KeyMail   KeyUse = "mail"   // computes the tokens in mails
-	KeyImport KeyUse = "import" // computes the ids of imported accounts and of peppers
-	KeyDevice KeyUse = "device" // computes the tokens of known devices
-
+	KeyMail     KeyUse = "mail"     // computes the tokens in mails
+	KeyImport   KeyUse = "import"   // computes the ids of imported accounts and of peppers
+	KeyDevice   KeyUse = "device"   // computes the tokens of known devices
 	KeyRecovery KeyUse = "recovery" // computes the hashes of recovery codes
 	KeyPasskey  KeyUse = "passkey"  // computes the user handles of passkeys
 	KeyRemember KeyUse = "remember" // computes the tokens of remembered devices
@@ -52,9 +51,9 @@ type Key struct {
 	DropAt      time.Time // when all that the key signed has expired; zero: no successor yet
 }
 
-// LoadOrCreateMasterKey reads the master key from a file. If the file does not exist, the function creates it (mode
-// 0600) and its directory. If several processes start at the same time, one creates the key and all return it. The
-// function refuses a file that other users can read.
+// LoadOrCreateMasterKey reads the master key from a file, or creates the file (mode 0600) and its directory. If
+// several processes start at once, one creates the key and all return it. It refuses a file that other users can
+// read.
 func LoadOrCreateMasterKey(path string) ([]byte, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("create the directory of the master key: %w", err)
@@ -159,9 +158,8 @@ func (k *keyring) lockMasterKey(ctx context.Context, tx Tx) error {
 const resealBatch = 500
 
 // Reseal replaces the master key: it seals every sealed value under the new key, in one transaction. Tokens, mailed
-// links, ids of imports and known devices stay valid, because no secret changes. Stop the servers first: with the
-// old master key, a server is no longer ready and continues with the keys in memory. Close this engine afterwards,
-// because it has the old master key.
+// links, ids of imports and known devices stay valid. Stop the servers first: with the old master key, a server is no
+// longer ready and continues with the keys in memory. Close this engine afterwards.
 //
 // Unstable: for the program watchword.
 func (o Operator) Reseal(ctx context.Context, master []byte) error {

@@ -58,8 +58,7 @@ type keyset struct {
 	jwks    []byte
 }
 
-// signingKeys are all keys that verify access tokens, by kid. The pointer changes if and only if the keys change,
-// because the cache of verified tokens compares pointers.
+// signingKeys are by kid. The cache of verified tokens compares pointers, so a pointer changes only with its keys.
 type signingKeys struct{ byID map[string]accesstoken.Key }
 
 // cachedTokens bounds the cache of verified tokens, at about 1.5 kB each.
@@ -172,8 +171,7 @@ func (k *keyring) verifyUncached(ctx context.Context, token Secret, now time.Tim
 	if err != nil && !errors.Is(err, accesstoken.ErrExpired) {
 		return accesstoken.Claims{}, err
 	}
-	// A service that shares the HS256 secret can sign any text as an id. Check the form of the ids, because they go
-	// to the database, and PostgreSQL rejects texts with NUL.
+	// A service that shares the HS256 secret can sign any text as an id, but PostgreSQL rejects texts with NUL.
 	if !storable.ID(claims.SessionID) || !storable.ID(claims.Subject) {
 		return accesstoken.Claims{}, accesstoken.ErrInvalid
 	}
@@ -211,8 +209,8 @@ func (k *keyring) reload(ctx context.Context) error {
 		return err
 	}
 	k.reloadByToken.Succeeded()
-	// Keep the pointer if the keys are unchanged, so that cached tokens stay valid. Equal documents mean equal keys,
-	// because a kid is the hash of its key.
+	// Cached tokens stay valid while the pointer stays. Equal documents mean equal keys: a kid is the hash of its
+	// key.
 	if before := k.current.Load(); before != nil && bytes.Equal(before.jwks, set.jwks) {
 		set.signing = before.signing
 	}

@@ -82,8 +82,7 @@ func (k *keyring) applyPlan(
 	return errors.Join(k.reload(ctx), full)
 }
 
-// prepareKeys reads the keys and applies the schedule. It fails only if no key can sign
-// afterwards. It logs any other error and continues, as a running server does.
+// prepareKeys fails only if no key can sign afterwards. It logs any other error, as a running server does.
 func (e *Engine) prepareKeys(ctx context.Context) error {
 	err := e.readClock(ctx)
 	if err == nil {
@@ -143,9 +142,8 @@ func (k *keyring) rotatingUses() []KeyUse {
 	return []KeyUse{KeySign, KeyRefresh}
 }
 
-// RotateKeys activates the next key of a use as soon as it has been published for long enough, usually at once, and
-// publishes another. It returns the resulting keys. Codes: CodeNotFound (KeySign with HS256), CodeRateLimited (too
-// many keys).
+// RotateKeys activates the next key of a use once it has been published for long enough, and publishes another. It
+// returns the keys. Codes: CodeNotFound (KeySign with HS256), CodeRateLimited (too many keys).
 //
 // Unstable: for the program watchword.
 func (o Operator) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error) {

@@ -19,8 +19,8 @@ type Limit struct {
 	Per   time.Duration
 }
 
-// Limits are the rate limits. The store counts uses, so counts survive a restart and
-// apply across all processes. A zero Limit means its default.
+// Limits are the rate limits. Counts survive a restart and apply across all processes. A zero Limit means its
+// default.
 type Limits struct {
 	// Failed passwords of one account, in all flows. A device is known if it presents a valid Client.DeviceToken.
 	FailedPasswords  Limit // from unknown devices of one client network. Default: 10 in 15 minutes
@@ -166,8 +166,8 @@ func (e *Engine) refundInOwnTx(ctx context.Context, charges ...Charge) error {
 	return e.store.Update(ctx, func(tx Tx) error { return refundCharges(ctx, tx, charges...) })
 }
 
-// refundIfUnchecked returns err. It refunds the charges only if the pool was too busy to check the password.
-// Otherwise a client could guess without limit, by canceling requests that are slow because the password is wrong.
+// refundIfUnchecked refunds only if the pool was too busy to check. Otherwise a client could guess without limit, by
+// canceling requests that are slow because the password is wrong.
 func (e *Engine) refundIfUnchecked(ctx context.Context, err error, charges ...Charge) error {
 	if CodeOf(err) == CodeTryLater {
 		err = errors.Join(err, e.refundInOwnTx(ctx, charges...))

@@ -147,9 +147,7 @@ func mayLogin(u User, passwordRight bool, o Options) *Error {
 	return decideEntry(u, o, []proof{proofPassword}).refusal
 }
 
-func invalidCredentials() *Error {
-	return refuse(CodeInvalidCredentials, "Wrong email or password.")
-}
+func invalidCredentials() *Error { return refuse(CodeInvalidCredentials, "Wrong email or password.") }
 
 // passwordMatches verifies a password in the hash pool. An empty hash matches no password and takes the same time.
 //
@@ -194,8 +192,7 @@ func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secr
 	return ok, err
 }
 
-// upgradedHash returns a new hash if the old one has other parameters or was imported. The old hash stays if the
-// password is too long for bcrypt, or if the pool is busy.
+// upgradedHash keeps a hash with the current parameters, and while the password is too long or the pool is busy.
 func (e *Engine) upgradedHash(ctx context.Context, c Client, hash, given Secret) (Secret, error) {
 	if !passhash.NeedsRehash(string(hash), e.hashing.params) {
 		return hash, nil

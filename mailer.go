@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// A Mailer renders one mail (package mail) and sends it to the mail server (package
-// mail/smtp). After an error, the outbox retries later.
+// A Mailer renders a mail (package mail) and sends it (package mail/smtp). After an error, the outbox retries later.
 type Mailer interface {
 	Send(context.Context, Message) error
 }
@@ -47,8 +46,8 @@ var budgetedNotices = []MailKind{MailPasswordChanged, MailReuseDetected, MailTOT
 	MailPasskeyAdded, MailPasskeyRemoved, MailFactorsReset, MailRecoveryUsed, MailTwoStepOn, MailIdentityLinked,
 	MailIdentityRemoved}
 
-// mailsWithToken are the kinds of mail that contain a token. The first proof of an address makes its invitations
-// invalid. It does not delete them, because AcceptInvite needs them to return the reason.
+// mailsWithToken have a Message.Token. The first proof of an address makes its invitations invalid, but does not
+// delete them, because AcceptInvite needs them to return the reason.
 var mailsWithToken = []MailKind{MailInvite, MailVerify, MailReset, MailConfirmAddress, MailAddressChanged}
 
 // A Message is the content of one mail for a Mailer.
@@ -61,8 +60,7 @@ type Message struct {
 	// Locale is User.Locale, or the locale of the waiting sign-up. It may be empty.
 	Locale string
 
-	// Token must be put into the fragment of the link, or after MailFacts.Page if that is set. Token is valid until
-	// Expires. It is empty for kinds without a link.
+	// Token, valid until Expires, belongs into the fragment of the link, or after MailFacts.Page. Empty: no link.
 	Token   Secret
 	Expires time.Time
 
@@ -80,8 +78,7 @@ type MailFacts struct {
 	Factor   string    `json:"factor,omitempty"`   // name of an added or removed factor; kind of reset factors
 	Left     int       `json:"left,omitempty"`     // remaining factors, or recovery codes (MailRecoveryUsed)
 
-	// UndoUntil is when the undo link in the previous mailbox expires (only MailConfirmAddress). Zero means that the
-	// change can't be undone.
+	// UndoUntil is when the undo link in the previous mailbox expires (MailConfirmAddress). Zero: no undo.
 	UndoUntil time.Time `json:"undoUntil,omitzero"`
 }
 
@@ -94,9 +91,9 @@ type MailCause struct {
 	SignupID string `json:"signupId,omitempty"` // the waiting sign-up that the mail belongs to, or empty
 }
 
-// A Mail is one row of the outbox. It is inserted in the transaction of the change that it reports, and sent after
-// the commit. It holds no token: the token is computed when the mail is sent, from the secret of KeyMail, the ID and,
-// for most kinds, the attempt.
+// A Mail is one row of the outbox. It is inserted in the transaction of the change that it reports. It holds no
+// token: the token is computed when the mail is sent, from the secret of KeyMail, the ID and, for most kinds, the
+// attempt.
 //
 // Unstable: only stores and the program watchword use it.
 type Mail struct {
@@ -126,8 +123,7 @@ type MailToken struct {
 	SignupID  string // the waiting sign-up that a verification link was mailed for, or empty
 }
 
-// A StoredMail is a rendered mail that a development mailbox stores instead of sending.
-// Text, HTML and Link contain the token.
+// A StoredMail is in a development mailbox instead of being sent. Text, HTML and Link contain the token.
 type StoredMail struct {
 	ID      string    `json:"id"` // of its Message
 	At      time.Time `json:"at"` // when it was stored

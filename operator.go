@@ -14,8 +14,7 @@ import (
 // The caller has authenticated the people who run the service, so the methods of Operator take no identity, and their
 // events have no network address. For a user that does not exist, the methods return CodeNotFound.
 
-// An Operator has the operations of the people who run the service. It checks no permissions, so pass it only to
-// trusted code.
+// An Operator has the operations of the service's staff. It checks no permissions: pass it only to trusted code.
 type Operator struct {
 	engine *Engine
 	name   string
@@ -129,8 +128,7 @@ func (o Operator) Users(ctx context.Context, after Address, limit int) ([]User, 
 	return o.UsersBetween(ctx, after+"\x01", "\x7f", limit) // includes all later addresses, which are printable ASCII
 }
 
-// UsersBetween lists up to limit accounts with from <= address < below, in byte order of their addresses. Package
-// usersearch finds by other fields.
+// UsersBetween lists up to limit accounts with from <= address < below, in byte order of their addresses.
 //
 // Unstable: for package usersearch.
 func (o Operator) UsersBetween(ctx context.Context, from, below Address, limit int) ([]User, error) {
@@ -215,9 +213,8 @@ func (o Operator) SendReset(ctx context.Context, id UserID) error {
 	return o.sendLink(ctx, id, MailReset)
 }
 
-// SendVerification mails the user a link to verify the address. An invited user gets another invitation instead, as
-// from SendReset. A verification mail is dropped if Limits.MailPerAddress is reached. Codes: those of SendReset,
-// CodeValidationFailed (email; verified).
+// SendVerification mails the user a link to verify the address, or an invitation, as SendReset does. The mail is
+// dropped if Limits.MailPerAddress is reached. Codes: those of SendReset, CodeValidationFailed (email; verified).
 func (o Operator) SendVerification(ctx context.Context, id UserID) error {
 	return o.sendLink(ctx, id, MailVerify)
 }

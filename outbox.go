@@ -18,9 +18,8 @@ import (
 // sent at least once after the commit.
 //
 // A mail that a stranger can request has a budget per address and kind (Limits.MailPerAddress). The worker charges
-// the budget on the first attempt, in the transaction that activates the token. If the budget is used up, it drops
-// the mail silently, because the response to the stranger must stay the same. A request for an address without an
-// account is not charged.
+// the budget on the first attempt, in the transaction that activates the token. Above the budget, it drops the mail
+// silently, because the response must stay the same. A request for an address without an account is not charged.
 //
 // A stranger can't prevent the owner's reset. Even if the budget is used up, a reset is dropped only while an earlier
 // link remains valid for some minutes. A new link is first valid for only a few minutes. After its mail is sent, it
@@ -97,10 +96,8 @@ func (e *Engine) runOutbox(ctx context.Context) {
 	defer senders.Wait() //nolint:errcheck // always nil, because the senders return no error
 	e.mailPosted.Loop(ctx, outboxPoll, func(ctx context.Context) (bool, error) {
 		now := e.now()
-		var mail Mail
-		err := e.store.Update(ctx, func(tx Tx) (err error) {
-			mail, err = tx.ClaimMail(ctx, now, now.Add(sendLease))
-			return err
+		mail, err := updateStore(ctx, e.store, func(tx Tx) (Mail, error) {
+			return tx.ClaimMail(ctx, now, now.Add(sendLease))
 		})
 		if err == nil {
 			senders.Go(func() error { e.sendMail(ctx, mail, now); return nil })
@@ -111,8 +108,7 @@ func (e *Engine) runOutbox(ctx context.Context) {
 	}, func(err error) { e.log.Error("can't read the outbox", slog.Any("error", err)) })
 }
 
-// sendMail stores the result of the delivery. If ctx ends meanwhile, it continues for up to sendDrain. Otherwise a
-// delivered mail could lack its result and be sent again.
+// sendMail continues for up to sendDrain after ctx ends, because a delivered mail without its result is sent again.
 func (e *Engine) sendMail(ctx context.Context, m Mail, now time.Time) {
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
 	defer cancel()
@@ -208,8 +204,8 @@ func (e *Engine) prepareMail(ctx context.Context, m Mail, now time.Time) (d deli
 	return d, nil
 }
 
-// findMailOwner returns ErrNotFound for a disabled account. For a mail with a new token per attempt, it looks up the
-// current owner of the address, and locks the account, so that no concurrent transaction revokes the token.
+// findMailOwner returns ErrNotFound for a disabled account. For a mail with a new token per attempt, it locks the
+// current owner of the address, so that no concurrent transaction revokes the token.
 func findMailOwner(ctx context.Context, tx Tx, m Mail) (User, error) {
 	fresh := m.Kind == MailVerify || m.Kind == MailReset || m.Kind == MailInvite
 	var owner User

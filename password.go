@@ -109,19 +109,15 @@ func (e *Engine) reauthenticate(ctx context.Context, who Identity, given Secret,
 	case err != nil:
 		return e.refundIfUnchecked(ctx, err, failure)
 	case !ok:
-		return e.recordFailedLogin(ctx, passwordAttempt{at: now, client: c, user: who.User}, passwordWrong())
+		refusal := refuse(CodePasswordWrong, "The current password is wrong.")
+		return e.recordFailedLogin(ctx, passwordAttempt{at: now, client: c, user: who.User}, refusal)
 	}
 	return e.refundInOwnTx(ctx, failure)
 }
 
-func passwordWrong() *Error {
-	return refuse(CodePasswordWrong, "The current password is wrong.")
-}
-
-// ChangePassword sets a new password and ends the user's other sessions. It revokes mailed links, but not the link
-// that undoes a change of address. Without that link, a thief who changes the address and the password would lock the
-// owner out. Codes: CodePasswordWrong, CodeStepUpRequired, CodeValidationFailed (currentPassword missing;
-// newPassword), CodeRateLimited, CodeTryLater.
+// ChangePassword sets a new password and ends the user's other sessions. It keeps the link that undoes a change of
+// address, because a thief who changes both would otherwise lock the owner out. Codes: CodePasswordWrong,
+// CodeStepUpRequired, CodeValidationFailed (currentPassword missing; newPassword), CodeRateLimited, CodeTryLater.
 func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next Secret, c Client) error {
 	if current == "" && who.User.PasswordHash != "" {
 		return passwordMissing("currentPassword")

@@ -12,10 +12,8 @@ import (
 // (KeyPepper), sealed under the master key:
 //
 //   - Without the master key, a copy of the database does not reveal it.
-//   - Every server reads it from the store, so it needs no setting. Reseal encrypts
-//     it again.
-//   - Its id is a MAC of the pepper with the secret of KeyImport, so each pepper is
-//     stored once.
+//   - Every server reads it from the store, so it needs no setting. Reseal encrypts it again.
+//   - Its id is a MAC of the pepper with the secret of KeyImport, so each pepper is stored once.
 //
 // At the first sign-in, a new hash without the pepper replaces the imported one.
 
@@ -42,11 +40,10 @@ func (k *keyring) findPepper(ctx context.Context, hash string) ([]byte, error) {
 	if id == "" {
 		return nil, nil
 	}
-	if pepper := k.current.Load().peppers[id]; pepper != nil {
-		return pepper, nil
-	}
-	if err := k.reload(ctx); err != nil { // another process may have just imported the pepper
-		return nil, err
+	if k.current.Load().peppers[id] == nil { // another process may have just imported it
+		if err := k.reload(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if pepper := k.current.Load().peppers[id]; pepper != nil {
 		return pepper, nil

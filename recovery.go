@@ -44,14 +44,13 @@ func (e *Engine) queueRequestedMail(ctx context.Context, kind MailKind, email, p
 		}
 		return e.queueMail(ctx, tx, mail)
 	})
-	if err != nil {
-		return err
+	if err == nil && wait > 0 {
+		err = rateLimited(wait)
 	}
-	if wait > 0 {
-		return rateLimited(wait)
+	if err == nil {
+		e.mailPosted.Set()
 	}
-	e.mailPosted.Set()
-	return nil
+	return err
 }
 
 // recordResetRequest is called by the outbox worker on the first attempt to send, when the owner is known. Requests
@@ -153,8 +152,6 @@ func requireUnchanged(held bool, err error) error {
 }
 
 func mailTokenInvalid() *Error {
-	return refuse(
-		CodeMailTokenInvalid,
-		"This link no longer works: it was used, replaced by a newer one, or has expired. Request a new one.",
-	)
+	return refuse(CodeMailTokenInvalid,
+		"This link no longer works: it was used, replaced by a newer one, or has expired. Request a new one.")
 }

@@ -139,10 +139,7 @@ type judgement struct {
 
 // judgeToken does not write.
 func (e *Engine) judgeToken(ctx context.Context, r RotateRequest) (j judgement, err error) {
-	err = e.store.View(ctx, func(tx Tx) error {
-		j, err = e.judgeTokenInTx(ctx, tx, r)
-		return err
-	})
+	j, err = queryStore(ctx, e.store, func(tx Tx) (judgement, error) { return e.judgeTokenInTx(ctx, tx, r) })
 	if err == nil && j.verdict == VerdictRotate {
 		err = ErrUnavailable // a contradiction: Store.Rotate has just refused this token
 	}

@@ -51,8 +51,7 @@ type RotationPolicy struct {
 	// Grace is how long a superseded token is still accepted. The response then contains the newest token. 0 to 60 s.
 	Grace time.Duration
 
-	// Clean is the minimum number of generations between two forgiven ones. It is at least 1: with 0, a thief who
-	// refreshes as often as the user would never be detected.
+	// Clean is the minimum number of generations between two forgiven ones, at least 1: 0 would never detect a thief.
 	Clean int64
 }
 
@@ -65,8 +64,7 @@ type Presentation struct {
 	At         time.Time
 }
 
-// An Agent is a short hash of a client's User-Agent header. It distinguishes
-// clients, and the header can't be recovered from it.
+// An Agent is a short hash of a User-Agent header, which distinguishes clients and can't be reversed.
 type Agent string
 
 // AgentOf hashes a User-Agent header of any length.
@@ -166,7 +164,7 @@ func (r Rotation) supersededWithin(grace time.Duration, g int64, now time.Time) 
 	return !at.IsZero() && now.Sub(at) <= grace
 }
 
-// supersededAt returns the zero time if the time is not stored.
+// supersededAt returns zero if the time is not stored.
 func (r Rotation) supersededAt(g int64) time.Time {
 	back := r.Generation - g
 	if back < 1 || back > SupersededKept {

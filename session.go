@@ -1,6 +1,9 @@
 package watchword
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A SessionID is a random UUID (version 7) in canonical text form, the `sid` claim of the session's access tokens.
 type SessionID string
@@ -12,12 +15,10 @@ type Session struct {
 	UserID UserID
 	Rotation
 
-	// RefreshKey is the number of the key that signs the newest refresh token. It is stored so that a rotation of
-	// keys does not change the token of a generation.
+	// RefreshKey is the number of the key that signs the newest refresh token, even after a rotation of keys.
 	RefreshKey uint8
 
-	// Persistent is true if the user chose "stay signed in". Otherwise the session
-	// has the shorter idle timeout, and its cookie ends with the browser.
+	// Persistent is true for "stay signed in": else the idle timeout is shorter and the cookie ends with the browser.
 	Persistent bool
 
 	Device  string // display name, from the user agent at sign-in
@@ -62,16 +63,14 @@ const (
 	EndedFactors    EndReason = "factors_reset" // an operator removed the factors
 )
 
-// A SessionPolicy limits the life of sessions. It is checked at each use of a session, so a shorter limit also
-// applies to existing sessions.
+// A SessionPolicy limits the life of sessions, including existing ones, because it is checked at each use.
 type SessionPolicy struct {
 	Idle      time.Duration // longest time between two rotations
 	ShortIdle time.Duration // like Idle, for sessions that are not Persistent
 	Max       time.Duration // longest life
 }
 
-// Cutoffs are the limits of a SessionPolicy as points in time. Session.EndedBy and the statements of a store compare
-// the times of a session with them, so both give the same result.
+// Cutoffs are the limits of a SessionPolicy as times, so that Session.EndedBy and the stores give the same result.
 //
 // Unstable: only stores use it.
 type Cutoffs struct {
@@ -113,11 +112,5 @@ func (s Session) expiryWithoutRefresh(p SessionPolicy) time.Time {
 	if s.Persistent {
 		idle = p.Idle
 	}
-	until := s.RotatedAt.Add(idle)
-	for _, end := range []time.Time{s.ExpiresAt, s.CreatedAt.Add(p.Max)} {
-		if end.Before(until) {
-			until = end
-		}
-	}
-	return until
+	return slices.MinFunc([]time.Time{s.RotatedAt.Add(idle), s.ExpiresAt, s.CreatedAt.Add(p.Max)}, time.Time.Compare)
 }

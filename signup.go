@@ -34,9 +34,7 @@ type SignUpRequest struct {
 	Password    Secret
 	Persistent  bool // see LoginRequest.Persistent
 	Client      Client
-
-	// Replaces is the same as LoginRequest.Replaces.
-	Replaces Secret
+	Replaces    Secret // as in LoginRequest
 
 	// Problems are errors that the caller found in its own fields, such as a missing last name. If the list is not
 	// empty, SignUp creates no account. The error of SignUp then lists them first.
@@ -232,15 +230,12 @@ func (e *Engine) prepareSignupMail(ctx context.Context, tx Tx, m Mail, d *delive
 }
 
 func (e *Engine) localeOfSignup(waiting []Signup, id string) string {
-	for _, s := range waiting {
-		if s.ID != id {
-			continue
-		}
-		// A sign-up sealed under another master key gets its mail in the default language.
-		details, _ := e.openSignup(s)
-		return details.Locale
+	i := slices.IndexFunc(waiting, func(s Signup) bool { return s.ID == id })
+	if i < 0 {
+		return ""
 	}
-	return ""
+	details, _ := e.openSignup(waiting[i]) // sealed under another master key: the default language
+	return details.Locale
 }
 
 // newUser returns an account without a password, and the problems of its fields.
@@ -263,8 +258,7 @@ func nonNilProblems(all ...*FieldError) (some []FieldError) {
 
 const maxName = 200
 
-// parseName trims a name. It refuses more than maxName code points, invalid UTF-8,
-// control characters, line separators and bidirectional controls.
+// parseName refuses control characters, line separators, bidirectional controls and invalid UTF-8.
 func parseName(field, raw string) (string, *FieldError) {
 	name := strings.TrimSpace(raw)
 	if len(raw) > 4*maxName || utf8.RuneCountInString(name) > maxName {
@@ -290,11 +284,7 @@ func (e *Engine) chargeInOwnTx(ctx context.Context, c Charge) error {
 	if c == (Charge{}) {
 		return nil
 	}
-	var wait time.Duration
-	err := e.store.Update(ctx, func(tx Tx) (err error) {
-		wait, err = tx.Charge(ctx, c)
-		return err
-	})
+	wait, err := updateStore(ctx, e.store, func(tx Tx) (time.Duration, error) { return tx.Charge(ctx, c) })
 	if err == nil && wait > 0 {
 		return rateLimited(wait)
 	}

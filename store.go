@@ -16,8 +16,7 @@ type Store interface {
 	// View runs fn on one consistent snapshot.
 	View(ctx context.Context, fn func(Tx) error) error
 
-	// Update runs fn in one transaction and commits unless fn returns an error. fn may run more
-	// than once, so it must act only on the Tx.
+	// Update commits unless fn returns an error. fn may run more than once, so it must act only on the Tx.
 	Update(ctx context.Context, fn func(Tx) error) error
 
 	// Rotate counts r.Charges and rotates the session, in one transaction. If one of the charges is refused, Rotate
@@ -113,9 +112,8 @@ type UserTx interface {
 	LockUser(ctx context.Context, id UserID, email Address) (bool, error)
 	SetName(context.Context, UserID, string) error
 	SetLocale(context.Context, UserID, string) error
-	// SetRoles replaces the user's roles and queues the user for NumberFeed. It stores the given time of the change,
-	// or one second after the stored time, if that is later. A token that was issued between two changes is therefore
-	// outdated by the later one.
+	// SetRoles queues the user for NumberFeed. It stores the given time of the change, or one second after the stored
+	// time, if that is later, so that the later of two changes outdates a token issued between them.
 	SetRoles(ctx context.Context, id UserID, roles []string, changed time.Time) error
 	// SetDisabled disables the account at the given time; the zero time enables it.
 	SetDisabled(context.Context, UserID, time.Time) error
@@ -134,15 +132,13 @@ type UserTx interface {
 type CredentialTx interface {
 	FactorTx
 	SetPassword(context.Context, UserID, Secret) error
-	// ReplacePassword stores the new hash if the account is enabled and still has the PasswordHash
-	// and FactorsChangedAt of u. A sign-in stores the same hash again: the statement then only locks
-	// the row, so that concurrent changes of these fields wait.
+	// ReplacePassword stores the hash if the account is enabled and still has the PasswordHash and FactorsChangedAt
+	// of u. If the hash is the same, it only locks the row, so that concurrent changes of these fields wait.
 	ReplacePassword(ctx context.Context, u User, to Secret) (bool, error)
 	// Reserved reports whether the previous owner of an address can still take it back.
 	Reserved(context.Context, Address, time.Time) (bool, error)
-	// SetEmail replaces the address (from) with another one (to), verified at the given time. It reports false if the
-	// account no longer has the old address, or if InsertUser would refuse the new one. The user's own tokens do not
-	// reserve an address.
+	// SetEmail sets a new address that is verified at the given time. It reports false if the account no longer has
+	// the old one, or if InsertUser would refuse the new one. The user's own tokens do not reserve an address.
 	SetEmail(ctx context.Context, id UserID, from, to Address, verified time.Time) (bool, error)
 	// SetVerified marks the user's address as verified. It reports false if the address is no longer the given one.
 	SetVerified(ctx context.Context, id UserID, email Address, at time.Time) (bool, error)
@@ -161,8 +157,7 @@ type SignupTx interface {
 	// Signups lists the sign-ups of an address that were created after a moment, newest first.
 	Signups(ctx context.Context, email Address, after time.Time) ([]Signup, error)
 	TakeSignup(ctx context.Context, email Address, id string) (bool, error)
-	// NextSignups lists up to limit sign-ups of all addresses after the given one (the
-	// zero Signup: from the first), in the order of address and id.
+	// NextSignups lists up to limit sign-ups after the given one (zero: from the first), by address and id.
 	NextSignups(ctx context.Context, after Signup, limit int) ([]Signup, error)
 	// SetSealedSignup replaces the sealed part of a sign-up, if the sign-up still exists.
 	SetSealedSignup(ctx context.Context, email Address, id string, sealed []byte) error
@@ -199,8 +194,7 @@ type SessionTx interface {
 // Unstable: stores implement it.
 type FactorTx interface {
 	InsertChallenge(context.Context, Challenge) error
-	// InsertLoginChallenge also returns all factors of the user, oldest first: an empty list without factors, not
-	// nil.
+	// InsertLoginChallenge also returns all factors of the user, oldest first. Without factors, the list is not nil.
 	InsertLoginChallenge(context.Context, Challenge) ([]OfferedFactor, error)
 	// DeleteFactors deletes the user's factors, recovery codes and remembered devices that were created at or after
 	// since (zero: all), and all challenges. It sets Factors and FactorsChangedAt.
@@ -274,8 +268,7 @@ type MailTx interface {
 //
 // Unstable: stores implement it.
 type EventTx interface {
-	// InsertEvent inserts an event. If the id already exists, it adds to the count of the stored event, and updates
-	// its time, address, device and request.
+	// InsertEvent updates the count, time, address, device and request of a stored event with the same id, if any.
 	InsertEvent(context.Context, Event) error
 	Events(ctx context.Context, id UserID, limit int) ([]Event, error) // newest first
 	// LastEvent returns the newest event of a kind. An empty id selects events without an account.
@@ -288,8 +281,7 @@ type EventTx interface {
 //
 // Unstable: stores implement it.
 type CallbackTx interface {
-	// QueueEnded adds one callback for each session that the feed has numbered or that expired before now, up to
-	// limit of either kind.
+	// QueueEnded adds callbacks for sessions that the feed has numbered or that expired, up to limit of either kind.
 	QueueEnded(ctx context.Context, now time.Time, limit int) error
 	// ClaimCallbacks returns up to limit callbacks that are due at now, and counts an attempt for each. No other
 	// caller gets these callbacks until the given time.
@@ -307,8 +299,7 @@ type KeyTx interface {
 	Keys(context.Context) ([]Key, error) // ordered by Key.Use and ActiveFrom
 	SetKeyTimes(ctx context.Context, id string, activeFrom, dropAt time.Time) error
 	DeleteKey(context.Context, string) error
-	// HoldKey returns the key with number 1 of a KeyUse, and locks it until the transaction ends. Later statements
-	// see all changes that were committed before the lock.
+	// HoldKey returns and locks the key with number 1. Later statements see all changes committed before the lock.
 	HoldKey(context.Context, KeyUse) (Key, error)
 	SetSealedKey(ctx context.Context, id string, sealed []byte) error
 }
@@ -328,9 +319,8 @@ type LimitTx interface {
 type SweepTx interface {
 	// Sweep deletes up to limit rows and returns their number.
 	Sweep(ctx context.Context, what Sweep, before time.Time, limit int) (int, error)
-	// SweepLimits reads up to limit counters that may have expired before a moment, and deletes those that have. It
-	// reads in a fixed order, beginning after a given mark. It returns the mark of the last counter (at the end, the
-	// zero mark) and how many it deleted.
+	// SweepLimits reads up to limit counters that may have expired, in a fixed order after a mark, and deletes those
+	// that have. It returns the mark of the last counter (at the end, zero) and how many it deleted.
 	SweepLimits(ctx context.Context, after LimitMark, before time.Time, limit int) (LimitMark, int, error)
 }
 
@@ -353,15 +343,14 @@ type LimitMark struct {
 type Sweep string
 
 const (
-	SweepSessions   Sweep = "sessions"    // since the end or expiry
-	SweepMailTokens Sweep = "mail_tokens" // since the expiry
-	SweepEvents     Sweep = "events"      // since the event
-	SweepMails      Sweep = "mails"       // since the last attempt
-	SweepSignups    Sweep = "signups"     // since the sign-up
-	SweepCallbacks  Sweep = "callbacks"   // since it was queued
-	SweepChallenges Sweep = "challenges"  // since the expiry
-	SweepDevices    Sweep = "devices"     // since the expiry
-
+	SweepSessions    Sweep = "sessions"     // since the end or expiry
+	SweepMailTokens  Sweep = "mail_tokens"  // since the expiry
+	SweepEvents      Sweep = "events"       // since the event
+	SweepMails       Sweep = "mails"        // since the last attempt
+	SweepSignups     Sweep = "signups"      // since the sign-up
+	SweepCallbacks   Sweep = "callbacks"    // since it was queued
+	SweepChallenges  Sweep = "challenges"   // since the expiry
+	SweepDevices     Sweep = "devices"      // since the expiry
 	SweepServiceKeys Sweep = "service_keys" // since the expiry or revocation
 	SweepIdempotency Sweep = "idempotency"  // since the expiry
 )

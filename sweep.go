@@ -22,19 +22,18 @@ const (
 	keepGivenUp = 30 * 24 * time.Hour
 )
 
-// sweepBefore returns a time for each kind of row. Rows that ended or expired before this time are deleted. An idle
-// session counts as ended only from its absolute limit on.
+// sweepBefore returns, for each kind of row, the time before which it must have ended or expired. An idle session
+// counts as ended only from its absolute limit on.
 func sweepBefore(now time.Time, verifyTTL time.Duration) map[Sweep]time.Time {
 	return map[Sweep]time.Time{
-		SweepSessions:   now.Add(-keepEnded),
-		SweepMailTokens: now,
-		SweepEvents:     now.Add(-keepEvents),
-		SweepMails:      now.Add(-keepGivenUp),
-		SweepSignups:    now.Add(-verifyTTL),
-		SweepCallbacks:  now.Add(-keepCalls),
-		SweepChallenges: now,
-		SweepDevices:    now,
-
+		SweepSessions:    now.Add(-keepEnded),
+		SweepMailTokens:  now,
+		SweepEvents:      now.Add(-keepEvents),
+		SweepMails:       now.Add(-keepGivenUp),
+		SweepSignups:     now.Add(-verifyTTL),
+		SweepCallbacks:   now.Add(-keepCalls),
+		SweepChallenges:  now,
+		SweepDevices:     now,
 		SweepServiceKeys: now.Add(-keepEvents),
 		SweepIdempotency: now,
 	}
@@ -58,10 +57,8 @@ func (e *Engine) runSweep(ctx context.Context) {
 func (e *Engine) sweep(ctx context.Context) (rows int, err error) {
 	for what, before := range sweepBefore(e.now(), e.opts.VerifyTTL) {
 		for {
-			var n int
-			err := e.store.Update(ctx, func(tx Tx) (err error) {
-				n, err = tx.Sweep(ctx, what, before, sweepBatch)
-				return err
+			n, err := updateStore(ctx, e.store, func(tx Tx) (int, error) {
+				return tx.Sweep(ctx, what, before, sweepBatch)
 			})
 			rows += n
 			if err != nil {
@@ -79,8 +76,7 @@ func (e *Engine) sweep(ctx context.Context) (rows int, err error) {
 	return rows + n, err
 }
 
-// sweepLimits reads each counter that may have expired once. The size of a batch limits how many it reads, not how
-// many it deletes, because most of them may still be in use.
+// sweepLimits bounds how many counters a batch reads, because most of them may still be in use.
 func (e *Engine) sweepLimits(ctx context.Context) (rows int, err error) {
 	before := e.now()
 	for mark := (LimitMark{}); ; {

@@ -62,10 +62,9 @@ func (e *Engine) newSignIn(u User, s Session, now time.Time) (*SignIn, error) {
 // skew. Tokens have `nbf`, because verifiers of earlier releases require it.
 const notBeforeLead = 60
 
-// signAccessToken signs an access token and returns it with its life. Roles change at a whole second
-// (User.RolesChangedAt). A token with the new roles never has an `iat` before this second, even if it is created a
-// moment earlier. The `iat` therefore shows which roles a token has. A token expires with its session at the latest,
-// because expiry is not published in the feed.
+// signAccessToken dates a token at User.RolesChangedAt or later, even if it is created a moment earlier. The `iat`
+// therefore shows which roles a token has. A token expires with its session at the latest, because expiry is not
+// published in the feed.
 func (e *Engine) signAccessToken(u User, s Session, now time.Time) (token string, life time.Duration, err error) {
 	key, err := e.keys.activeSigningKey(now)
 	if err != nil {

@@ -29,12 +29,10 @@ type User struct {
 	CreatedAt  time.Time
 	DisabledAt time.Time // zero: enabled
 
-	// RolesChangedAt is a whole second. Access tokens issued before it are
-	// rejected, because their roles are out of date.
+	// RolesChangedAt is a whole second. Access tokens issued before it have outdated roles and are rejected.
 	RolesChangedAt time.Time
 
-	// Locale is the language of the user's mails, a BCP 47 tag such as "pt-BR". Empty:
-	// unknown. Texts fall back to the default language.
+	// Locale is the language of the user's mails, a BCP 47 tag such as "pt-BR". Empty: the default language.
 	Locale string
 
 	// Factors is the number of second factors that a sign-in asks for. FactorsChangedAt is when a factor was last
@@ -53,8 +51,7 @@ func (u User) Disabled() bool { return !u.DisabledAt.IsZero() }
 // HasRole reports whether the user holds role.
 func (u User) HasRole(role string) bool { return slices.Contains(u.Roles, role) }
 
-// A Profile is the public part of an account, in the JSON form of the API and of the
-// command line. It has no password hash.
+// A Profile is the public part of an account, in the JSON form of the API and of the command line.
 //
 // Unstable: for the server and the program watchword. A User has the same data.
 type Profile struct {

@@ -36,9 +36,7 @@ type MailLinkRequest struct {
 	Name       string // for AcceptInvite; empty: the name that the operator chose
 	Persistent bool   // of the session that the request opens (VerifyEmail, AcceptInvite)
 	Client     Client
-
-	// Replaces is as in LoginRequest.
-	Replaces Secret
+	Replaces   Secret // as in LoginRequest
 }
 
 // VerifyEmail proves an address. If the request carries a live session of the account, it returns nil without an
@@ -103,8 +101,7 @@ func (e *Engine) openLink(
 	return box, err
 }
 
-// findOwners returns the account with an address (or the zero User) and its sign-ups. It always queries both, so that
-// its duration reveals neither.
+// findOwners always queries both the account and the sign-ups, so that its duration reveals neither.
 func (e *Engine) findOwners(ctx context.Context, tx Tx, email Address, now time.Time) (User, []Signup, error) {
 	account, err := tx.UserByEmail(ctx, email)
 	if errors.Is(err, ErrNotFound) {

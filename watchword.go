@@ -24,8 +24,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// Options configure an Engine. PublicURL, MasterKey and Mailer are required; the
-// zero value of every other field means its default.
+// Options configure an Engine. PublicURL, MasterKey and Mailer are required; other zero values mean defaults.
 type Options struct {
 	// PublicURL is the URL at which clients reach the server, without a trailing
 	// slash. It is also the issuer of tokens, unless Issuer is set. Required.
@@ -36,8 +35,7 @@ type Options struct {
 	// because their pages receive the token, which can reset the password of any account. Default: none.
 	LinkOrigins []string
 
-	// MasterKey encrypts the keys in the store and derives mailed tokens: 32 bytes,
-	// for example from LoadOrCreateMasterKey. Required.
+	// MasterKey encrypts stored keys and derives mailed tokens: 32 bytes, see LoadOrCreateMasterKey. Required.
 	MasterKey []byte
 
 	// Mailer sends the mails of the outbox. Required.
@@ -121,13 +119,12 @@ type Options struct {
 	KeyPeriod time.Duration
 
 	// OnSignup is called, perhaps more than once, after a sign-up, an operator or an import has created an account.
-	// With SignupVerified, a sign-up creates the account at the first proof of its address. See Callbacks in the
-	// documentation of the package. Default: none.
+	// With SignupVerified, that is at the first proof of its address. See Callbacks in the package documentation.
+	// Default: none.
 	OnSignup func(context.Context, User) error
 
-	// OnSessionEnded is called after a session has ended for any reason (EndedWhy), even if another program ended it.
-	// For a session that expired or became idle, it is called after the session's ExpiresAt. See Callbacks in the
-	// documentation of the package. Default: none.
+	// OnSessionEnded is called after a session has ended for any reason (EndedWhy), even in another program. For an
+	// expired or idle session, that is after ExpiresAt. See Callbacks in the package documentation. Default: none.
 	OnSessionEnded func(context.Context, Session) error
 
 	// Log receives security events and errors. Default: discards them.
@@ -159,8 +156,7 @@ type Client struct {
 	// stores its first language as User.Locale. It may be empty or invalid.
 	Languages string
 
-	// DeviceToken is the SignIn.DeviceToken of an earlier sign-in, if the client has stored one. Without a token for
-	// the account, the device is not known.
+	// DeviceToken is the SignIn.DeviceToken of an earlier sign-in, if any. It makes the device a known one.
 	DeviceToken Secret
 
 	// Remembered is the SignIn.Remembered of an earlier sign-in. With it, a sign-in skips the second factor.
@@ -195,8 +191,7 @@ type hashing struct {
 	level  *passhash.Level
 }
 
-// New creates an Engine on a migrated store, and missing keys. Call Run for the background work, and Close at the
-// end.
+// New creates an Engine on a migrated store, and missing keys. Call Run for background work, and Close at the end.
 func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 	opts = opts.withDefaults()
 	if opts.PublicURL == "" || opts.Mailer == nil {
@@ -228,12 +223,11 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	level := &passhash.Level{}
-	pool := passhash.NewPool(opts.HashWorkers, opts.HashQueue)
 	e := &Engine{
 		store: store, health: health, clocked: clocked, opts: opts, keys: keys, log: opts.Log,
-		hashing: hashing{pool: pool, params: params, dummy: passhash.Dummy(params), level: level},
-		clock:   steadyclock.New(opts.Now), feed: feedlog.New[FeedItem, FeedEvent](feedWindow),
+		hashing: hashing{pool: passhash.NewPool(opts.HashWorkers, opts.HashQueue), params: params,
+			dummy: passhash.Dummy(params), level: &passhash.Level{}},
+		clock: steadyclock.New(opts.Now), feed: feedlog.New[FeedItem, FeedEvent](feedWindow),
 		mailPosted: wake.New(), mayHaveEnded: wake.New(), callbackSignals: opts.callbackSignals(),
 	}
 	if err = e.prepareKeys(ctx); err != nil {
@@ -259,8 +253,7 @@ func (e *Engine) Run(ctx context.Context) {
 // Close stops the hash workers. It does not close the store.
 func (e *Engine) Close() { e.hashing.pool.Close() }
 
-// Ready returns nil if the store accepts writes and the engine has keys to sign with.
-// It queries the store at most twice a second.
+// Ready returns nil if the store accepts writes and keys can sign. It queries the store at most twice a second.
 func (e *Engine) Ready(ctx context.Context) error {
 	if err := e.keys.checkUsable(e.now()); err != nil {
 		return err
@@ -345,8 +338,7 @@ func newID() string { return uuid.Must(uuid.NewV7()).String() }
 // networkKey is for rate limits and for fair queueing in the hash pool.
 func (c Client) networkKey() string { return clientip.Key(c.Address) }
 
-func (c Client) deviceName() string { return storable.Text(c.Device, maxDevice) }
-
+func (c Client) deviceName() string  { return storable.Text(c.Device, maxDevice) }
 func (c Client) addressText() string { return clientip.Text(c.Address) }
 
 func (o Options) withDefaults() Options {
