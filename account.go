@@ -222,7 +222,6 @@ func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secre
 	return err
 }
 
-// requireRemainingAdmin refuses a transaction that leaves no enabled administrator. Codes: CodeLastAdmin.
 func requireRemainingAdmin(ctx context.Context, tx Tx) error {
 	remains, err := tx.HasAdmin(ctx)
 	if err == nil && !remains {

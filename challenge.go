@@ -144,7 +144,8 @@ type Inside struct{ engine *Engine }
 // Unstable: for packages of this module.
 func (e *Engine) Inside() Inside { return Inside{engine: e} }
 
-// Operator returns an Operator whose events contain the name. An error of check refuses a change of an account.
+// Operator returns an Operator whose events contain the name. Each change of an account calls the function check at
+// the end of its transaction. An error of check refuses the change.
 func (i Inside) Operator(name string, check func(context.Context, Tx) error) Operator {
 	return Operator{engine: i.engine, name: storable.Text(name, maxDevice), check: check}
 }
@@ -308,7 +309,8 @@ func (i Inside) NewChallenge(
 	return c, i.Handle(p, c.ID)
 }
 
-// Handle returns the handle of a challenge. A WebAuthn ceremony uses it as its own challenge.
+// Handle returns the handle of a challenge. A WebAuthn ceremony uses this handle as its own challenge, so the
+// browser's response contains the handle and its id.
 func (i Inside) Handle(p ChallengePurpose, id string) Secret {
 	return Secret(challenge.Sign(i.engine.keys.box.Derive("challenge"), string(p), uuid.MustParse(id)))
 }
@@ -433,8 +435,8 @@ func (i Inside) SignupIdentity(s Signup) ([]byte, error) {
 	return details.Identity, err
 }
 
-// OpenVerifyLink returns a mailed link and the sign-ups of its address. Codes: CodeMailTokenInvalid,
-// CodeSignupClosed.
+// OpenVerifyLink looks up the link of a mail by its token. It returns the link, and the sign-ups that wait for its
+// address. Codes: CodeMailTokenInvalid, CodeSignupClosed.
 func (i Inside) OpenVerifyLink(ctx context.Context, token Secret, now time.Time) (MailToken, []Signup, error) {
 	box, err := i.engine.openLink(ctx, token, now, MailVerify)
 	return box.link, box.waiting, err

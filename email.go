@@ -21,7 +21,6 @@ import (
 // lets the owner choose a new password. The undo link stays valid even if a thief changes the password or the address
 // again. The old address stays reserved while the link is valid (UserTx.InsertUser).
 
-// undoLife is how long the previous address can restore an account after a change.
 const undoLife = 7 * 24 * time.Hour
 
 // ChangeEmail mails a confirmation to the new address. Codes: CodePasswordWrong, CodeStepUpRequired,
@@ -90,10 +89,10 @@ func (e *Engine) askForConfirmation(ctx context.Context, tx Tx, mail Mail, now t
 	return e.queueMail(ctx, tx, mail)
 }
 
-// ConfirmEmail changes the address of the account to the one that received the link. It returns until when the owner
-// of the previous address can undo this, or zero if that was not proven. Codes: CodeMailTokenInvalid,
-// CodePasswordRequired (the token stays valid), CodePasswordWrong, CodeAccountDisabled, CodeEmailTaken,
-// CodeRateLimited, CodeTryLater.
+// ConfirmEmail changes the address of the account to the address that received the link. It returns until when the
+// owner of the previous address can undo the change, or zero if the previous address was not proven. Codes:
+// CodeMailTokenInvalid, CodePasswordRequired (the token stays valid), CodePasswordWrong, CodeAccountDisabled,
+// CodeEmailTaken, CodeRateLimited, CodeTryLater.
 func (e *Engine) ConfirmEmail(ctx context.Context, r MailLinkRequest) (undoUntil time.Time, err error) {
 	now := e.now()
 	granted, user, err := e.findMailToken(ctx, r.Token, MailConfirmAddress, now)

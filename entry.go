@@ -13,12 +13,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/rememberedtoken"
 )
 
-// Every flow that opens a session ends in admit, and admit is the only caller of InsertSession. Most published
-// bypasses of second factors came from a flow that opened its own session (Kratos CVE-2024-45042, Zitadel
-// CVE-2025-64103).
+// Every flow that opens a session ends in admit, the only caller of InsertSession. Most published bypasses of second
+// factors came from a flow that opened its own session (Kratos CVE-2024-45042, Zitadel CVE-2025-64103).
 //
-// A flow first verifies a proof: a password, a passkey or a sign-in at a provider. The pure function decideEntry then
-// says whether the proofs are enough for this account.
+// A flow first verifies a proof: a password, a passkey or a sign-in at a provider. decideEntry judges the proofs.
 
 // A proof is a method by which a flow has authenticated the user, as a value of the claim `amr` (RFC 8176).
 type proof = string

@@ -134,7 +134,8 @@ var (
 	// ErrNotFound means that the row does not exist.
 	ErrNotFound = errors.New("not found")
 
-	// ErrUnavailable means that the store is unreachable, full or read-only. The outcome may be unknown.
+	// ErrUnavailable means that the store is unreachable, full or read-only. The
+	// transaction either had no effect or has an unknown outcome.
 	ErrUnavailable = errors.New("store unavailable")
 )
 

@@ -70,8 +70,7 @@ type Event struct {
 	Operator  string // name of the operator (Operator.As); else empty
 }
 
-// The maximum stored length, in bytes, of texts that an embedding program may choose. The
-// server's own request ids have 36 bytes, and its device names at most 64.
+// Maximum stored lengths in bytes. The server's own request ids have 36 bytes, and its device names at most 64.
 const (
 	maxRequestID = 128
 	maxDevice    = 128

@@ -51,9 +51,9 @@ type Key struct {
 	DropAt      time.Time // when all that the key signed has expired; zero: no successor yet
 }
 
-// LoadOrCreateMasterKey reads the master key from a file, or creates the file (mode 0600) and its directory. If
-// several processes start at once, one creates the key and all return it. It refuses a file that other users can
-// read.
+// LoadOrCreateMasterKey reads the master key from a file. If the file does not exist, the function creates it (mode
+// 0600) and its directory. If several processes start at the same time, one creates the key and all return it. The
+// function refuses a file that other users can read.
 func LoadOrCreateMasterKey(path string) ([]byte, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("create the directory of the master key: %w", err)

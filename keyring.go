@@ -209,8 +209,8 @@ func (k *keyring) reload(ctx context.Context) error {
 		return err
 	}
 	k.reloadByToken.Succeeded()
-	// Cached tokens stay valid while the pointer stays. Equal documents mean equal keys: a kid is the hash of its
-	// key.
+	// Keep the pointer if the keys are unchanged, so that cached tokens stay valid. Equal documents mean equal keys,
+	// because a kid is the hash of its key.
 	if before := k.current.Load(); before != nil && bytes.Equal(before.jwks, set.jwks) {
 		set.signing = before.signing
 	}

@@ -167,7 +167,6 @@ func (o Operator) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error)
 	return o.Keys(ctx)
 }
 
-// tooManyKeys says when the first key is dropped.
 func tooManyKeys(rows []Key, use KeyUse, now time.Time) *Error {
 	var first time.Time
 	for _, row := range rows {

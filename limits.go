@@ -19,8 +19,8 @@ type Limit struct {
 	Per   time.Duration
 }
 
-// Limits are the rate limits. Counts survive a restart and apply across all processes. A zero Limit means its
-// default.
+// Limits are the rate limits. The store counts uses, so counts survive a restart and
+// apply across all processes. A zero Limit means its default.
 type Limits struct {
 	// Failed passwords of one account, in all flows. A device is known if it presents a valid Client.DeviceToken.
 	FailedPasswords  Limit // from unknown devices of one client network. Default: 10 in 15 minutes

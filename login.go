@@ -192,7 +192,8 @@ func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secr
 	return ok, err
 }
 
-// upgradedHash keeps a hash with the current parameters, and while the password is too long or the pool is busy.
+// upgradedHash returns the hash that the account gets at this sign-in. This is a new hash if the old one has other
+// parameters or was imported. The old hash stays if the password is too long for bcrypt, or if the pool is busy.
 func (e *Engine) upgradedHash(ctx context.Context, c Client, hash, given Secret) (Secret, error) {
 	if !passhash.NeedsRehash(string(hash), e.hashing.params) {
 		return hash, nil

@@ -10,8 +10,8 @@ import (
 
 // Sign-out accepts every genuine refresh token, however old, and expired access tokens. It is never refused.
 
-// Logout ends the sessions of two tokens, which may be empty, expired or invalid. It returns only errors of the
-// store.
+// Logout ends the sessions of a refresh token and an access token. Each may be
+// empty, expired or invalid. Only errors of the store are returned.
 func (e *Engine) Logout(ctx context.Context, refresh, access Secret, c Client) error {
 	now := e.now()
 	var named []SessionID
@@ -66,8 +66,8 @@ func endSessionInTx(
 	return event.ofUser(session.UserID).ofSession(id), ended, err
 }
 
-// LogoutAll ends the user's sessions except one (if any), and forgets remembered devices. It returns the number of
-// ended sessions that were live.
+// LogoutAll ends the user's sessions and forgets the remembered devices. It keeps the session with the id except, if
+// any. It returns the number of ended sessions that were live.
 func (e *Engine) LogoutAll(ctx context.Context, who Identity, except SessionID, c Client) (ended int, err error) {
 	event := e.newEvent(EventLogoutAll, c, e.now()).ofUser(who.User.ID).ofSession(who.Session.ID)
 	return e.endAllBut(ctx, except, EndedLogoutAll, event)

@@ -91,9 +91,9 @@ type MailCause struct {
 	SignupID string `json:"signupId,omitempty"` // the waiting sign-up that the mail belongs to, or empty
 }
 
-// A Mail is one row of the outbox. It is inserted in the transaction of the change that it reports. It holds no
-// token: the token is computed when the mail is sent, from the secret of KeyMail, the ID and, for most kinds, the
-// attempt.
+// A Mail is one row of the outbox. It is inserted in the transaction of the change that it reports, and sent after
+// the commit. It holds no token: the token is computed when the mail is sent, from the secret of KeyMail, the ID and,
+// for most kinds, the attempt.
 //
 // Unstable: only stores and the program watchword use it.
 type Mail struct {

@@ -17,7 +17,7 @@ import (
 
 // Passwords: validation, hashing, and the change by the owner. Every flow that sets a password calls acceptable.
 
-// checkNewPassword returns the password in the form to hash. It refuses the owner's address and name.
+// checkNewPassword returns the password in the form to hash. It refuses just the owner's address and name.
 func (e *Engine) checkNewPassword(field string, raw Secret, email Address, name string) (string, *FieldError) {
 	if raw == "" {
 		return "", &FieldError{field, FieldRequired, "Choose a password."}

@@ -53,8 +53,8 @@ func (e *Engine) queueRequestedMail(ctx context.Context, kind MailKind, email, p
 	return err
 }
 
-// recordResetRequest is called by the outbox worker on the first attempt to send, when the owner is known. Requests
-// therefore cost the same with and without an account, and a flood leaves no more events than mails.
+// recordResetRequest runs at the first attempt to send, when the owner is known. Requests therefore cost the same
+// with and without an account, and a flood leaves no more events than mails.
 func recordResetRequest(ctx context.Context, tx Tx, m Mail, owner User) (Event, error) {
 	if m.Attempts > 1 {
 		return Event{}, nil

@@ -51,7 +51,8 @@ type RotationPolicy struct {
 	// Grace is how long a superseded token is still accepted. The response then contains the newest token. 0 to 60 s.
 	Grace time.Duration
 
-	// Clean is the minimum number of generations between two forgiven ones, at least 1: 0 would never detect a thief.
+	// Clean is the minimum number of generations between two forgiven ones. It is at least 1: with 0, a thief who
+	// refreshes as often as the user would never be detected.
 	Clean int64
 }
 

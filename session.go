@@ -15,10 +15,12 @@ type Session struct {
 	UserID UserID
 	Rotation
 
-	// RefreshKey is the number of the key that signs the newest refresh token, even after a rotation of keys.
+	// RefreshKey is the number of the key that signs the newest refresh token. It is stored so that a rotation of
+	// keys does not change the token of a generation.
 	RefreshKey uint8
 
-	// Persistent is true for "stay signed in": else the idle timeout is shorter and the cookie ends with the browser.
+	// Persistent is true if the user chose "stay signed in". Otherwise the session
+	// has the shorter idle timeout, and its cookie ends with the browser.
 	Persistent bool
 
 	Device  string // display name, from the user agent at sign-in

@@ -258,7 +258,8 @@ func nonNilProblems(all ...*FieldError) (some []FieldError) {
 
 const maxName = 200
 
-// parseName refuses control characters, line separators, bidirectional controls and invalid UTF-8.
+// parseName trims a name. It refuses more than maxName code points, invalid UTF-8,
+// control characters, line separators and bidirectional controls.
 func parseName(field, raw string) (string, *FieldError) {
 	name := strings.TrimSpace(raw)
 	if len(raw) > 4*maxName || utf8.RuneCountInString(name) > maxName {

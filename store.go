@@ -16,7 +16,8 @@ type Store interface {
 	// View runs fn on one consistent snapshot.
 	View(ctx context.Context, fn func(Tx) error) error
 
-	// Update commits unless fn returns an error. fn may run more than once, so it must act only on the Tx.
+	// Update runs fn in one transaction and commits unless fn returns an error. fn may run more
+	// than once, so it must act only on the Tx.
 	Update(ctx context.Context, fn func(Tx) error) error
 
 	// Rotate counts r.Charges and rotates the session, in one transaction. If one of the charges is refused, Rotate
@@ -112,8 +113,9 @@ type UserTx interface {
 	LockUser(ctx context.Context, id UserID, email Address) (bool, error)
 	SetName(context.Context, UserID, string) error
 	SetLocale(context.Context, UserID, string) error
-	// SetRoles queues the user for NumberFeed. It stores the given time of the change, or one second after the stored
-	// time, if that is later, so that the later of two changes outdates a token issued between them.
+	// SetRoles replaces the user's roles and queues the user for NumberFeed. It stores the given time of the change,
+	// or one second after the stored time, if that is later. A token that was issued between two changes is therefore
+	// outdated by the later one.
 	SetRoles(ctx context.Context, id UserID, roles []string, changed time.Time) error
 	// SetDisabled disables the account at the given time; the zero time enables it.
 	SetDisabled(context.Context, UserID, time.Time) error
@@ -281,7 +283,8 @@ type EventTx interface {
 //
 // Unstable: stores implement it.
 type CallbackTx interface {
-	// QueueEnded adds callbacks for sessions that the feed has numbered or that expired, up to limit of either kind.
+	// QueueEnded adds one callback for each session that the feed has numbered or that expired before now, up to
+	// limit of either kind.
 	QueueEnded(ctx context.Context, now time.Time, limit int) error
 	// ClaimCallbacks returns up to limit callbacks that are due at now, and counts an attempt for each. No other
 	// caller gets these callbacks until the given time.
@@ -299,7 +302,8 @@ type KeyTx interface {
 	Keys(context.Context) ([]Key, error) // ordered by Key.Use and ActiveFrom
 	SetKeyTimes(ctx context.Context, id string, activeFrom, dropAt time.Time) error
 	DeleteKey(context.Context, string) error
-	// HoldKey returns and locks the key with number 1. Later statements see all changes committed before the lock.
+	// HoldKey returns the key with number 1 of a KeyUse, and locks it until the transaction ends. Later statements
+	// see all changes that were committed before the lock.
 	HoldKey(context.Context, KeyUse) (Key, error)
 	SetSealedKey(ctx context.Context, id string, sealed []byte) error
 }

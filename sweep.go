@@ -22,8 +22,7 @@ const (
 	keepGivenUp = 30 * 24 * time.Hour
 )
 
-// sweepBefore returns, for each kind of row, the time before which it must have ended or expired. An idle session
-// counts as ended only from its absolute limit on.
+// sweepBefore returns when rows must have ended or expired. An idle session ends at its absolute limit.
 func sweepBefore(now time.Time, verifyTTL time.Duration) map[Sweep]time.Time {
 	return map[Sweep]time.Time{
 		SweepSessions:    now.Add(-keepEnded),
