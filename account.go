@@ -29,11 +29,11 @@ func (e *Engine) Authenticate(ctx context.Context, access Secret) (Identity, err
 		return Identity{}, refuse(CodeTokenMissing, "Sign in first: send an access token as `Authorization: Bearer …`.")
 	}
 	now := e.now()
-	claims, err := e.keys.verify(ctx, access, now)
+	claims, err := e.keys.verifyAccessToken(ctx, access, now)
 	if err != nil {
 		return Identity{}, err
 	}
-	who, err := e.identify(ctx, SessionID(claims.SessionID))
+	who, err := e.readIdentity(ctx, SessionID(claims.SessionID))
 	if err != nil {
 		return Identity{}, err
 	}
@@ -79,7 +79,7 @@ func (e *Engine) identifyByToken(ctx context.Context, token Secret) (who Identit
 	if err != nil {
 		return Identity{}, err
 	}
-	who, err = e.identify(ctx, SessionID(uuid.UUID(presented.Session).String()))
+	who, err = e.readIdentity(ctx, SessionID(uuid.UUID(presented.Session).String()))
 	if err != nil {
 		return Identity{}, err
 	}
@@ -91,8 +91,8 @@ func (e *Engine) identifyByToken(ctx context.Context, token Secret) (who Identit
 	return who, nil
 }
 
-// identify reads a session and its user. The caller checks that both are active.
-func (e *Engine) identify(ctx context.Context, id SessionID) (who Identity, err error) {
+// readIdentity reads a session and its user. The caller checks that both are active.
+func (e *Engine) readIdentity(ctx context.Context, id SessionID) (who Identity, err error) {
 	who.Session, who.User, err = e.store.Live(ctx, id)
 	if errors.Is(err, ErrNotFound) {
 		err = sessionEnded(id, "")

@@ -76,8 +76,8 @@ const (
 	minRolesRoom = 8   // roles of maximum length that fit into a token with every valid configuration
 )
 
-// claims omits the times of issue and expiry.
-func (o Options) claims(u User, s Session) accesstoken.Claims {
+// tokenClaims omits the times of issue and expiry.
+func (o Options) tokenClaims(u User, s Session) accesstoken.Claims {
 	return accesstoken.Claims{
 		Issuer:    o.Issuer,
 		Audience:  []string{o.Audience},
@@ -105,7 +105,7 @@ func (o Options) tokenSize(roles []string, public string) (int, error) {
 	}
 	const latest = 9_999_999_999 // the largest time with ten digits
 	methods := strings.Fields("pwd device otp recovery hwk swk mfa")
-	claims := o.claims(user, Session{ID: SessionID(newID()), Methods: methods})
+	claims := o.tokenClaims(user, Session{ID: SessionID(newID()), Methods: methods})
 	claims.IssuedAt, claims.NotBefore, claims.Expires, claims.AuthTime = latest, latest, latest, latest
 	return accesstoken.Size(o.SigningAlg, claims)
 }

@@ -35,30 +35,30 @@ type watchedStore struct {
 
 func (s watchedStore) View(ctx context.Context, fn func(Tx) error) error {
 	err := s.Store.View(ctx, fn)
-	s.health.observe(ctx, err)
+	s.health.recordResult(ctx, err)
 	return err
 }
 
 func (s watchedStore) Update(ctx context.Context, fn func(Tx) error) error {
 	err := s.Store.Update(ctx, fn)
-	s.health.observe(ctx, err)
+	s.health.recordResult(ctx, err)
 	return err
 }
 
 func (s watchedStore) Rotate(ctx context.Context, r RotateRequest) (RotateResult, error) {
 	result, err := s.Store.Rotate(ctx, r)
-	s.health.observe(ctx, err)
+	s.health.recordResult(ctx, err)
 	return result, err
 }
 
 func (s watchedStore) Live(ctx context.Context, id SessionID) (Session, User, error) {
 	session, user, err := s.Store.Live(ctx, id)
-	s.health.observe(ctx, err)
+	s.health.recordResult(ctx, err)
 	return session, user, err
 }
 
-// observe ignores ended contexts, because they don't show the state of the store.
-func (h *storeHealth) observe(ctx context.Context, err error) {
+// recordResult ignores ended contexts, because they don't show the state of the store.
+func (h *storeHealth) recordResult(ctx context.Context, err error) {
 	if !errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
 		return
 	}

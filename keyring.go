@@ -118,11 +118,11 @@ func (k *keyring) parseRefresh(ctx context.Context, token Secret) (refreshtoken.
 	return parsed, nil
 }
 
-// verify returns the claims of an access token that is valid at now. Codes: CodeTokenExpired, CodeTokenInvalid.
+// verifyAccessToken returns the claims of a token that is valid at now. Codes: CodeTokenExpired, CodeTokenInvalid.
 //
 // It caches tokens whose signature is valid, until the signing keys change. A token is cached under the keys that
 // were loaded before its check. So it is never found under newer keys that did not verify it.
-func (k *keyring) verify(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
+func (k *keyring) verifyAccessToken(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
 	keys := k.current.Load().signing
 	claims, ok := k.verifiedTokens.Get(string(token), keys)
 	if ok && claims.IsInTime(now, clockLeeway) {

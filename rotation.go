@@ -117,7 +117,7 @@ func Judge(r Rotation, policy RotationPolicy, p Presentation) (Verdict, Rotation
 		return VerdictRotate, r.nextRotation(p.Agent, now)
 	case r.supersededWithin(policy.Grace, p.Generation, now):
 		return VerdictRepeat, r
-	case p.Generation == r.Generation-1 && p.Agent == r.RotatedBy && r.forgives(policy.Clean):
+	case p.Generation == r.Generation-1 && p.Agent == r.RotatedBy && r.mayForgive(policy.Clean):
 		r.Forgiven = r.Generation
 		return VerdictLate, r
 	}
@@ -174,8 +174,8 @@ func (r Rotation) supersededAt(g int64) time.Time {
 	return r.Superseded[SupersededKept-back]
 }
 
-// forgives reports whether a late parent of the newest generation may be accepted. The last forgiven generation must
+// mayForgive reports whether a late parent of the newest generation may be accepted. The last forgiven generation must
 // be the newest one, or more than clean generations older. The first late parent is always accepted.
-func (r Rotation) forgives(clean int64) bool {
+func (r Rotation) mayForgive(clean int64) bool {
 	return r.Forgiven == NeverForgiven || r.Forgiven == r.Generation || r.Generation-r.Forgiven > clean
 }

@@ -74,7 +74,7 @@ func (e *Engine) signAccessToken(u User, s Session, now time.Time) (token string
 	dated := max(issued, u.RolesChangedAt.Unix())
 	expires := min(issued+int64(e.opts.AccessTTL/time.Second), s.expiryWithoutRefresh(e.opts.Sessions).Unix())
 	expires = max(expires, dated+1) // at least one second, even at the end of a session
-	claims := e.opts.claims(u, s)
+	claims := e.opts.tokenClaims(u, s)
 	claims.IssuedAt, claims.NotBefore, claims.Expires = dated, dated-notBeforeLead, expires
 	claims.AuthTime = s.AuthenticatedAt.Unix()
 	token, err = accesstoken.Sign(key, claims)

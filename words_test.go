@@ -5,7 +5,6 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -58,7 +57,7 @@ func TestSentencesStayPlain(t *testing.T) {
 		case ".ts", ".tsx":
 			sentences[path] = scriptSentences(t, path)
 		case ".md":
-			sentences[path] = proseSentences(read(t, path))
+			sentences[path] = proseSentences(readText(t, path))
 		}
 		total += len(sentences[path])
 		return nil
@@ -98,7 +97,7 @@ var scriptComment = regexp.MustCompile(`(?s:/\*.*?\*/)|(?m:^[ \t]*//.*\n)+|(?m:/
 
 func scriptSentences(t *testing.T, path string) (all []string) {
 	t.Helper()
-	for _, comment := range scriptComment.FindAllString(read(t, path), -1) {
+	for _, comment := range scriptComment.FindAllString(readText(t, path), -1) {
 		var text strings.Builder
 		for line := range strings.Lines(comment) {
 			text.WriteString(strings.TrimSpace(strings.Trim(strings.TrimSpace(line), "/*")) + "\n")
@@ -128,11 +127,4 @@ func proseSentences(text string) (all []string) {
 		}
 	}
 	return all
-}
-
-func read(t *testing.T, path string) string {
-	t.Helper()
-	content, err := os.ReadFile(path)
-	must(t, err)
-	return string(content)
 }
