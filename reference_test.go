@@ -55,6 +55,39 @@ func TestCommentThatNamesAMissingSymbolIsFound(t *testing.T) {
 	}
 }
 
+var (
+	// walkLine matches one line of a walk: the ring, the calls and the remark.
+	walkLine = regexp.MustCompile(`(?m)^ {4}(?:server|engine|store|mail|verify|passhash) +(.*?)(?: {2,}.*)?$`)
+
+	// walkName matches a name with a capital in it, or a name before its file.
+	walkName = regexp.MustCompile(`\b[A-Za-z]+[a-z][A-Z][A-Za-z]*\b|\b[A-Z][a-z]+\b|\b[a-z]\w*( \()`)
+)
+
+// The walks in ARCHITECTURE.md are for readers who follow a flow through the code.
+func TestWalksNameExistingFunctions(t *testing.T) {
+	t.Parallel()
+	known := readReferences(t, os.DirFS("."))
+	declared := map[string]bool{}
+	for _, names := range []map[string]map[string]bool{known.packages, known.members} {
+		for _, list := range names {
+			for name := range list {
+				declared[name] = true
+			}
+		}
+	}
+	lines := walkLine.FindAllStringSubmatch(readText(t, "ARCHITECTURE.md"), -1)
+	for _, line := range lines {
+		for _, name := range walkName.FindAllString(line[1], -1) {
+			if name = strings.TrimSuffix(name, " ("); !declared[name] && name != "Tx" {
+				t.Errorf("%q names %s, which does not exist", line[0], name)
+			}
+		}
+	}
+	if len(lines) < 30 {
+		t.Errorf("only %d lines of walks", len(lines))
+	}
+}
+
 func referenceFaults(t *testing.T, tree fs.FS) (faults []string) {
 	t.Helper()
 	known := readReferences(t, tree)

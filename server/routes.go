@@ -114,7 +114,7 @@ type api struct {
 }
 
 // routes returns the table of the API. Its rows are in the order of the documentation. Its local variables are lists
-// of error codes that occur in many rows.
+// of error codes that occur in many rows. The function is long because it is one table.
 func (a *api) routes() []route {
 	var (
 		limited = []watchword.Code{watchword.CodeRateLimited, watchword.CodeTryLater}

@@ -71,19 +71,24 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 		p.say("Wrote %s to %s.", userimport.Accounts(n.Accounts), c.File)
 	}
 	if file != nil || onTerminal(p.out) {
-		if n.Peppered > 0 {
-			fmt.Fprintf(p.err, "Hashes that need the pepper of their original system: %d. Import them with --pepper-file.\n",
-				n.Peppered)
-		}
-		if n.Factors > 0 {
-			// The database stores these secrets encrypted, so this file is more dangerous than
-			// a copy of the database.
-			fmt.Fprintf(p.err, "Accounts with second factors: %d. The file contains the readable secrets of authenticator "+
-				"apps, and no recovery codes.\n", n.Factors)
-		}
-		fmt.Fprintln(p.err, "The file contains password hashes. Protect it like the database, and delete it after use.")
+		p.warnOfExport(n)
 	}
 	return nil
+}
+
+// warnOfExport tells an operator how dangerous the file is.
+func (p *program) warnOfExport(n userimport.Exported) {
+	if n.Peppered > 0 {
+		fmt.Fprintf(p.err, "Hashes that need the pepper of their original system: %d. Import them with --pepper-file.\n",
+			n.Peppered)
+	}
+	if n.Factors > 0 {
+		// The database stores these secrets encrypted, so this file is more dangerous than
+		// a copy of the database.
+		fmt.Fprintf(p.err, "Accounts with second factors: %d. The file contains the readable secrets of authenticator "+
+			"apps, and no recovery codes.\n", n.Factors)
+	}
+	fmt.Fprintln(p.err, "The file contains password hashes. Protect it like the database, and delete it after use.")
 }
 
 // isCSV is false by default, because JSON keeps types and nested values. The file extension may

@@ -67,6 +67,7 @@ func (d *handlers) routes() map[string]func(http.ResponseWriter, *http.Request, 
 	}
 }
 
+// operations is long because it is one table.
 func operations() []dialect.Operation {
 	refused := errorAnswer{}
 	return []dialect.Operation{
