@@ -60,7 +60,8 @@ type Message struct {
 	// Locale is User.Locale, or the locale of the waiting sign-up. It may be empty.
 	Locale string
 
-	// Token, valid until Expires, belongs into the fragment of the link, or after MailFacts.Page. Empty: no link.
+	// Token must be put into the fragment of the link, or after MailFacts.Page if that is set. It is valid until
+	// Expires. It is empty for kinds without a link.
 	Token   Secret
 	Expires time.Time
 

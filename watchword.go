@@ -119,8 +119,8 @@ type Options struct {
 	KeyPeriod time.Duration
 
 	// OnSignup is called, perhaps more than once, after a sign-up, an operator or an import has created an account.
-	// With SignupVerified, that is at the first proof of its address. See Callbacks in the package documentation.
-	// Default: none.
+	// With SignupVerified, the account is created at the first proof of its address. See Callbacks in
+	// the package documentation. Default: none.
 	OnSignup func(context.Context, User) error
 
 	// OnSessionEnded is called after a session has ended for any reason (EndedWhy), even in another program. For an
@@ -191,7 +191,8 @@ type hashing struct {
 	level  *passhash.Level
 }
 
-// New creates an Engine on a migrated store, and missing keys. Call Run for background work, and Close at the end.
+// New creates an Engine on a migrated store, and creates missing keys. Call Run for background work, and
+// Close at the end.
 func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 	opts = opts.withDefaults()
 	if opts.PublicURL == "" || opts.Mailer == nil {
