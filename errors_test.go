@@ -110,7 +110,7 @@ func TestClientsHaveATextForEachCodeOfACallback(t *testing.T) {
 		"appattempt.ts": {"IDENTITY_TAKEN", "LINK_REQUIRED", "SECOND_FACTOR_REQUIRED", "ENROLMENT_REQUIRED"},
 	} {
 		text := readText(t, "clients/typescript/src/"+file)
-		_, table, _ := strings.Cut(text, "\nconst messages")
+		_, table, _ := strings.Cut(text, "\nconst messageByCode")
 		table, _, _ = strings.Cut(table, "\n}")
 		var have, want []string
 		for _, match := range regexp.MustCompile(`(?m)^  ([A-Z_]+): "`).FindAllStringSubmatch(table, -1) {
