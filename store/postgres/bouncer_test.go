@@ -27,7 +27,7 @@ func TestStoreSuiteBehindTransactionPooler(t *testing.T) {
 	server := pgtest.New(t, "fsync = off", "max_connections = 500")
 	bouncer := pgtest.NewBouncer(t, server, "default_pool_size = 6", "max_client_conn = 500")
 	storetest.Run(t, func(t *testing.T) watchword.Store {
-		return open(t, bouncer.URL(server.Migrated(t, postgres.Migrate))+"&pool_max_conns=8")
+		return openStore(t, bouncer.URL(server.Migrated(t, postgres.Migrate))+"&pool_max_conns=8")
 	})
 }
 
@@ -68,28 +68,29 @@ func TestOpenStoreSurvivesSchemaChanges(t *testing.T) {
 	direct := server.Database(t)
 	bouncer := pgtest.NewBouncer(t, server, "default_pool_size = 3")
 	for name, url := range map[string]string{"directly": direct, "behind a bouncer": bouncer.URL(direct)} {
-		store := open(t, url+"&pool_max_conns=2")
+		store := openStore(t, url+"&pool_max_conns=2")
 		use := func(n int) {
 			t.Helper()
-			if err := useTables(t.Context(), store, n); err != nil {
+			if err := useSession(t.Context(), store, n); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
 		}
 		n := 100 * len(name)
 		use(n)
-		exec(t, direct, fmt.Sprintf(`ALTER TABLE users ADD COLUMN IF NOT EXISTS later%d TEXT NOT NULL DEFAULT ''`, n))
-		exec(t, direct, `ALTER TABLE sessions ALTER refresh_key TYPE BIGINT, ALTER persistent TYPE BIGINT`)
+		execStatement(t, direct,
+			fmt.Sprintf(`ALTER TABLE users ADD COLUMN IF NOT EXISTS later%d TEXT NOT NULL DEFAULT ''`, n))
+		execStatement(t, direct, `ALTER TABLE sessions ALTER refresh_key TYPE BIGINT, ALTER persistent TYPE BIGINT`)
 		for range 4 { // use each connection of the store and of the bouncer
 			n++
 			use(n)
 		}
-		exec(t, direct, `ALTER TABLE sessions ALTER refresh_key TYPE INTEGER, ALTER persistent TYPE INTEGER`)
+		execStatement(t, direct, `ALTER TABLE sessions ALTER refresh_key TYPE INTEGER, ALTER persistent TYPE INTEGER`)
 		use(n + 1)
 	}
 }
 
 // useTables inserts, reads and rotates the session with number n.
-func useTables(ctx context.Context, store watchword.Store, n int) error {
+func useSession(ctx context.Context, store watchword.Store, n int) error {
 	one := storetest.Session(storetest.User(n).ID, n)
 	insert := store.Update(ctx, func(tx watchword.Tx) error {
 		_, err := tx.InsertUser(ctx, storetest.User(n), storetest.Start)
@@ -112,7 +113,7 @@ func TestTimeoutsOffReportsMissingTimeoutsBehindPooler(t *testing.T) {
 		"ignore_startup_parameters = statement_timeout,lock_timeout,idle_in_transaction_session_timeout")
 	wantOff := func(what, url string, want int) (mend []string) {
 		t.Helper()
-		mend, err := open(t, url).TimeoutsOff(t.Context())
+		mend, err := openStore(t, url).TimeoutsOff(t.Context())
 		if err != nil || len(mend) != want {
 			t.Fatalf("%s: %v %q, want %d statements", what, err, mend, want)
 		}
@@ -121,25 +122,25 @@ func TestTimeoutsOffReportsMissingTimeoutsBehindPooler(t *testing.T) {
 	wantOff("directly", direct, 0)
 	wantOff("a bouncer that ignores them", swallowing.URL(direct), 3)
 	for _, statement := range wantOff("a bouncer that refuses them", refusing.URL(direct), 3) {
-		exec(t, direct, statement)
+		execStatement(t, direct, statement)
 	}
-	mended := pgtest.NewBouncer(t, server) // new, because the role's timeouts apply to new connections only
-	wantOff("after what it said to do", mended.URL(direct), 0)
-	exec(t, direct, "ALTER ROLE CURRENT_USER SET lock_timeout = 200")
-	wantCutOff(t, direct, pgtest.NewBouncer(t, server).URL(direct))
+	newBouncer := pgtest.NewBouncer(t, server) // new, because the role's timeouts apply to new connections only
+	wantOff("after what it said to do", newBouncer.URL(direct), 0)
+	execStatement(t, direct, "ALTER ROLE CURRENT_USER SET lock_timeout = 200")
+	wantInsertTimesOut(t, direct, pgtest.NewBouncer(t, server).URL(direct))
 }
 
 func TestHangingStatementIsCanceled(t *testing.T) {
 	t.Parallel()
 	direct := pgtest.New(t).Database(t)
-	wantCutOff(t, direct, direct+"&lock_timeout=200")
-	wantCutOff(t, direct, direct+"&lock_timeout=0&statement_timeout=200")
+	wantInsertTimesOut(t, direct, direct+"&lock_timeout=200")
+	wantInsertTimesOut(t, direct, direct+"&lock_timeout=0&statement_timeout=200")
 }
 
 // wantCutOff fails unless an insert returns ErrUnavailable while another connection keeps the table locked.
-func wantCutOff(t *testing.T, direct, url string) {
+func wantInsertTimesOut(t *testing.T, direct, url string) {
 	t.Helper()
-	store := open(t, url)
+	store := openStore(t, url)
 	conn, err := pgx.Connect(t.Context(), direct)
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +156,7 @@ func wantCutOff(t *testing.T, direct, url string) {
 	}
 }
 
-func exec(t *testing.T, url, statement string) {
+func execStatement(t *testing.T, url, statement string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {

@@ -13,10 +13,10 @@ import (
 )
 
 // filled returns a store on a new database in which it has run the statement.
-func filled(t *testing.T, text string, args ...any) *postgres.Store {
+func openFilledStore(t *testing.T, text string, args ...any) *postgres.Store {
 	t.Helper()
 	database := pgtest.Database(t)
-	store := open(t, database)
+	store := openStore(t, database)
 	conn, err := pgx.Connect(t.Context(), database)
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +35,7 @@ func filled(t *testing.T, text string, args ...any) *postgres.Store {
 func TestSweepOfManyUsedCountersTakesShortBatches(t *testing.T) {
 	t.Parallel()
 	many := storetest.Many()
-	store := filled(t, `INSERT INTO limits (key, tat, sweep_from)
+	store := openFilledStore(t, `INSERT INTO limits (key, tat, sweep_from)
 		SELECT lpad(to_hex(n * 7919 % 1000003), 64, '0'), $2, n FROM generate_series(1, $1::bigint) AS n`,
 		many, time.Unix(0, 0).Add(2*time.Hour).UnixNano())
 	storetest.WantBoundedSweep(t, store, many)
@@ -44,7 +44,7 @@ func TestSweepOfManyUsedCountersTakesShortBatches(t *testing.T) {
 // MEM-1
 func TestCountOfLongOutboxIsBounded(t *testing.T) {
 	t.Parallel()
-	store := filled(t, `INSERT INTO mails (id, kind, recipient, user_id, facts, created_at, next_at, attempts, last_error, given_up_at)
+	store := openFilledStore(t, `INSERT INTO mails (id, kind, recipient, user_id, facts, created_at, next_at, attempts, last_error, given_up_at)
 		SELECT n::text, 'reset', 'ada@example.com', '', '{}', n, n, 1, 'no route to host', (n % 2) * n FROM generate_series(1, $1::bigint) AS n`,
 		storetest.Many())
 	storetest.WantBoundedOutbox(t, store)

@@ -16,7 +16,7 @@ import (
 // unavailable wraps err in watchword.ErrUnavailable if a retry may succeed: the database did not respond, or returned
 // a temporary error class (PostgreSQL documentation, appendix A). If the database accepts no writes, it wraps err in
 // watchword.ErrNotWritable. It returns a cancellation by the caller unchanged.
-func unavailable(err error) error {
+func classifyError(err error) error {
 	if err == nil || errors.Is(err, watchword.ErrUnavailable) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, pgx.ErrNoRows) {
 		return err
@@ -48,7 +48,7 @@ func isReadOnly(err error) bool {
 
 // isUnprepared reports whether a prepared statement does not exist or exists already. The cause is a proxy that uses
 // several server connections for one client connection.
-func isUnprepared(err error) bool {
+func isStatementLost(err error) bool {
 	var answer *pgconn.PgError
 	return errors.As(err, &answer) && (answer.Code == "26000" || answer.Code == "42P05")
 }

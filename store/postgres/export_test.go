@@ -31,7 +31,7 @@ func (s *Store) RotateTogether(requests []watchword.RotateRequest) ([]watchword.
 
 // OpenTraced is Open with a tracer that sees each statement.
 func OpenTraced(ctx context.Context, url string, tracer pgx.QueryTracer) (*Store, error) {
-	config, err := parse(url)
+	config, err := parseURL(url)
 	if err != nil {
 		return nil, err
 	}

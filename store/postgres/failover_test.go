@@ -13,7 +13,7 @@ import (
 )
 
 // open opens a store and creates missing tables.
-func open(t testing.TB, url string) *postgres.Store {
+func openStore(t testing.TB, url string) *postgres.Store {
 	t.Helper()
 	store, err := postgres.Open(t.Context(), url)
 	if err != nil {
@@ -24,7 +24,7 @@ func open(t testing.TB, url string) *postgres.Store {
 }
 
 // bothHosts returns a URL that names two servers.
-func bothHosts(t *testing.T, database string, other *pgtest.Server) string {
+func urlOfBothHosts(t *testing.T, database string, other *pgtest.Server) string {
 	t.Helper()
 	first, err := url.Parse(database)
 	if err != nil {
@@ -39,11 +39,11 @@ func bothHosts(t *testing.T, database string, other *pgtest.Server) string {
 }
 
 // post inserts a mail; posted returns the number of mails.
-func post(ctx context.Context, s *postgres.Store, id string) error {
+func insertMail(ctx context.Context, s *postgres.Store, id string) error {
 	return s.Update(ctx, func(tx watchword.Tx) error { return tx.InsertMail(ctx, watchword.Mail{ID: id}) })
 }
 
-func posted(t *testing.T, s *postgres.Store) (n int) {
+func countMails(t *testing.T, s *postgres.Store) (n int) {
 	t.Helper()
 	err := s.View(t.Context(), func(tx watchword.Tx) error {
 		mails, err := tx.Mails(t.Context(), 100)
@@ -62,26 +62,26 @@ func TestCommitStaysInvisibleUntilStandbyHasIt(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.New(t, "fsync = off")
 	database := primary.Database(t)
-	store := open(t, database+"&statement_timeout=60000") // longer than the caller's context
+	store := openStore(t, database+"&statement_timeout=60000") // longer than the caller's context
 	standby := primary.Standby(t)
 	standby.Freeze(t)
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
 	left := make(chan error, 1)
-	go func() { left <- post(ctx, store, "left") }()
-	waitFor(t, database, "wait_event = 'SyncRep'")
+	go func() { left <- insertMail(ctx, store, "left") }()
+	waitForConnection(t, database, "wait_event = 'SyncRep'")
 	leave()
 	if err := <-left; !errors.Is(err, context.Canceled) {
 		t.Fatalf("a commit that waits for its standby: %v", err)
 	}
 	for range 30 { // 300 ms, because a cancel request takes effect with a delay
-		if posted(t, store) > 0 {
+		if countMails(t, store) > 0 {
 			t.Fatal("it shows, and its standby does not have it")
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	standby.Thaw()
-	for posted(t, store) == 0 {
+	for countMails(t, store) == 0 {
 		time.Sleep(10 * time.Millisecond)
 	}
 }
@@ -91,16 +91,16 @@ func TestStoreLeavesPrimaryThatBecameStandby(t *testing.T) {
 	t.Parallel()
 	first := pgtest.New(t, "fsync = off")
 	database := first.Database(t)
-	open(t, database)
+	openStore(t, database)
 	second := first.Standby(t)
-	store := open(t, bothHosts(t, database, second))
-	if err := post(t.Context(), store, "before"); err != nil {
+	store := openStore(t, urlOfBothHosts(t, database, second))
+	if err := insertMail(t.Context(), store, "before"); err != nil {
 		t.Fatal(err)
 	}
 	first.Reload(t, "default_transaction_read_only = on")
 	second.Promote(t)
 	for key, write := range map[string]func() error{
-		"update": func() error { return post(t.Context(), store, "after") },
+		"update": func() error { return insertMail(t.Context(), store, "after") },
 		"rotate": func() error {
 			_, err := store.Rotate(t.Context(), watchword.RotateRequest{Session: "none"})
 			return err
@@ -110,7 +110,7 @@ func TestStoreLeavesPrimaryThatBecameStandby(t *testing.T) {
 			t.Errorf("%s: %v", key, err)
 		}
 	}
-	if n := posted(t, store); n != 2 {
+	if n := countMails(t, store); n != 2 {
 		t.Errorf("%d of 2 writes are there", n)
 	}
 }
@@ -121,18 +121,18 @@ func TestHangingHostIsSkipped(t *testing.T) {
 	t.Parallel()
 	first := pgtest.New(t, "fsync = off")
 	database := first.Database(t)
-	open(t, database)
+	openStore(t, database)
 	second := first.Standby(t)
 	second.Promote(t)
-	store := open(t, bothHosts(t, database, second))
+	store := openStore(t, urlOfBothHosts(t, database, second))
 	first.Freeze(t)
 	for range 3 { // the first attempt reaches the frozen host and times out
 		ctx, leave := context.WithTimeout(t.Context(), 500*time.Millisecond)
-		_ = post(ctx, store, "hangs")
+		_ = insertMail(ctx, store, "hangs")
 		leave()
 	}
 	for id := range 8 {
-		if err := post(t.Context(), store, string(rune('a'+id))); err != nil {
+		if err := insertMail(t.Context(), store, string(rune('a'+id))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -143,11 +143,11 @@ func TestHangingHostIsSkipped(t *testing.T) {
 func TestHangingDatabaseReturnsErrUnavailableInTime(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, "fsync = off")
-	store := open(t, server.Migrated(t, postgres.Migrate)+"&statement_timeout=1000")
+	store := openStore(t, server.Migrated(t, postgres.Migrate)+"&statement_timeout=1000")
 	server.Freeze(t)
 	for name, operation := range map[string]func() error{
 		"view":   func() error { return store.View(t.Context(), func(watchword.Tx) error { return nil }) },
-		"update": func() error { return post(t.Context(), store, "key") },
+		"update": func() error { return insertMail(t.Context(), store, "key") },
 		"rotate": func() error {
 			_, err := store.Rotate(t.Context(), watchword.RotateRequest{Session: "none"})
 			return err
@@ -164,7 +164,7 @@ func TestHangingDatabaseReturnsErrUnavailableInTime(t *testing.T) {
 		}
 	}
 	server.Thaw()
-	if err := post(t.Context(), store, "key"); err != nil {
+	if err := insertMail(t.Context(), store, "key"); err != nil {
 		t.Errorf("when it went on: %v", err)
 	}
 }

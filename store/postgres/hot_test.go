@@ -57,7 +57,7 @@ func TestRotationsChangeNoIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	for table, updates := range map[string]int{"sessions": rounds * sessions, "limits": (rounds - 1) * sessions} {
-		if share := hotShare(t, url, table, updates); share < 0.9 {
+		if share := hotUpdateShare(t, url, table, updates); share < 0.9 {
 			t.Errorf("%s: %.0f %% of the updates are HOT, want 90: is there an index on a column that they change, "+
 				"or a fill factor of 100?", table, 100*share)
 		}
@@ -65,7 +65,7 @@ func TestRotationsChangeNoIndex(t *testing.T) {
 }
 
 // hotShare waits until the table's statistics contain all updates, and returns the share of HOT updates.
-func hotShare(t *testing.T, url, table string, updates int) float64 {
+func hotUpdateShare(t *testing.T, url, table string, updates int) float64 {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()

@@ -19,10 +19,11 @@ func TestTokensWithUnknownKeysShareOneReadOfTheKeys(t *testing.T) {
 	t.Parallel()
 	server, other := pgtest.New(t, "fsync = off"), pgtest.New(t, "fsync = off")
 	const timeout = 2 * time.Second
-	engine := storetest.ReadyEngine(t, open(t, server.Database(t)+"&statement_timeout=2000"))
-	foreign, err := storetest.ReadyEngine(t, open(t, other.Database(t))).SignUp(t.Context(), watchword.SignUpRequest{
-		Email: "ada@example.com", Password: "seven purple otters",
-	})
+	engine := storetest.ReadyEngine(t, openStore(t, server.Database(t)+"&statement_timeout=2000"))
+	foreign, err := storetest.ReadyEngine(t, openStore(t, other.Database(t))).SignUp(t.Context(),
+		watchword.SignUpRequest{
+			Email: "ada@example.com", Password: "seven purple otters",
+		})
 	if err != nil {
 		t.Fatal(err)
 	}

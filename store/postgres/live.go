@@ -23,8 +23,8 @@ func (s *Store) Live(
 ) (session watchword.Session, user watchword.User, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	got, err := s.reads.Do(ctx, id)
-	if err = cmp.Or(unavailable(err), got.Err); err != nil {
+	got, err := s.liveReads.Do(ctx, id)
+	if err = cmp.Or(classifyError(err), got.Err); err != nil {
 		return session, user, fmt.Errorf("read session: %w", err)
 	}
 	return got.Session, got.User, nil
@@ -76,7 +76,7 @@ func (s *Store) readOnce(ctx context.Context, calls []*liveCall) (err error) {
 	}
 	answer, err := s.pool.Query(ctx, liveStatement, ids)
 	if err != nil {
-		return unavailable(err)
+		return classifyError(err)
 	}
 	defer answer.Close()
 	for answer.Next() {
@@ -86,7 +86,7 @@ func (s *Store) readOnce(ctx context.Context, calls []*liveCall) (err error) {
 		}
 		calls[live.Position-1].Answer = live
 	}
-	return unavailable(answer.Err())
+	return classifyError(answer.Err())
 }
 
 var liveStatement = sqlstore.LiveStatement()
@@ -104,5 +104,5 @@ func (c poolConn) Exec(context.Context, string, ...any) (int, error) {
 // Query releases the connection when the rows are closed.
 func (c poolConn) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
 	answer, err := c.pool.Query(ctx, text, args...)
-	return rows{answer, func() {}}, unavailable(err)
+	return resultRows{answer, func() {}}, classifyError(err)
 }

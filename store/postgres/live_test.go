@@ -16,28 +16,30 @@ import (
 )
 
 // A counter counts the statements of a store.
-type counter struct{ atomic.Int64 }
+type statementCounter struct{ atomic.Int64 }
 
-func (c *counter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+func (c *statementCounter) TraceQueryStart(
+	ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData,
+) context.Context {
 	c.Add(1)
 	return ctx
 }
 
-func (*counter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+func (*statementCounter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
 // Live must retry only after an outage. If the session does not exist, a retry would not find it either, and would
 // delay other reads.
 func TestReadOfASessionIsRetriedAfterAnOutageOnly(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	var statements counter
+	var statements statementCounter
 	store, err := postgres.OpenTraced(t.Context(), url, &statements)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	unreadable, missing := addSessions(t, store, 1)[0].Session, storetest.Session("", 9).ID
-	exec(t, url, fmt.Sprintf("UPDATE sessions SET methods = 'no JSON' WHERE id = '%s'", unreadable))
+	execStatement(t, url, fmt.Sprintf("UPDATE sessions SET methods = 'no JSON' WHERE id = '%s'", unreadable))
 	for name, c := range map[string]struct {
 		id       watchword.SessionID
 		notFound bool

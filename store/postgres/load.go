@@ -46,7 +46,7 @@ type Loaded struct {
 //
 // Unstable: for the program watchword.
 func Load(ctx context.Context, url string, from Source, done func(step string, rows int)) ([]Loaded, error) {
-	config, err := parse(url)
+	config, err := parseURL(url)
 	if err != nil {
 		return nil, err
 	}
@@ -54,16 +54,16 @@ func Load(ctx context.Context, url string, from Source, done func(step string, r
 		delete(config.ConnConfig.RuntimeParams, timeout.name)
 	}
 	if _, err := migrate(ctx, config.ConnConfig); err != nil {
-		return nil, unavailable(err)
+		return nil, classifyError(err)
 	}
 	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, classifyError(err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // everything was committed
 	tx, err := conn.Begin(ctx)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, classifyError(err)
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // no effect after a commit
 	all, err := load(ctx, tx, from, done)
@@ -72,7 +72,7 @@ func Load(ctx context.Context, url string, from Source, done func(step string, r
 	}
 	if err := tx.Commit(ctx); err != nil {
 		return nil, fmt.Errorf("commit: its outcome is unknown; if it succeeded, "+
-			"another attempt reports that the database is not empty: %w", unavailable(err))
+			"another attempt reports that the database is not empty: %w", classifyError(err))
 	}
 	return all, nil
 }
@@ -89,13 +89,13 @@ func load(ctx context.Context, tx pgx.Tx, from Source, done func(step string, ro
 			return nil, fmt.Errorf("read columns of %s: %w", table, err)
 		}
 		copied := func(rows int) { done("copy "+table, rows) }
-		if sums[table], err = copyTable(ctx, tx, from, tableOf{table, columns[table]}, copied); err != nil {
+		if sums[table], err = copyTable(ctx, tx, from, copiedTable{table, columns[table]}, copied); err != nil {
 			return nil, fmt.Errorf("copy %s: %w", table, err)
 		}
 	}
 	for _, table := range sqlstore.Tables() {
 		compared := func(rows int) { done("compare "+table, rows) }
-		sum, err := sumTable(ctx, tx, tableOf{table, columns[table]}, compared)
+		sum, err := sumTable(ctx, tx, copiedTable{table, columns[table]}, compared)
 		if err != nil {
 			return nil, fmt.Errorf("compare %s: %w", table, err)
 		}
@@ -110,7 +110,7 @@ func load(ctx context.Context, tx pgx.Tx, from Source, done func(step string, ro
 
 // A tableOf names a table and the columns to copy. Source and target return the columns in this order, because the
 // checksum depends on the order.
-type tableOf struct {
+type copiedTable struct {
 	name    string
 	columns []string
 }
@@ -121,7 +121,7 @@ type tableOf struct {
 func requireEmpty(ctx context.Context, tx pgx.Tx) error {
 	for _, table := range sqlstore.Seeded() {
 		if _, err := tx.Exec(ctx, "DELETE FROM "+table); err != nil {
-			return fmt.Errorf("clear %s: %w", table, unavailable(err))
+			return fmt.Errorf("clear %s: %w", table, classifyError(err))
 		}
 	}
 	// The error lists all tables with rows, because the list shows an operator whether this is the wrong database.
@@ -129,7 +129,7 @@ func requireEmpty(ctx context.Context, tx pgx.Tx) error {
 	for _, table := range sqlstore.Tables() {
 		var found bool
 		if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM "+table+")").Scan(&found); err != nil {
-			return fmt.Errorf("query %s: %w", table, unavailable(err))
+			return fmt.Errorf("query %s: %w", table, classifyError(err))
 		}
 		if found {
 			full = append(full, table)
@@ -143,7 +143,7 @@ func requireEmpty(ctx context.Context, tx pgx.Tx) error {
 
 // copyTable streams the rows with COPY, and returns the checksum of the rows that it read from the source.
 func copyTable(
-	ctx context.Context, tx pgx.Tx, from Source, table tableOf, done func(rows int),
+	ctx context.Context, tx pgx.Tx, from Source, table copiedTable, done func(rows int),
 ) (sqlstore.Sum, error) {
 	result, err := from.Rows(ctx, table.name, table.columns)
 	if err != nil {
@@ -155,18 +155,18 @@ func copyTable(
 	if cause := reader.Err(); cause != nil {
 		return reader.Sum, cause // PostgreSQL's error would only say that COPY was aborted
 	}
-	return reader.Sum, unavailable(err)
+	return reader.Sum, classifyError(err)
 }
 
 // sumTable reads the copied rows from PostgreSQL and returns their checksum. The checksum differs from that of the
 // source if a value changed during the copy.
-func sumTable(ctx context.Context, tx pgx.Tx, table tableOf, done func(rows int)) (sqlstore.Sum, error) {
+func sumTable(ctx context.Context, tx pgx.Tx, table copiedTable, done func(rows int)) (sqlstore.Sum, error) {
 	result, err := tx.Query(ctx, sqlstore.SelectRows(table.name, table.columns))
 	if err != nil {
-		return sqlstore.Sum{}, unavailable(err)
+		return sqlstore.Sum{}, classifyError(err)
 	}
 	defer result.Close()
-	reader := sqlstore.NewReader(rows{result, func() {}}, table.columns, done)
+	reader := sqlstore.NewReader(resultRows{result, func() {}}, table.columns, done)
 	for reader.Next() {
 	}
 	return reader.Sum, reader.Err()

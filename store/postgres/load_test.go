@@ -23,11 +23,11 @@ func TestLoad(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, "fsync = off")
 	for name, test := range map[string]func(*testing.T, *pgtest.Server){
-		"every table and column is copied":                everyColumnIsCopied,
-		"the copy equals the source":                      copyEqualsSource,
-		"a failed load copies no row and can be repeated": failedLoadCopiesNoRow,
-		"a conflicting writer is named in the error":      conflictingWriterIsNamed,
-		"load requires an empty database":                 loadRequiresEmptyDatabase,
+		"every table and column is copied":                wantSameColumns,
+		"the copy equals the source":                      wantEqualCopy,
+		"a failed load copies no row and can be repeated": wantNoRowAfterFailure,
+		"a conflicting writer is named in the error":      wantWriterNamed,
+		"load requires an empty database":                 wantErrNotEmpty,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -38,12 +38,12 @@ func TestLoad(t *testing.T) {
 
 // Both databases must have the tables of sqlstore.Tables, with the same columns. The test fails if a migration adds a
 // table or a column to only one database, or a table that sqlstore.Tables omits.
-func everyColumnIsCopied(t *testing.T, server *pgtest.Server) {
-	path, url := newFile(t), server.Database(t)
+func wantSameColumns(t *testing.T, server *pgtest.Server) {
+	path, url := newSQLiteFile(t), server.Database(t)
 	if _, err := postgres.Migrate(t.Context(), url); err != nil {
 		t.Fatal(err)
 	}
-	source := openSource(t, path)
+	source := openSQLiteSource(t, path)
 	moved := map[string][]string{}
 	for _, table := range sqlstore.Tables() {
 		columns, err := source.Columns(t.Context(), table)
@@ -64,19 +64,19 @@ func everyColumnIsCopied(t *testing.T, server *pgtest.Server) {
 }
 
 // Load must copy every column of every table, including values that are difficult to transfer.
-func copyEqualsSource(t *testing.T, server *pgtest.Server) {
-	path, url := newFile(t), server.Database(t)
-	const each = 1500 // rows per table, so many that Load calls done several times
-	fill(t, path, each)
-	source := openSource(t, path)
+func wantEqualCopy(t *testing.T, server *pgtest.Server) {
+	path, url := newSQLiteFile(t), server.Database(t)
+	const rowsPerTable = 1500 // rows per table, so many that Load calls done several times
+	fillTables(t, path, rowsPerTable)
+	source := openSQLiteSource(t, path)
 	seen := map[string]int{}
 	loaded, err := postgres.Load(t.Context(), url, source, func(doing string, rows int) { seen[doing] += rows })
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, table := range sqlstore.Tables() {
-		if got := loaded[i]; got.Table != table || got.Rows != each || seen["copy "+table] != each ||
-			seen["compare "+table] != each {
+		if got := loaded[i]; got.Table != table || got.Rows != rowsPerTable || seen["copy "+table] != rowsPerTable ||
+			seen["compare "+table] != rowsPerTable {
 			t.Errorf("%s: %+v, told of %d and %d", table, got, seen["copy "+table], seen["compare "+table])
 		}
 		columns, err := source.Columns(t.Context(), table)
@@ -87,7 +87,7 @@ func copyEqualsSource(t *testing.T, server *pgtest.Server) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := printed(t, there, len(columns))
+		want := sortedRowTexts(t, there, len(columns))
 		if err := there.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -95,14 +95,14 @@ func copyEqualsSource(t *testing.T, server *pgtest.Server) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := printed(t, here, len(columns)); !slices.Equal(got, want) {
+		if got := sortedRowTexts(t, here, len(columns)); !slices.Equal(got, want) {
 			t.Errorf("%s differs: %s", table, cmp.Diff(want[:3], got[:3]))
 		}
 	}
 }
 
 // After a failed Load, the database must be empty, and a second Load must succeed.
-func failedLoadCopiesNoRow(t *testing.T, server *pgtest.Server) {
+func wantNoRowAfterFailure(t *testing.T, server *pgtest.Server) {
 	for name, c := range map[string]struct{ breakIt, mendIt, want string }{
 		"a row is changed on its way": {
 			`CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.device := 'x'; RETURN NEW; END $$;
@@ -120,27 +120,27 @@ func failedLoadCopiesNoRow(t *testing.T, server *pgtest.Server) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			path, url := newFile(t), server.Database(t)
-			fill(t, path, 20)
-			source := openSource(t, path)
+			path, url := newSQLiteFile(t), server.Database(t)
+			fillTables(t, path, 20)
+			source := openSQLiteSource(t, path)
 			if _, err := postgres.Migrate(t.Context(), url); err != nil {
 				t.Fatal(err)
 			}
-			command(t, url, c.breakIt)
-			if err := load(t, url, source); err == nil || !strings.Contains(err.Error(), c.want) {
+			runCommand(t, url, c.breakIt)
+			if err := loadFrom(t, url, source); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
-			command(t, url, c.mendIt)
-			if err := load(t, url, source); err != nil {
+			runCommand(t, url, c.mendIt)
+			if err := loadFrom(t, url, source); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 }
 
-func loadRequiresEmptyDatabase(t *testing.T, server *pgtest.Server) {
-	path, url := newFile(t), server.Database(t)
-	source := openSource(t, path)
+func wantErrNotEmpty(t *testing.T, server *pgtest.Server) {
+	path, url := newSQLiteFile(t), server.Database(t)
+	source := openSQLiteSource(t, path)
 	if _, err := postgres.Migrate(t.Context(), url); err != nil {
 		t.Fatal(err)
 	}
@@ -152,42 +152,42 @@ func loadRequiresEmptyDatabase(t *testing.T, server *pgtest.Server) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		command(t, url,
+		runCommand(t, url,
 			"INSERT INTO "+table+" VALUES ("+strings.TrimSuffix(strings.Repeat("'1', ", len(columns)), ", ")+")")
-		if err := load(t, url, source); !errors.Is(err, postgres.ErrNotEmpty) ||
+		if err := loadFrom(t, url, source); !errors.Is(err, postgres.ErrNotEmpty) ||
 			!strings.HasSuffix(err.Error(), "rows in "+table) {
 			t.Errorf("with a row in %s: %v", table, err)
 		}
-		command(t, url, "DELETE FROM "+table)
+		runCommand(t, url, "DELETE FROM "+table)
 	}
-	if err := load(t, url, source); err != nil {
+	if err := loadFrom(t, url, source); err != nil {
 		t.Errorf("empty again: %v", err)
 	}
 }
 
 // If another program writes to the database during Load, the error must name this cause.
-func conflictingWriterIsNamed(t *testing.T, server *pgtest.Server) {
-	path, url := newFile(t), server.Database(t)
-	fill(t, path, 20)
+func wantWriterNamed(t *testing.T, server *pgtest.Server) {
+	path, url := newSQLiteFile(t), server.Database(t)
+	fillTables(t, path, 20)
 	disturb := func(doing string, _ int) {
 		if doing == "copy keys" {
-			command(t, url, `INSERT INTO users VALUES ('other', 'text 1 of users', 0, '', '[]', '', 0, 0, 0)`)
+			runCommand(t, url, `INSERT INTO users VALUES ('other', 'text 1 of users', 0, '', '[]', '', 0, 0, 0)`)
 		}
 	}
-	_, err := postgres.Load(t.Context(), url, openSource(t, path), disturb)
+	_, err := postgres.Load(t.Context(), url, openSQLiteSource(t, path), disturb)
 	if err == nil || !strings.Contains(err.Error(), "another program writes to the database") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func load(t *testing.T, url string, from *sqlite.Source) error {
+func loadFrom(t *testing.T, url string, from *sqlite.Source) error {
 	t.Helper()
 	_, err := postgres.Load(t.Context(), url, from, func(string, int) {})
 	return err
 }
 
 // newFile returns the path of a SQLite file with empty tables.
-func newFile(t *testing.T) string {
+func newSQLiteFile(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "watchword.db")
 	if _, err := sqlite.Migrate(t.Context(), path); err != nil {
@@ -196,7 +196,7 @@ func newFile(t *testing.T) string {
 	return path
 }
 
-func openSource(t *testing.T, path string) *sqlite.Source {
+func openSQLiteSource(t *testing.T, path string) *sqlite.Source {
 	t.Helper()
 	source, err := sqlite.OpenSource(t.Context(), path)
 	if err != nil {
@@ -206,7 +206,7 @@ func openSource(t *testing.T, path string) *sqlite.Source {
 	return source
 }
 
-func openFile(t *testing.T, path string) *sql.DB {
+func openSQLite(t *testing.T, path string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
@@ -217,9 +217,9 @@ func openFile(t *testing.T, path string) *sql.DB {
 }
 
 // fill inserts rows into every table, with different values in each column.
-func fill(t *testing.T, path string, rows int) {
+func fillTables(t *testing.T, path string, rows int) {
 	t.Helper()
-	db := openFile(t, path)
+	db := openSQLite(t, path)
 	tx, err := db.BeginTx(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -231,7 +231,7 @@ func fill(t *testing.T, path string, rows int) {
 		if _, err := tx.ExecContext(t.Context(), "DELETE FROM "+table); err != nil {
 			t.Fatal(err)
 		}
-		kinds := column(t, tx, "SELECT type || ' ' || pk FROM pragma_table_info('"+table+"')")
+		kinds := queryStrings(t, tx, "SELECT type || ' ' || pk FROM pragma_table_info('"+table+"')")
 		for n := range rows {
 			var values []any
 			for i, kind := range kinds {
@@ -264,7 +264,7 @@ func fill(t *testing.T, path string, rows int) {
 }
 
 // printed returns the rows of a result as text, sorted.
-func printed(t *testing.T, answer interface {
+func sortedRowTexts(t *testing.T, answer interface {
 	Next() bool
 	Scan(...any) error
 	Err() error
@@ -289,20 +289,20 @@ func printed(t *testing.T, answer interface {
 
 func tablesOfFile(t *testing.T, path string) map[string][]string {
 	t.Helper()
-	db, tables := openFile(t, path), map[string][]string{}
-	for _, table := range column(t, db,
+	db, tables := openSQLite(t, path), map[string][]string{}
+	for _, table := range queryStrings(t, db,
 		"SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE 'goose%'") {
-		tables[table] = column(t, db, "SELECT name FROM pragma_table_info('"+table+"')")
+		tables[table] = queryStrings(t, db, "SELECT name FROM pragma_table_info('"+table+"')")
 	}
 	return tables
 }
 
-type questioner interface {
+type rowQuerier interface {
 	Query(text string, args ...any) (*sql.Rows, error)
 }
 
 // column returns the only column of a result.
-func column(t *testing.T, db questioner, text string) (all []string) {
+func queryStrings(t *testing.T, db rowQuerier, text string) (all []string) {
 	t.Helper()
 	rows, err := db.Query(text)
 	if err != nil {
@@ -353,7 +353,7 @@ func connect(t *testing.T, url string) *pgx.Conn {
 	return conn
 }
 
-func command(t *testing.T, url, text string) {
+func runCommand(t *testing.T, url, text string) {
 	t.Helper()
 	conn := connect(t, url)
 	if _, err := conn.Exec(t.Context(), text, pgx.QueryExecModeSimpleProtocol); err != nil {

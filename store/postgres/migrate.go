@@ -31,31 +31,31 @@ const (
 //
 // Unstable: for the program watchword.
 func Migrate(ctx context.Context, url string) (applied []string, err error) {
-	config, err := parse(url)
+	config, err := parseURL(url)
 	if err != nil {
 		return nil, err
 	}
-	if err := probe(ctx, config.ConnConfig); err != nil {
+	if err := connectOnce(ctx, config.ConnConfig); err != nil {
 		return nil, err
 	}
 	applied, err = migrate(ctx, config.ConnConfig)
-	return applied, unavailable(err)
+	return applied, classifyError(err)
 }
 
 // Status returns the file names of the pending migrations. It only reads.
 //
 // Unstable: for the program watchword.
 func Status(ctx context.Context, url string) (pending []string, err error) {
-	config, err := parse(url)
+	config, err := parseURL(url)
 	if err != nil {
 		return nil, err
 	}
-	if err := probe(ctx, config.ConnConfig); err != nil {
+	if err := connectOnce(ctx, config.ConnConfig); err != nil {
 		return nil, err
 	}
-	applied, err := versions(ctx, config.ConnConfig)
+	applied, err := appliedVersions(ctx, config.ConnConfig)
 	if err != nil {
-		return nil, fmt.Errorf("read version of tables: %w", unavailable(err))
+		return nil, fmt.Errorf("read version of tables: %w", classifyError(err))
 	}
 	// ReadDir sorts the names, which begin with the number. The result is therefore in the order in which Migrate
 	// applies the files.
@@ -74,10 +74,10 @@ func Status(ctx context.Context, url string) (pending []string, err error) {
 
 // versions returns the numbers of the applied migrations. It queries goose's table directly, because a goose.Provider
 // would create the table if it is missing.
-func versions(ctx context.Context, config *pgx.ConnConfig) ([]int64, error) {
+func appliedVersions(ctx context.Context, config *pgx.ConnConfig) ([]int64, error) {
 	config = config.Copy()
 	// Prepared statements would fail through a proxy that pools by transaction.
-	config.DefaultQueryExecMode = unprepared
+	config.DefaultQueryExecMode = unpreparedMode
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func versions(ctx context.Context, config *pgx.ConnConfig) ([]int64, error) {
 // expires. An advisory lock would need a dedicated session, which a pooling proxy does not provide.
 func migrate(ctx context.Context, config *pgx.ConnConfig) (applied []string, err error) {
 	config = config.Copy()
-	config.DefaultQueryExecMode = unprepared
+	config.DefaultQueryExecMode = unpreparedMode
 	if config.RuntimeParams["statement_timeout"] != "" {
 		config.RuntimeParams["statement_timeout"] = "0" // no limit: creating an index can take long
 	}

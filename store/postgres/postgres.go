@@ -36,11 +36,11 @@ const maxAttempts = 8
 
 // A Store is a pool of connections. It is safe for concurrent use and implements watchword.Store.
 type Store struct {
-	pool      *pgxpool.Pool
-	timeout   time.Duration                                            // of one operation, including all attempts
-	proxied   atomic.Bool                                              // see replan
-	rotations *gather.Queue[watchword.RotateRequest, sqlstore.Rotated] // see rotate.go
-	reads     *gather.Queue[watchword.SessionID, sqlstore.Live]        // see live.go
+	pool            *pgxpool.Pool
+	timeout         time.Duration                                            // of one operation, including all attempts
+	withoutPrepared atomic.Bool                                              // see replan
+	rotations       *gather.Queue[watchword.RotateRequest, sqlstore.Rotated] // see rotate.go
+	liveReads       *gather.Queue[watchword.SessionID, sqlstore.Live]        // see live.go
 }
 
 var (
@@ -55,11 +55,11 @@ var (
 //
 // Its errors do not contain the password. The caller closes the store.
 func Open(ctx context.Context, url string) (*Store, error) {
-	config, err := parse(url)
+	config, err := parseURL(url)
 	if err != nil {
 		return nil, err
 	}
-	if err := probe(ctx, config.ConnConfig); err != nil {
+	if err := connectOnce(ctx, config.ConnConfig); err != nil {
 		return nil, err
 	}
 	return open(ctx, config)
@@ -68,7 +68,7 @@ func Open(ctx context.Context, url string) (*Store, error) {
 // probe connects once, so that a mistake in the URL causes a short error before any other work. A proxy that pools by
 // transaction (PgBouncer) rejects session parameters. In this case, probe removes the timeouts from config, and
 // Store.TimeoutsOff reports them later.
-func probe(ctx context.Context, config *pgx.ConnConfig) error {
+func connectOnce(ctx context.Context, config *pgx.ConnConfig) error {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil && strings.Contains(err.Error(), "unsupported startup parameter") {
 		for _, timeout := range timeouts {
@@ -77,7 +77,7 @@ func probe(ctx context.Context, config *pgx.ConnConfig) error {
 		conn, err = pgx.ConnectConfig(ctx, config)
 	}
 	if err != nil {
-		return fmt.Errorf("open database %s: %w", config.Database, unavailable(connectError{err}))
+		return fmt.Errorf("open database %s: %w", config.Database, classifyError(connectError{err}))
 	}
 	return conn.Close(ctx)
 }
@@ -94,13 +94,13 @@ var timeouts = []struct{ name, milliseconds string }{
 //
 // Unstable: for the program watchword.
 func CheckURL(url string) error {
-	_, err := parse(url)
+	_, err := parseURL(url)
 	return err
 }
 
 // parse sets defaults for parameters that the URL omits: the timeouts, application_name, a pool of 4 connections per
 // CPU (at least 8) and 5 seconds to connect. Its error omits the cause, because the cause may contain the password.
-func parse(url string) (*pgxpool.Config, error) {
+func parseURL(url string) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, errors.New("this is not a PostgreSQL URL: write postgres://user:password@host:5432/database")
@@ -138,25 +138,25 @@ func operationTimeout(config *pgxpool.Config) time.Duration {
 // tables.
 func open(ctx context.Context, config *pgxpool.Config) (*Store, error) {
 	if _, err := migrate(ctx, config.ConnConfig); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", config.ConnConfig.Database, unavailable(err))
+		return nil, fmt.Errorf("open database %s: %w", config.ConnConfig.Database, classifyError(err))
 	}
 	s := &Store{timeout: operationTimeout(config)}
 	config.BeforeConnect = s.beforeConnect
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("open database %s: %w", config.ConnConfig.Database, unavailable(err))
+		return nil, fmt.Errorf("open database %s: %w", config.ConnConfig.Database, classifyError(err))
 	}
 	s.pool = pool
 	s.rotations = newQueue(int(config.MaxConns), s.rotateBatch)
-	s.reads = newQueue(int(config.MaxConns), s.readBatch)
+	s.liveReads = newQueue(int(config.MaxConns), s.readBatch)
 	return s, nil
 }
 
 // beforeConnect disables named prepared statements if replan has detected a proxy that does not
 // support them.
 func (s *Store) beforeConnect(ctx context.Context, config *pgx.ConnConfig) error {
-	if s.proxied.Load() {
-		config.DefaultQueryExecMode = unprepared
+	if s.withoutPrepared.Load() {
+		config.DefaultQueryExecMode = unpreparedMode
 	}
 	return neverCancel(ctx, config)
 }
@@ -165,7 +165,7 @@ func (s *Store) beforeConnect(ctx context.Context, config *pgx.ConnConfig) error
 //
 // Unstable: implements watchword.Store, which may grow.
 func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
-	return s.run(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, fn)
+	return s.runTransaction(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, fn)
 }
 
 // Update runs fn in a transaction and commits. After a conflict with another transaction, it runs fn again. The
@@ -174,7 +174,7 @@ func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
 //
 // Unstable: implements watchword.Store, which may grow.
 func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
-	return s.run(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
+	return s.runTransaction(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
 }
 
 // errNotBegun means that the transaction did not begin, so a retry is safe. After an outage, several retries may be
@@ -182,24 +182,24 @@ func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 var errNotBegun = errors.New("transaction not begun")
 
 // run calls fn in a transaction until it succeeds, fails permanently, or reaches the time limit.
-func (s *Store) run(ctx context.Context, options pgx.TxOptions, fn func(watchword.Tx) error) error {
+func (s *Store) runTransaction(ctx context.Context, options pgx.TxOptions, fn func(watchword.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	notBegun := func(err error) bool { return errors.Is(err, errNotBegun) }
-	return s.retry(ctx, notBegun, func() error { return s.try(ctx, options, fn) })
+	return s.retry(ctx, notBegun, func() error { return s.attemptOnce(ctx, options, fn) })
 }
 
 // retry calls fn until it succeeds, fails permanently, or reaches the time limit. It retries after errors that roll a
 // transaction back, and after errors for which safe returns true.
-func (s *Store) retry(ctx context.Context, safe func(error) bool, fn func() error) error {
+func (s *Store) retry(ctx context.Context, isSafeToRetry func(error) bool, fn func() error) error {
 	var err error
 	for attempt := range maxAttempts {
 		err = fn()
-		if err == nil || !isConflict(err) && !safe(err) && !s.resetIfStandby(err) && !s.replan(err) {
+		if err == nil || !isConflict(err) && !isSafeToRetry(err) && !s.resetIfStandby(err) && !s.resetIfPlanFailed(err) {
 			return err
 		}
 		if sleep.For(ctx, backoff(attempt)) != nil {
-			return unavailable(ctx.Err())
+			return classifyError(ctx.Err())
 		}
 	}
 	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
@@ -218,7 +218,7 @@ func (s *Store) resetIfStandby(err error) bool {
 
 // unprepared is the execution mode without named prepared statements. It works through a
 // proxy that changes the server connection between transactions.
-const unprepared = pgx.QueryExecModeCacheDescribe
+const unpreparedMode = pgx.QueryExecModeCacheDescribe
 
 // replan reports whether err means that a prepared statement could not run. A retry is then safe, because no change
 // was made. There are two causes:
@@ -230,10 +230,10 @@ const unprepared = pgx.QueryExecModeCacheDescribe
 //   - A newer program migrated the tables, so the plans of all connections are outdated.
 //
 // In both cases, replan closes all connections.
-func (s *Store) replan(err error) bool {
+func (s *Store) resetIfPlanFailed(err error) bool {
 	switch {
-	case isUnprepared(err), isSharedPlan(err):
-		s.proxied.Store(true)
+	case isStatementLost(err), isSharedPlan(err):
+		s.withoutPrepared.Store(true)
 	case !isOutdatedPlan(err):
 		return false
 	}
@@ -250,18 +250,18 @@ func backoff(attempt int) time.Duration {
 }
 
 // The method try makes one attempt of the method run.
-func (s *Store) try(ctx context.Context, options pgx.TxOptions, fn func(watchword.Tx) error) error {
+func (s *Store) attemptOnce(ctx context.Context, options pgx.TxOptions, fn func(watchword.Tx) error) error {
 	tx, err := s.pool.BeginTx(ctx, options)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errNotBegun, unavailable(err))
+		return fmt.Errorf("%w: %w", errNotBegun, classifyError(err))
 	}
 	deadline, _ := ctx.Deadline()
 	defer rollback(tx, deadline)
-	if err := fn(sqlstore.NewTx(conn{tx, deadline})); err != nil {
+	if err := fn(sqlstore.NewTx(txConn{tx, deadline})); err != nil {
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
-		return fmt.Errorf("commit: %w", unavailable(err))
+		return fmt.Errorf("commit: %w", classifyError(err))
 	}
 	return nil
 }
@@ -281,8 +281,8 @@ func rollback(tx pgx.Tx, deadline time.Time) {
 func (s *Store) Clock(ctx context.Context) (now time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	err = s.pool.QueryRow(ctx, "SELECT clock_timestamp()", unprepared).Scan(&now)
-	return now, unavailable(err)
+	err = s.pool.QueryRow(ctx, "SELECT clock_timestamp()", unpreparedMode).Scan(&now)
+	return now, classifyError(err)
 }
 
 // Check returns an error if the database is unreachable or is a standby.
@@ -292,9 +292,9 @@ func (s *Store) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	var readOnly bool
-	err := s.pool.QueryRow(ctx, "SELECT pg_is_in_recovery()", unprepared).Scan(&readOnly)
+	err := s.pool.QueryRow(ctx, "SELECT pg_is_in_recovery()", unpreparedMode).Scan(&readOnly)
 	if err != nil {
-		return fmt.Errorf("check database: %w", unavailable(err))
+		return fmt.Errorf("check database: %w", classifyError(err))
 	}
 	if readOnly {
 		return errors.New("the database is a standby and accepts no writes: " +
@@ -312,9 +312,9 @@ func (s *Store) TimeoutsOff(ctx context.Context) (fixes []string, err error) {
 	for _, timeout := range timeouts {
 		var role, value string
 		query := "SELECT quote_ident(current_user), current_setting($1)"
-		err := s.pool.QueryRow(ctx, query, unprepared, timeout.name).Scan(&role, &value)
+		err := s.pool.QueryRow(ctx, query, unpreparedMode, timeout.name).Scan(&role, &value)
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", timeout.name, unavailable(err))
+			return nil, fmt.Errorf("read %s: %w", timeout.name, classifyError(err))
 		}
 		if value == "0" {
 			fixes = append(fixes, fmt.Sprintf("ALTER ROLE %s SET %s = %s;", role, timeout.name, timeout.milliseconds))
@@ -326,7 +326,7 @@ func (s *Store) TimeoutsOff(ctx context.Context) (fixes []string, err error) {
 // Close waits for running operations. Operations on a closed store return an error.
 func (s *Store) Close() error {
 	s.rotations.Close()
-	s.reads.Close()
+	s.liveReads.Close()
 	s.pool.Close()
 	return nil
 }
@@ -334,34 +334,34 @@ func (s *Store) Close() error {
 // A conn implements sqlstore.Conn on a transaction. Each statement ends at the deadline of the operation, even if the
 // caller's context has no deadline. A statement without a deadline could keep row locks for which other transactions
 // wait.
-type conn struct {
+type txConn struct {
 	tx       pgx.Tx
 	deadline time.Time
 }
 
 // Exec returns the number of changed rows. It is 0 if the condition of the statement was false.
-func (c conn) Exec(ctx context.Context, text string, args ...any) (int, error) {
+func (c txConn) Exec(ctx context.Context, text string, args ...any) (int, error) {
 	ctx, cancel := context.WithDeadline(ctx, c.deadline)
 	defer cancel()
 	tag, err := c.tx.Exec(ctx, text, args...)
-	return int(tag.RowsAffected()), unavailable(err)
+	return int(tag.RowsAffected()), classifyError(err)
 }
 
 // Query applies the deadline until the rows are closed, because the database sends rows while the caller reads them.
-func (c conn) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
+func (c txConn) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
 	ctx, cancel := context.WithDeadline(ctx, c.deadline)
 	answer, err := c.tx.Query(ctx, text, args...)
 	if err != nil {
 		cancel()
 	}
-	return rows{answer, cancel}, unavailable(err)
+	return resultRows{answer, cancel}, classifyError(err)
 }
 
 // rows implements sqlstore.Rows. Close also releases the context of the query.
-type rows struct {
+type resultRows struct {
 	pgx.Rows
 	cancel context.CancelFunc
 }
 
-func (r rows) Close() error { r.Rows.Close(); r.cancel(); return r.Err() }
-func (r rows) Err() error   { return unavailable(r.Rows.Err()) }
+func (r resultRows) Close() error { r.Rows.Close(); r.cancel(); return r.Err() }
+func (r resultRows) Err() error   { return classifyError(r.Rows.Err()) }

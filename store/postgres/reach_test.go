@@ -19,14 +19,14 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-var update = flag.Bool("update", false, "write the table of docs/scale.md again")
+var updateDocs = flag.Bool("update", false, "write the table of docs/scale.md again")
 
 // Each statement must find its rows by an index, and no statement may scan a table, because a table may have the rows
 // of a hundred million users. The table in docs/scale.md must show two things for each statement: the indexes that
 // PostgreSQL uses, and the key, which would select the shard in a sharded database.
 func TestEveryStatementUsesAnIndex(t *testing.T) {
 	t.Parallel()
-	conn := migrated(t, pgtest.New(t, "fsync = off"))
+	conn := connectForPlans(t, pgtest.New(t, "fsync = off"))
 	var table strings.Builder
 	table.WriteString("| statement | its rows are found by | index |\n| --- | --- | --- |\n")
 	for _, s := range append(sqlstore.Statements(), sqlstore.Statement{
@@ -37,27 +37,27 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 		Name: "LiveStatement", Text: sqlstore.LiveStatement(), By: sqlstore.BySessionAndUser,
 	}) {
 		used := map[string]bool{}
-		for _, step := range plan(t, conn, s.Text) {
+		for _, step := range queryPlan(t, conn, s.Text) {
 			if step.Condition != "" {
 				used["`"+step.Index+"`"] = true
 			}
 			whole := step.Type == "Seq Scan" || step.Index != "" && step.Condition == ""
-			if whole && !slices.Contains(handful, step.Table) {
+			if whole && !slices.Contains(smallTables, step.Table) {
 				t.Errorf("%s: %s reads all of %s %s", s.Name, step.Type, step.Table, step.Index)
 			}
 		}
 		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", s.Name, s.By, strings.Join(slices.Sorted(maps.Keys(used)), ", "))
 	}
-	holdTable(t, "../../docs/scale.md", table.String())
+	wantTableInDocument(t, "../../docs/scale.md", table.String())
 }
 
 // handful lists the tables that stay small, so that statements may scan them: keys, the single row of the feed,
 // service keys, and unsent mails.
-var handful = []string{"keys", "feed", "mails", "service_keys"}
+var smallTables = []string{"keys", "feed", "mails", "service_keys"}
 
 // holdTable fails if the document at path does not contain the table. With the flag -update, it writes the table into
 // the document.
-func holdTable(t *testing.T, path, table string) {
+func wantTableInDocument(t *testing.T, path, table string) {
 	t.Helper()
 	const begin, end = "<!-- statements -->\n\n", "\n<!-- end of statements -->\n"
 	document, err := os.ReadFile(path)
@@ -69,7 +69,7 @@ func holdTable(t *testing.T, path, table string) {
 	switch {
 	case !found || !ended:
 		t.Fatalf("%s has no place for the table", path)
-	case *update:
+	case *updateDocs:
 		err = os.WriteFile(path, []byte(before+begin+table+end+after), 0o644)
 	case have != table:
 		err = fmt.Errorf(
@@ -83,7 +83,7 @@ func holdTable(t *testing.T, path, table string) {
 // migrated returns a connection to a new database with all tables. Because the tables are empty, the settings of the
 // connection make the planner prefer any index to a scan, as for large tables. The planner must also plan for unknown
 // parameters.
-func migrated(t *testing.T, server *pgtest.Server) *pgx.Conn {
+func connectForPlans(t *testing.T, server *pgtest.Server) *pgx.Conn {
 	t.Helper()
 	url := server.Database(t)
 	if _, err := postgres.Migrate(t.Context(), url); err != nil {
@@ -102,17 +102,17 @@ func migrated(t *testing.T, server *pgtest.Server) *pgx.Conn {
 }
 
 // A step is a node of a plan.
-type step struct {
-	Type      string   `json:"Node Type"`
-	Table     string   `json:"Relation Name"`
-	Index     string   `json:"Index Name"`
-	Condition string   `json:"Index Cond"`
-	Arbiters  []string `json:"Conflict Arbiter Indexes"`
-	Plans     []step   `json:"Plans"`
+type planNode struct {
+	Type      string     `json:"Node Type"`
+	Table     string     `json:"Relation Name"`
+	Index     string     `json:"Index Name"`
+	Condition string     `json:"Index Cond"`
+	Arbiters  []string   `json:"Conflict Arbiter Indexes"`
+	Plans     []planNode `json:"Plans"`
 }
 
 // plan returns the steps of the query plan of a statement.
-func plan(t *testing.T, conn *pgx.Conn, text string) (steps []step) {
+func queryPlan(t *testing.T, conn *pgx.Conn, text string) (steps []planNode) {
 	t.Helper()
 	highest := len(slices.Compact(slices.Sorted(slices.Values(regexp.MustCompile(`\$\d+`).FindAllString(text, -1)))))
 	execute := "EXECUTE this"
@@ -122,7 +122,7 @@ func plan(t *testing.T, conn *pgx.Conn, text string) (steps []step) {
 	if _, err := conn.Exec(t.Context(), "DEALLOCATE ALL; PREPARE this AS "+text); err != nil {
 		t.Fatalf("%v:\n%s", err, text)
 	}
-	var answer []struct{ Plan step }
+	var answer []struct{ Plan planNode }
 	var source []byte
 	err := conn.QueryRow(t.Context(), "EXPLAIN (FORMAT JSON) "+execute, pgx.QueryExecModeSimpleProtocol).Scan(&source)
 	if err == nil {
@@ -134,10 +134,10 @@ func plan(t *testing.T, conn *pgx.Conn, text string) (steps []step) {
 	return flatten(answer[0].Plan)
 }
 
-func flatten(s step) []step {
-	steps := []step{s}
+func flatten(s planNode) []planNode {
+	steps := []planNode{s}
 	for _, index := range s.Arbiters {
-		steps = append(steps, step{Type: "Conflict", Index: index, Condition: "the row to be added"})
+		steps = append(steps, planNode{Type: "Conflict", Index: index, Condition: "the row to be added"})
 	}
 	for _, below := range s.Plans {
 		steps = append(steps, flatten(below)...)

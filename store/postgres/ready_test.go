@@ -18,7 +18,7 @@ import (
 func TestReadinessFollowsAPrimaryThatBecameReadOnly(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, "fsync = off")
-	engine := storetest.ReadyEngine(t, open(t, server.Database(t)))
+	engine := storetest.ReadyEngine(t, openStore(t, server.Database(t)))
 	server.Reload(t, "default_transaction_read_only = on")
 	storetest.WantReady(t, engine, false)
 	server.Reload(t, "default_transaction_read_only = off")
@@ -29,7 +29,7 @@ func TestReadinessFollowsAPrimaryThatBecameReadOnly(t *testing.T) {
 func TestReadinessFollowsADatabaseThatHangs(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, "fsync = off")
-	engine := storetest.ReadyEngine(t, open(t, server.Database(t)+"&statement_timeout=2000"))
+	engine := storetest.ReadyEngine(t, openStore(t, server.Database(t)+"&statement_timeout=2000"))
 	server.Freeze(t)
 	storetest.WantReady(t, engine, false)
 	server.Thaw()
@@ -43,7 +43,7 @@ func TestReadinessFollowsADatabaseThatHangs(t *testing.T) {
 func TestReadinessFollowsTheLastRefusedWrite(t *testing.T) {
 	t.Parallel()
 	database := pgtest.Database(t)
-	store := open(t, database)
+	store := openStore(t, database)
 	engine := storetest.ReadyEngine(t, store)
 	conn, err := pgx.Connect(t.Context(), database)
 	if err != nil {

@@ -27,24 +27,24 @@ const (
 
 	// patience is how long the next batch waits for the running batch to finish. After that, both run concurrently. A
 	// batch can run for longer, because it may wait for a standby, or for a row that another transaction has locked.
-	patience = 5 * time.Millisecond
+	maxBatchWait = 5 * time.Millisecond
 
 	// lockPatience is how long a batch waits for a row lock. After that, the requests of the batch run separately, so
 	// that only the requests for the locked row wait longer. It is shorter than deadlock_timeout (a second by
 	// default).
-	lockPatience = 200 * time.Millisecond
+	batchLockTimeout = 200 * time.Millisecond
 )
 
 // newQueue returns a queue in which a batch starts when the previous one has finished, or after patience. At most the
 // given number of batches run at the same time.
-func newQueue[Q, A any](most int, run func([]*gather.Call[Q, A])) *gather.Queue[Q, A] {
-	turn, running := make(chan struct{}, 1), make(chan struct{}, most)
+func newQueue[Q, A any](maxRunning int, run func([]*gather.Call[Q, A])) *gather.Queue[Q, A] {
+	turn, running := make(chan struct{}, 1), make(chan struct{}, maxRunning)
 	return gather.New(maxBatch, func() {
 		turn <- struct{}{}
 		running <- struct{}{}
 	}, func(calls []*gather.Call[Q, A]) {
 		end := sync.OnceFunc(func() { <-turn })
-		overtake := time.AfterFunc(patience, end)
+		overtake := time.AfterFunc(maxBatchWait, end)
 		run(calls)
 		overtake.Stop()
 		end()
@@ -64,18 +64,18 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 	limited, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	got, err := s.rotations.Do(limited, r)
-	if err = cmp.Or(unavailable(err), got.Err); err != nil { // an unreadable row (got.Err) is not an outage
+	if err = cmp.Or(classifyError(err), got.Err); err != nil { // an unreadable row (got.Err) is not an outage
 		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", err)
 	}
 	if got.Counted == sqlstore.AllCounted(r) {
 		return got.Result, nil
 	}
-	return s.refuse(ctx, r, got.Counted)
+	return s.refuseRotation(ctx, r, got.Counted)
 }
 
 // refuse returns how long a rate-limited request must wait. It also refunds the charges of the request that were
 // counted. This happens if a concurrent request used up one of several limits in the meantime.
-func (s *Store) refuse(
+func (s *Store) refuseRotation(
 	ctx context.Context, r watchword.RotateRequest, counted int,
 ) (result watchword.RotateResult, err error) {
 	err = s.Update(ctx, func(tx watchword.Tx) error {
@@ -113,7 +113,7 @@ func (s *Store) rotateBatch(calls []*rotateCall) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
 	err := s.retry(ctx, pgconn.SafeToRetry, func() error { return s.rotateOnce(ctx, calls) })
-	undone := isLockTimeout(err) || err != nil && !errors.Is(unavailable(err), watchword.ErrUnavailable)
+	undone := isLockTimeout(err) || err != nil && !errors.Is(classifyError(err), watchword.ErrUnavailable)
 	if undone && len(calls) > 1 {
 		var alone sync.WaitGroup
 		for _, call := range calls {
@@ -147,7 +147,7 @@ func (s *Store) rotateOnce(ctx context.Context, calls []*rotateCall) error {
 func (s *Store) rotateMany(ctx context.Context, calls []*rotateCall) error {
 	rounds := sqlstore.RotateRounds(calls, requestOf)
 	var batch pgx.Batch
-	batch.Queue(setLockPatience, strconv.Itoa(int(lockPatience.Milliseconds())))
+	batch.Queue(setLockTimeout, strconv.Itoa(int(batchLockTimeout.Milliseconds())))
 	for _, round := range rounds {
 		batch.Queue(rotateManyStatement, sqlstore.RotateManyArgs(requestsOf(round))...)
 	}
@@ -163,7 +163,7 @@ func (s *Store) rotateMany(ctx context.Context, calls []*rotateCall) error {
 }
 
 // setLockPatience sets the lock timeout for the current transaction.
-const setLockPatience = "SELECT set_config('lock_timeout', $1, true)"
+const setLockTimeout = "SELECT set_config('lock_timeout', $1, true)"
 
 // maxCharges is the maximum number of charges of one rotation. The engine uses two.
 const maxCharges = 4

@@ -11,7 +11,7 @@ import (
 // BenchmarkRotate rotates sessions with 1, 4 and 64 concurrent clients, in a durable store with 10,000 sessions.
 func BenchmarkRotate(b *testing.B) {
 	const sessions = 10_000
-	store := open(b, pgtest.New(b, "shared_buffers = 256MB").Database(b))
+	store := openStore(b, pgtest.New(b, "shared_buffers = 256MB").Database(b))
 	storetest.FillSessions(b, store, sessions)
 	generations := make([]int64, sessions)
 	for _, clients := range []int{1, 4, 64} {

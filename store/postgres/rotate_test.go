@@ -28,7 +28,7 @@ func TestBatchGivesWhatASequenceGives(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			one, other := open(t, url), open(t, server.Migrated(t, postgres.Migrate))
+			one, other := openStore(t, url), openStore(t, server.Migrated(t, postgres.Migrate))
 			storetest.CheckBatches(t, one, other, one.RotateTogether)
 		})
 	}
@@ -54,7 +54,7 @@ func addSessions(t *testing.T, store *postgres.Store, many int) (requests []watc
 
 // begin runs a statement in a transaction and leaves the transaction open. The returned function ends it with COMMIT
 // or ROLLBACK.
-func begin(t *testing.T, url, text string, args ...any) (end func(string)) {
+func leaveOpenTransaction(t *testing.T, url, text string, args ...any) (end func(string)) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
@@ -77,7 +77,7 @@ func begin(t *testing.T, url, text string, args ...any) (end func(string)) {
 
 // patient contains URL parameters for long timeouts. Tests use it if they hold a lock until other operations have
 // ended.
-const patient = "&lock_timeout=60000&statement_timeout=60000"
+const longTimeouts = "&lock_timeout=60000&statement_timeout=60000"
 
 // While a transaction locks the row of one session, or of its limit, all other sessions must rotate, even those in
 // the same batch.
@@ -92,13 +92,13 @@ func TestLockedRowDelaysNoOtherRotation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := server.Database(t)
-			store := open(t, url+patient)
+			store := openStore(t, url+longTimeouts)
 			requests := addSessions(t, store, many)
 			for i, r := range requests {
 				limit := watchword.Charge{Key: string(r.Session), Cost: time.Second, Span: time.Hour, At: r.At}
 				requests[i].Charges = []watchword.Charge{limit}
 			}
-			end := begin(t, url, text, string(requests[0].Session))
+			end := leaveOpenTransaction(t, url, text, string(requests[0].Session))
 			var locked sync.WaitGroup
 			var rotated atomic.Int32
 			for wave := range waves {
@@ -156,9 +156,9 @@ func TestBatchSeesWhatChangedWhileItWaited(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := server.Database(t)
-			store := open(t, url+patient)
+			store := openStore(t, url+longTimeouts)
 			requests := addSessions(t, store, 8)
-			end := begin(t, url, text, string(requests[3].Session))
+			end := leaveOpenTransaction(t, url, text, string(requests[3].Session))
 			var rotating sync.WaitGroup
 			rotating.Go(func() {
 				results, errs := store.RotateTogether(requests)
@@ -168,7 +168,7 @@ func TestBatchSeesWhatChangedWhileItWaited(t *testing.T) {
 					}
 				}
 			})
-			waitForLock(t, url)
+			waitForBlockedStatement(t, url)
 			end("COMMIT")
 			rotating.Wait()
 		})
@@ -182,13 +182,13 @@ func TestBatchSeesWhatChangedWhileItWaited(t *testing.T) {
 func TestChargeOfTheClientIsRefundedIfTheOtherLimitFillsMeanwhile(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	store := open(t, url+patient)
+	store := openStore(t, url+longTimeouts)
 	r := addSessions(t, store, 1)[0]
 	client := watchword.Charge{Key: "client", Cost: time.Hour, Span: time.Hour, At: r.At}
 	own := client
 	own.Key = "own"
-	exec(t, url, "INSERT INTO limits (key, tat, sweep_from) VALUES ('own', 0, 0)")
-	end := begin(t, url, "UPDATE limits SET tat = $1 WHERE key = 'own'", r.At.Add(time.Hour).UnixNano())
+	execStatement(t, url, "INSERT INTO limits (key, tat, sweep_from) VALUES ('own', 0, 0)")
+	end := leaveOpenTransaction(t, url, "UPDATE limits SET tat = $1 WHERE key = 'own'", r.At.Add(time.Hour).UnixNano())
 	var rotating sync.WaitGroup
 	rotating.Go(func() {
 		limited := r
@@ -197,7 +197,7 @@ func TestChargeOfTheClientIsRefundedIfTheOtherLimitFillsMeanwhile(t *testing.T) 
 			t.Errorf("got %+v, %v; want a wait of an hour", got, err)
 		}
 	})
-	waitForLock(t, url)
+	waitForBlockedStatement(t, url)
 	end("COMMIT")
 	rotating.Wait()
 	r.Charges = []watchword.Charge{client}
@@ -205,13 +205,13 @@ func TestChargeOfTheClientIsRefundedIfTheOtherLimitFillsMeanwhile(t *testing.T) 
 }
 
 // waitForLock waits until a statement of another connection is waiting for a lock.
-func waitForLock(t *testing.T, url string) {
+func waitForBlockedStatement(t *testing.T, url string) {
 	t.Helper()
-	waitFor(t, url, "wait_event_type = 'Lock'")
+	waitForConnection(t, url, "wait_event_type = 'Lock'")
 }
 
 // waitFor waits until a connection to the database is in the given state (a condition on pg_stat_activity).
-func waitFor(t *testing.T, url, state string) {
+func waitForConnection(t *testing.T, url, state string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
@@ -233,10 +233,10 @@ func TestBatchesOfSeveralStoresRotateEachGenerationOnce(t *testing.T) {
 	t.Parallel()
 	const stores, many, generations = 3, 12, 40
 	url := pgtest.Database(t)
-	all := []*postgres.Store{open(t, url)}
+	all := []*postgres.Store{openStore(t, url)}
 	requests := addSessions(t, all[0], many)
 	for len(all) < stores {
-		all = append(all, open(t, url))
+		all = append(all, openStore(t, url))
 	}
 	client := watchword.Charge{Key: "client", Cost: 1, Span: time.Hour, At: storetest.Start}
 	for generation := range int64(generations) {
@@ -282,9 +282,9 @@ func TestBatchesOfSeveralStoresRotateEachGenerationOnce(t *testing.T) {
 func TestUnreadableRowDoesNotFailItsBatch(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	store := open(t, url)
+	store := openStore(t, url)
 	requests := addSessions(t, store, 16)
-	exec(t, url, fmt.Sprintf("UPDATE sessions SET methods = 'no JSON' WHERE id = '%s'", requests[5].Session))
+	execStatement(t, url, fmt.Sprintf("UPDATE sessions SET methods = 'no JSON' WHERE id = '%s'", requests[5].Session))
 	results, errs := store.RotateTogether(requests)
 	for n := range requests {
 		if bad := n == 5; bad != (errs[n] != nil) || !bad && !results[n].Rotated {
@@ -299,7 +299,7 @@ func TestUnreadableRowDoesNotFailItsBatch(t *testing.T) {
 
 func TestCloseWaitsForRotations(t *testing.T) {
 	t.Parallel()
-	store := open(t, pgtest.Migrated(t, postgres.Migrate))
+	store := openStore(t, pgtest.Migrated(t, postgres.Migrate))
 	requests := addSessions(t, store, 64)
 	var rotating, started sync.WaitGroup
 	started.Add(len(requests))

@@ -25,7 +25,7 @@ func TestTLSSettingsAreApplied(t *testing.T) {
 	const secret = "correct-horse"
 	server := pgtest.New(t)
 	ours, others := newAuthority(t), newAuthority(t)
-	certificate, key := ours.issue(t)
+	certificate, key := ours.issueCertificate(t)
 	for name, text := range map[string]string{
 		"tls.crt": certificate, "tls.key": key,
 		"pg_hba.conf": "hostssl all guarded all scram-sha-256\nhost all watchword all trust\n",
@@ -42,16 +42,16 @@ func TestTLSSettingsAreApplied(t *testing.T) {
 		t.Fatal(err)
 	}
 	database := server.Database(t)
-	exec(t, database, "CREATE ROLE guarded LOGIN PASSWORD '"+secret+"'; GRANT ALL ON SCHEMA public TO guarded")
+	execStatement(t, database, "CREATE ROLE guarded LOGIN PASSWORD '"+secret+"'; GRANT ALL ON SCHEMA public TO guarded")
 	base, _, _ := strings.Cut(strings.Replace(database, "watchword@", "guarded:"+secret+"@", 1), "?")
 
 	for _, c := range []struct {
 		name, settings string
-		want           string // text that the error contains; "" if connecting succeeds
+		wantError      string // text that the error contains; "" if connecting succeeds
 	}{
-		{"the right authority", "sslmode=verify-full&sslrootcert=" + ours.file, ""},
+		{"the right authority", "sslmode=verify-full&sslrootcert=" + ours.certFile, ""},
 		{"another authority",
-			"sslmode=verify-full&sslrootcert=" + others.file, "certificate signed by unknown authority"},
+			"sslmode=verify-full&sslrootcert=" + others.certFile, "certificate signed by unknown authority"},
 		{"any certificate", "sslmode=require", ""},
 		{"no TLS", "sslmode=disable", "no pg_hba.conf entry"},
 	} {
@@ -60,16 +60,16 @@ func TestTLSSettingsAreApplied(t *testing.T) {
 			_ = store.Close()
 		}
 		switch {
-		case c.want == "" && err != nil:
+		case c.wantError == "" && err != nil:
 			t.Errorf("%s: %v", c.name, err)
-		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
-			t.Errorf("%s: got %v, want an error with %q", c.name, err, c.want)
+		case c.wantError != "" && (err == nil || !strings.Contains(err.Error(), c.wantError)):
+			t.Errorf("%s: got %v, want an error with %q", c.name, err, c.wantError)
 		case err != nil && strings.Contains(err.Error(), secret):
 			t.Errorf("%s: the error holds the password", c.name)
 		}
 	}
 	wrongName := strings.Replace(base, "127.0.0.1", "localhost", 1)
-	_, err := postgres.Open(t.Context(), wrongName+"?sslmode=verify-full&sslrootcert="+ours.file)
+	_, err := postgres.Open(t.Context(), wrongName+"?sslmode=verify-full&sslrootcert="+ours.certFile)
 	if err == nil || !strings.Contains(err.Error(), "wanted to match localhost") {
 		t.Errorf("a certificate of another name: got %v", err)
 	}
@@ -79,7 +79,7 @@ func TestTLSSettingsAreApplied(t *testing.T) {
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
-	file        string // path of the authority's certificate
+	certFile    string // path of the authority's certificate
 }
 
 func newAuthority(t *testing.T) *authority {
@@ -97,17 +97,17 @@ func newAuthority(t *testing.T) *authority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &authority{key: key, file: filepath.Join(t.TempDir(), "ca.crt")}
+	a := &authority{key: key, certFile: filepath.Join(t.TempDir(), "ca.crt")}
 	if a.certificate, err = x509.ParseCertificate(der); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(a.file, pemOf("CERTIFICATE", der), 0o600); err != nil {
+	if err := os.WriteFile(a.certFile, pemOf("CERTIFICATE", der), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return a
 }
 
-func (a *authority) issue(t *testing.T) (certificate, key string) {
+func (a *authority) issueCertificate(t *testing.T) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 // searches the log for pages of the database.
 func TestWriteAheadLogIsCheckpointedAtSixteenMebibytes(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	store := open(t, path)
-	const statement = count + `INSERT INTO limits (key, tat, sweep_from)
+	path := newDatabasePath(t)
+	store := openStore(t, path)
+	const statement = countRows + `INSERT INTO limits (key, tat, sweep_from)
 		SELECT printf('%064x', (n + $2) * 7919 * 104729 % 1000003), 1, 1 FROM count`
 	const rows = 200
 	var longest int64

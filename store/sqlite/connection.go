@@ -19,10 +19,10 @@ import (
 // It uses the driver without database/sql. In a refresh, the contexts, locks, goroutines and conversions of
 // database/sql would take more processor time than the statements themselves (docs/performance.md).
 type connection struct {
-	conn     driver.Conn
-	prepared map[string]statement // by SQL text; a statement is prepared at its first use
-	args     []driver.NamedValue  // of the last statement; the slice is reused
-	values   []driver.Value       // of the last row; the slice is reused
+	conn      driver.Conn
+	prepared  map[string]statement // by SQL text; a statement is prepared at its first use
+	argBuffer []driver.NamedValue  // of the last statement; the slice is reused
+	rowBuffer []driver.Value       // of the last row; the slice is reused
 }
 
 var _ sqlstore.Conn = (*connection)(nil)
@@ -98,10 +98,10 @@ func (c *connection) Query(ctx context.Context, text string, args ...any) (sqlst
 		return nil, err
 	}
 	n := len(result.Columns())
-	if cap(c.values) < n {
-		c.values = make([]driver.Value, n)
+	if cap(c.rowBuffer) < n {
+		c.rowBuffer = make([]driver.Value, n)
 	}
-	return &rows{Rows: result, values: c.values[:n]}, nil
+	return &resultRows{Rows: result, values: c.rowBuffer[:n]}, nil
 }
 
 // queryRow reads the only row of a query.
@@ -122,26 +122,26 @@ func (c *connection) queryRow(ctx context.Context, text string, into ...any) err
 func (c *connection) rollback() { _, _ = c.Exec(context.Background(), "ROLLBACK") }
 
 func (c *connection) bind(args []any) []driver.NamedValue {
-	c.args = c.args[:0]
+	c.argBuffer = c.argBuffer[:0]
 	for i, arg := range args {
-		c.args = append(c.args, driver.NamedValue{Ordinal: i + 1, Value: argument(arg)})
+		c.argBuffer = append(c.argBuffer, driver.NamedValue{Ordinal: i + 1, Value: toDriverValue(arg)})
 	}
-	return c.args
+	return c.argBuffer
 }
 
 // version reads the version of the file (data_version). The version of a connection changes whenever another
 // connection, of this or another process, commits a change. Live may call version for every authenticated request, so
 // version uses the cheapest query: a read transaction without rows.
-func (c *connection) version() int64 {
+func (c *connection) readVersion() int64 {
 	if _, err := c.Exec(context.Background(), "PRAGMA data_version"); err != nil {
 		return unknownVersion
 	}
-	return c.noticed()
+	return c.lastVersion()
 }
 
 // noticed returns the last version that this connection has read, without reading the file. A connection reads the
 // version when it calls version and when it begins a transaction. The versions of two connections are not comparable.
-func (c *connection) noticed() int64 {
+func (c *connection) lastVersion() int64 {
 	n, err := c.conn.(sqlite.FileControl).FileControlDataVersion("main")
 	if err != nil {
 		return unknownVersion
@@ -150,32 +150,32 @@ func (c *connection) noticed() int64 {
 }
 
 // rows implements sqlstore.Rows on the rows of the driver.
-type rows struct {
+type resultRows struct {
 	driver.Rows
 	values []driver.Value
 	err    error
 }
 
-func (r *rows) Next() bool {
+func (r *resultRows) Next() bool {
 	if r.err == nil {
 		r.err = r.Rows.Next(r.values)
 	}
 	return r.err == nil
 }
 
-func (r *rows) Err() error {
+func (r *resultRows) Err() error {
 	if errors.Is(r.err, io.EOF) {
 		return nil
 	}
 	return r.err
 }
 
-func (r *rows) Scan(into ...any) error {
+func (r *resultRows) Scan(into ...any) error {
 	if len(into) != len(r.values) {
 		return fmt.Errorf("scan %d columns into %d values", len(r.values), len(into))
 	}
 	for i, dest := range into {
-		if err := assign(dest, r.values[i]); err != nil {
+		if err := assignColumn(dest, r.values[i]); err != nil {
 			return fmt.Errorf("scan column %q: %w", r.Columns()[i], err)
 		}
 	}
@@ -184,20 +184,20 @@ func (r *rows) Scan(into ...any) error {
 
 // writing is a connection in a write transaction. It records which users and sessions its statements may have
 // changed.
-type writing struct {
+type trackedConn struct {
 	*connection
 	changed *changes
 }
 
-func (w writing) Exec(ctx context.Context, text string, args ...any) (int, error) {
+func (w trackedConn) Exec(ctx context.Context, text string, args ...any) (int, error) {
 	n, err := w.connection.Exec(ctx, text, args...)
 	if n > 0 {
-		w.changed.note(text, args)
+		w.changed.noteStatement(text, args)
 	}
 	return n, err
 }
 
-func (w writing) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
-	w.changed.note(text, args) // a statement with RETURNING is a query that writes
+func (w trackedConn) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
+	w.changed.noteStatement(text, args) // a statement with RETURNING is a query that writes
 	return w.connection.Query(ctx, text, args...)
 }

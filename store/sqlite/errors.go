@@ -26,35 +26,35 @@ var ErrDamaged = errors.New("the database is damaged")
 //
 // The engine responds to ErrUnavailable with 503 and keeps sessions. Any other error is a bug, and the response is
 // 500.
-func unavailable(ctx context.Context, err error) error {
+func classifyError(ctx context.Context, err error) error {
 	switch {
 	case err == nil, errors.Is(err, watchword.ErrUnavailable):
 		return err
-	case ctx.Err() != nil && interrupted(err):
+	case ctx.Err() != nil && isInterruption(err):
 		// The driver reports an interruption with different errors, but ctx.Err() is always the cause.
 		if err = ctx.Err(); errors.Is(err, context.Canceled) {
 			return err
 		}
-	case !isFault(err):
+	case !isDatabaseFailure(err):
 		return err
 	case isNotWritable(err):
 		return fmt.Errorf("%w: %w", watchword.ErrNotWritable, err)
-	case code(err) == sqlite3.SQLITE_CORRUPT, code(err) == sqlite3.SQLITE_NOTADB:
+	case resultCode(err) == sqlite3.SQLITE_CORRUPT, resultCode(err) == sqlite3.SQLITE_NOTADB:
 		return fmt.Errorf("%w: %w: %w", watchword.ErrUnavailable, ErrDamaged, err)
 	}
 	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
 }
 
 // interrupted reports whether err is an error that the driver may return because the context ended.
-func interrupted(err error) bool {
+func isInterruption(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.Is(err, sql.ErrTxDone) || code(err) == sqlite3.SQLITE_INTERRUPT
+		errors.Is(err, sql.ErrTxDone) || resultCode(err) == sqlite3.SQLITE_INTERRUPT
 }
 
 // isFault reports whether err is a failure of the database, such as a full disk, and not a mistake in a statement.
 // After a failure, a retry may succeed, in some cases only after an operator has removed the cause.
-func isFault(err error) bool {
-	switch code(err) {
+func isDatabaseFailure(err error) bool {
+	switch resultCode(err) {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT,
 		sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR,
 		sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
@@ -66,7 +66,7 @@ func isFault(err error) bool {
 
 // isNotWritable reports whether the disk is full or the file is read-only. Reads still work.
 func isNotWritable(err error) bool {
-	switch code(err) {
+	switch resultCode(err) {
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY:
 		return true
 	}
@@ -74,7 +74,7 @@ func isNotWritable(err error) bool {
 }
 
 // code returns the primary result code of SQLite, or 0 (SQLITE_OK) for any other error.
-func code(err error) int {
+func resultCode(err error) int {
 	var fault *sqlite.Error
 	if errors.As(err, &fault) {
 		return fault.Code() & 0xff // the higher bits are the extended code

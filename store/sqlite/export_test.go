@@ -78,17 +78,17 @@ const MaxLiveRows = maxLiveRows
 
 // ForgetWALIndex makes the store read the version from the file at each call of Live. The store does so on systems
 // where it can't find the WAL-index in memory.
-func (s *Store) ForgetWALIndex() { s.live.index = nil }
+func (s *Store) ForgetWALIndex() { s.live.sharedHeader = nil }
 
 // Statements starts to record the statements of an idle store. The returned function returns the statements since its
 // last call, except those that begin or end a transaction.
-func (s *Store) Statements(t testing.TB) (since func() []string) { return s.record(t).since }
+func (s *Store) Statements(t testing.TB) (since func() []string) { return s.startLog(t).takeStatements }
 
 // VersionReads starts to count how often an idle store reads the version of the file. The returned function returns
 // the number of reads since its last call.
-func (s *Store) VersionReads(t testing.TB) (since func() int) { return s.record(t).versionsSince }
+func (s *Store) VersionReads(t testing.TB) (since func() int) { return s.startLog(t).takeVersionReads }
 
-func (s *Store) record(t testing.TB) *statementLog {
+func (s *Store) startLog(t testing.TB) *statementLog {
 	t.Helper()
 	log := &statementLog{}
 	s.driver = loggingDriver{s.driver, log}
@@ -106,7 +106,7 @@ func (s *Store) record(t testing.TB) *statementLog {
 	}
 	err := s.live.checker.close()
 	if err == nil {
-		err = s.openLive(t.Context())
+		err = s.openChecker(t.Context())
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ type statementLog struct {
 	versions int
 }
 
-func (l *statementLog) note(text string) {
+func (l *statementLog) recordStatement(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if text == "PRAGMA data_version" {
@@ -131,14 +131,14 @@ func (l *statementLog) note(text string) {
 	}
 }
 
-func (l *statementLog) since() (all []string) {
+func (l *statementLog) takeStatements() (all []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	all, l.all = l.all, nil
 	return all
 }
 
-func (l *statementLog) versionsSince() (n int) {
+func (l *statementLog) takeVersionReads() (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n, l.versions = l.versions, 0
@@ -185,11 +185,11 @@ type loggingStatement struct {
 }
 
 func (s loggingStatement) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	s.log.note(s.text)
+	s.log.recordStatement(s.text)
 	return s.statement.ExecContext(ctx, args)
 }
 
 func (s loggingStatement) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	s.log.note(s.text)
+	s.log.recordStatement(s.text)
 	return s.statement.QueryContext(ctx, args)
 }

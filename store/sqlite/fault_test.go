@@ -15,7 +15,7 @@ import (
 // RT-9
 func TestFullDiskReturnsErrUnavailableAndLosesNothing(t *testing.T) {
 	t.Parallel()
-	store := open(t, newPath(t))
+	store := openStore(t, newDatabasePath(t))
 	if err := insertUser(t, store, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestFullDiskReturnsErrUnavailableAndLosesNothing(t *testing.T) {
 
 func TestReadOnlyDatabaseReturnsErrUnavailable(t *testing.T) {
 	t.Parallel()
-	store := open(t, newPath(t))
+	store := openStore(t, newDatabasePath(t))
 	if err := store.Exec(t.Context(), "PRAGMA query_only = 1"); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestReadOnlyDatabaseReturnsErrUnavailable(t *testing.T) {
 
 func TestCheckFindsDamage(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := newDatabasePath(t)
 	store, err := sqlite.Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +89,7 @@ func TestCheckFindsDamage(t *testing.T) {
 	if err := os.WriteFile(path, []byte(damaged), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := open(t, path).Check(t.Context()); err == nil {
+	if err := openStore(t, path).Check(t.Context()); err == nil {
 		t.Error("the damage is not found")
 	}
 }

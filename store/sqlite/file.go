@@ -40,18 +40,18 @@ func prepareFile(path string) error {
 
 // durable returns the pragmas of a connection that serves requests. With synchronous(FULL), each commit is on disk
 // before it returns.
-func durable(more ...string) []string {
+func durablePragmas(more ...string) []string {
 	return append([]string{"journal_mode(WAL)", "synchronous(FULL)"}, more...)
 }
 
 // openPool opens a pool of one connection for migrations, and connects. Each transaction takes the write lock when it
 // begins, so that no later statement can fail because the file is locked.
-func openPool(ctx context.Context, path string) (*sql.DB, error) {
-	return openWith(ctx, path, "immediate", durable())
+func openMigrationPool(ctx context.Context, path string) (*sql.DB, error) {
+	return openPoolWith(ctx, path, "immediate", durablePragmas())
 }
 
 // openWith is like openPool, but the caller chooses all pragmas.
-func openWith(ctx context.Context, path, txlock string, pragmas []string) (*sql.DB, error) {
+func openPoolWith(ctx context.Context, path, txlock string, pragmas []string) (*sql.DB, error) {
 	pool, err := sql.Open("sqlite", sourceName(path, txlock, pragmas))
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func retryBusy(ctx context.Context, open func() error) error {
 	deadline := time.Now().Add(busyTimeout)
 	for {
 		err := open()
-		if code(err) != sqlite3.SQLITE_BUSY || time.Now().After(deadline) ||
+		if resultCode(err) != sqlite3.SQLITE_BUSY || time.Now().After(deadline) ||
 			sleep.For(ctx, 10*time.Millisecond) != nil {
 			return err
 		}

@@ -53,7 +53,7 @@ func TestFilesAreReadableByOwnerOnly(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o644); err != nil { // a file as created by touch
 		t.Fatal(err)
 	}
-	store := open(t, path)
+	store := openStore(t, path)
 	if err := insertUser(t, store, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestFileNamesWithSpecialCharactersOpen(t *testing.T) {
 	dir := t.TempDir()
 	names := []string{"with space.db", "100%.db", "a?b=c&d.db", "a#b.db", "ünï.db", "%41.db", "a:b.db", "a;b.db"}
 	for _, name := range names {
-		if err := insertUser(t, open(t, filepath.Join(dir, name)), 1); err != nil {
+		if err := insertUser(t, openStore(t, filepath.Join(dir, name)), 1); err != nil {
 			t.Error(err)
 		}
 	}
@@ -154,7 +154,7 @@ func TestConcurrentOpensOfANewFileSucceed(t *testing.T) {
 		})
 	}
 	all.Wait()
-	wantUsers(t, open(t, path), 4)
+	wantUsers(t, openStore(t, path), 4)
 }
 
 func TestMigrateReturnsAppliedFileNames(t *testing.T) {

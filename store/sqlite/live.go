@@ -52,22 +52,23 @@ const unknownVersion = -1
 // (SQLite, *WAL-mode File Format*, section 2.1).
 const walIndexHeader = 96
 
-var effects = sqlstore.Effects()
+var statementEffects = sqlstore.Effects()
 
 // liveRows contains the sessions and users in memory, and the version at which they are current. In its comments, (b)
 // refers to point 2 at the top of this file.
 type liveRows struct {
-	mu         sync.Mutex
-	checker    *connection
-	index      *[walIndexHeader]byte // memory shared by all processes; nil if not found
-	header     [walIndexHeader]byte  // copy of index from the last read of the version
-	read       int64                 // the checker's version when it was last read
-	version    int64                 // the checker's version at which all rows are current
-	committing bool                  // this process is committing and has not reached (b)
-	sessions   map[watchword.SessionID]*liveRow
-	users      map[watchword.UserID]*watchword.User
+	mu           sync.Mutex
+	checker      *connection
+	sharedHeader *[walIndexHeader]byte // memory shared by all processes; nil if not found
+	lastHeader   [walIndexHeader]byte  // copy of index from the last read of the version
+	lastRead     int64                 // the checker's version when it was last read
+	rowsVersion  int64                 // the checker's version at which all rows are current
+	committing   bool                  // this process is committing and has not reached (b)
+	sessions     map[watchword.SessionID]*liveRow
+	users        map[watchword.UserID]*watchword.User
 
-	settled int64 // the writer's version at its last (b), or at a commit that skipped (b); guarded by Store.writeLock
+	// writerVersion is the writer's version at its last (b), or at a commit that skipped (b). Store.writeLock guards it.
+	writerVersion int64
 }
 
 // A liveRow is a session in memory and its user. It is immutable. It is valid only while liveRows.users contains the
@@ -79,16 +80,16 @@ type liveRow struct {
 
 // openLive opens the checker. The checker can't write (query_only), because a connection's version does not change
 // with its own commits, so Live would not notice them.
-func (s *Store) openLive(ctx context.Context) (err error) {
+func (s *Store) openChecker(ctx context.Context) (err error) {
 	l := &s.live
-	l.version, l.settled, l.read = unknownVersion, unknownVersion, unknownVersion
+	l.rowsVersion, l.writerVersion, l.lastRead = unknownVersion, unknownVersion, unknownVersion
 	l.sessions = map[watchword.SessionID]*liveRow{}
 	l.users = map[watchword.UserID]*watchword.User{}
 	if l.checker, err = dial(ctx, s.driver, s.source); err != nil {
 		return err
 	}
-	l.checker.version() // the first read maps the WAL-index
-	l.index = findWALIndex(s.path)
+	l.checker.readVersion() // the first read maps the WAL-index
+	l.sharedHeader = findWALIndex(s.path)
 	return nil
 }
 
@@ -99,14 +100,14 @@ func (s *Store) openLive(ctx context.Context) (err error) {
 //
 // The copy of the header is made before the version is read. If a commit comes in between, the next call finds a
 // different header and reads the version again. The caller holds mu.
-func (l *liveRows) number() int64 {
-	if l.index == nil {
-		return l.checker.version()
+func (l *liveRows) currentVersion() int64 {
+	if l.sharedHeader == nil {
+		return l.checker.readVersion()
 	}
-	if header := *l.index; l.read == unknownVersion || header != l.header {
-		l.header, l.read = header, l.checker.version()
+	if header := *l.sharedHeader; l.lastRead == unknownVersion || header != l.lastHeader {
+		l.lastHeader, l.lastRead = header, l.checker.readVersion()
 	}
-	return l.read
+	return l.lastRead
 }
 
 // Live returns the row in memory if it is current. Otherwise, it reads the file with one statement. The statement
@@ -116,28 +117,28 @@ func (l *liveRows) number() int64 {
 func (s *Store) Live(
 	ctx context.Context, id watchword.SessionID,
 ) (session watchword.Session, user watchword.User, err error) {
-	if err := s.begin(); err != nil {
+	if err := s.beginOperation(); err != nil {
 		return session, user, err
 	}
 	defer s.running.Done()
 	if err := ctx.Err(); err != nil {
-		return session, user, fmt.Errorf("read session: %w", unavailable(ctx, err))
+		return session, user, fmt.Errorf("read session: %w", classifyError(ctx, err))
 	}
-	row, version := s.live.get(id)
+	row, version := s.live.currentRow(id)
 	if row != nil {
 		session, user = row.session, *row.user
 	} else {
 		if session, user, err = s.readSession(ctx, id); err != nil {
-			return session, user, fmt.Errorf("read session: %w", unavailable(ctx, err))
+			return session, user, fmt.Errorf("read session: %w", classifyError(ctx, err))
 		}
-		s.live.put(session, user, version)
+		s.live.addIfUnchanged(session, user, version)
 	}
-	session, user = ownSlices(session, user)
+	session, user = cloneSlices(session, user)
 	return session, user, nil
 }
 
 // ownSlices copies the slices, so that callers who change them do not change the rows in memory.
-func ownSlices(s watchword.Session, u watchword.User) (watchword.Session, watchword.User) {
+func cloneSlices(s watchword.Session, u watchword.User) (watchword.Session, watchword.User) {
 	s.Methods, u.Roles = slices.Clone(s.Methods), slices.Clone(u.Roles)
 	return s, u
 }
@@ -155,21 +156,21 @@ func (s *Store) readSession(
 
 // get returns the row if it is in memory and current. Otherwise, it returns nil and the version that the caller
 // passes to put after reading the row.
-func (l *liveRows) get(id watchword.SessionID) (row *liveRow, version int64) {
+func (l *liveRows) currentRow(id watchword.SessionID) (row *liveRow, version int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.number()
-	if now == unknownVersion || now != l.version && l.committing {
+	now := l.currentVersion()
+	if now == unknownVersion || now != l.rowsVersion && l.committing {
 		return nil, unknownVersion
 	}
-	if now != l.version {
+	if now != l.rowsVersion {
 		l.dropAll(now)
 	}
-	return l.find(id), now
+	return l.findRow(id), now
 }
 
 // find returns the row in memory, or nil. The caller holds mu.
-func (l *liveRows) find(id watchword.SessionID) *liveRow {
+func (l *liveRows) findRow(id watchword.SessionID) *liveRow {
 	if row := l.sessions[id]; row != nil && l.users[row.session.UserID] == row.user {
 		return row
 	}
@@ -179,44 +180,44 @@ func (l *liveRows) find(id watchword.SessionID) *liveRow {
 // isCurrent reports whether all rows in memory are current. It compares the version that the writer read when its
 // transaction began with the version at the last (b). The caller has begun this transaction.
 func (l *liveRows) isCurrent(writer *connection) bool {
-	now := writer.noticed()
-	return now != unknownVersion && now == l.settled
+	now := writer.lastVersion()
+	return now != unknownVersion && now == l.writerVersion
 }
 
 // row returns the row of a session in memory, including the changes of the current transaction. It returns nil if the
 // row is not in memory or may not be current.
-func (l *liveRows) row(id watchword.SessionID, changed *changes) *liveRow {
-	if row := changed.kept[id]; row != nil || !changed.current {
+func (l *liveRows) rowInTransaction(id watchword.SessionID, changed *changes) *liveRow {
+	if row := changed.finalRows[id]; row != nil || !changed.rowsWereCurrent {
 		return row
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.find(id)
+	return l.findRow(id)
 }
 
 // put stores a row that the caller has read from the file. The argument version is the result of get before the read.
 // If liveRows.version has changed since, put has no effect, because the row may be out of date.
-func (l *liveRows) put(session watchword.Session, user watchword.User, version int64) {
+func (l *liveRows) addIfUnchanged(session watchword.Session, user watchword.User, version int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if version != unknownVersion && version == l.version {
-		l.add(&liveRow{session, &user})
+	if version != unknownVersion && version == l.rowsVersion {
+		l.addRow(&liveRow{session, &user})
 	}
 }
 
 // add stores a row. If the user is already in memory, the row refers to that user. The caller holds mu.
-func (l *liveRows) add(row *liveRow) {
+func (l *liveRows) addRow(row *liveRow) {
 	if owner := l.users[row.user.ID]; owner == nil {
-		addTo(l.users, row.user.ID, row.user)
+		insertOrEvict(l.users, row.user.ID, row.user)
 	} else if owner != row.user {
 		row = &liveRow{row.session, owner}
 	}
-	addTo(l.sessions, row.session.ID, row)
+	insertOrEvict(l.sessions, row.session.ID, row)
 }
 
 // addTo adds a row. If the map is full, it first deletes an arbitrary row. The map is rarely full, and deleting the
 // least recently used row would need a list in the order of use.
-func addTo[K comparable, V any](rows map[K]V, id K, row V) {
+func insertOrEvict[K comparable, V any](rows map[K]V, id K, row V) {
 	if _, replaces := rows[id]; !replaces && len(rows) >= maxLiveRows {
 		for other := range rows {
 			delete(rows, other)
@@ -230,7 +231,7 @@ func addTo[K comparable, V any](rows map[K]V, id K, row V) {
 func (l *liveRows) dropAll(version int64) {
 	clear(l.sessions)
 	clear(l.users)
-	l.version = version
+	l.rowsVersion = version
 }
 
 // commit commits the transaction of the writer, and drops or replaces the rows in memory that it changed. If the
@@ -242,16 +243,16 @@ func (s *Store) commit(changed *changes) error {
 	_, err := s.writer.Exec(context.Background(), "COMMIT")
 	if err != nil {
 		s.writer.rollback()
-		changed.kept = nil
+		changed.finalRows = nil
 	}
 	s.live.mu.Lock()
 	defer s.live.mu.Unlock()
-	if len(s.live.sessions)+len(changed.kept) == 0 { // no rows in memory, so (a) and (b) are not needed
+	if len(s.live.sessions)+len(changed.finalRows) == 0 { // no rows in memory, so (a) and (b) are not needed
 		s.live.dropAll(unknownVersion)
 		// From now on, put stores only rows that were read after this commit.
-		s.live.settled = s.writer.noticed()
+		s.live.writerVersion = s.writer.lastVersion()
 	} else {
-		s.settle(changed)
+		s.updateRows(changed)
 	}
 	s.live.committing = false
 	return err
@@ -259,20 +260,20 @@ func (s *Store) commit(changed *changes) error {
 
 // settle updates the rows in memory after a commit of this process. It implements point 2 of the explanation at the
 // top of this file. The caller holds writeLock and live.mu.
-func (s *Store) settle(changed *changes) {
+func (s *Store) updateRows(changed *changes) {
 	l := &s.live
-	committed := s.writer.noticed()
-	now := l.number() // (a)
+	committed := s.writer.lastVersion()
+	now := l.currentVersion() // (a)
 	// live.mu is released while the writer reads the file, so that calls of Live do not wait. This is safe, because
 	// committing is still set.
 	l.mu.Unlock()
-	l.settled = s.writer.version() // (b)
+	l.writerVersion = s.writer.readVersion() // (b)
 	l.mu.Lock()
-	alone := now != unknownVersion && l.settled != unknownVersion && l.settled == committed
-	if !alone || !changed.current || changed.everywhere {
+	alone := now != unknownVersion && l.writerVersion != unknownVersion && l.writerVersion == committed
+	if !alone || !changed.rowsWereCurrent || changed.everywhere {
 		l.dropAll(now)
 	}
-	l.version = now
+	l.rowsVersion = now
 	for _, id := range changed.users {
 		delete(l.users, id)
 	}
@@ -282,8 +283,8 @@ func (s *Store) settle(changed *changes) {
 	// If only this process has committed, the rows in changed.kept are current: the transaction has read them, and no
 	// later commit has changed them. They are stored even if all other rows were dropped.
 	if alone {
-		for _, row := range changed.kept {
-			l.add(row)
+		for _, row := range changed.finalRows {
+			l.addRow(row)
 		}
 	}
 }
@@ -294,22 +295,22 @@ type changes struct {
 	users      []watchword.UserID
 	sessions   []watchword.SessionID
 
-	current bool                             // the rows in memory were current when the transaction began
-	kept    map[watchword.SessionID]*liveRow // the rows at the end of the transaction
+	rowsWereCurrent bool                             // the rows in memory were current when the transaction began
+	finalRows       map[watchword.SessionID]*liveRow // the rows at the end of the transaction
 }
 
 // keep records the row of a session, which is stored in memory after the commit. The transaction must not change the
 // session or the user later.
-func (c *changes) keep(session watchword.Session, user watchword.User) {
-	if c.kept == nil {
-		c.kept = map[watchword.SessionID]*liveRow{}
+func (c *changes) keepRow(session watchword.Session, user watchword.User) {
+	if c.finalRows == nil {
+		c.finalRows = map[watchword.SessionID]*liveRow{}
 	}
-	c.kept[session.ID] = &liveRow{session, &user}
+	c.finalRows[session.ID] = &liveRow{session, &user}
 }
 
 // note adds the rows that a statement with these arguments may have changed.
-func (c *changes) note(text string, args []any) {
-	switch effects[text] {
+func (c *changes) noteStatement(text string, args []any) {
+	switch statementEffects[text] {
 	case sqlstore.NoEffect:
 		return
 	case sqlstore.Everywhere:

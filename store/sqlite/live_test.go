@@ -39,8 +39,8 @@ func withAndWithoutWALIndex(t *testing.T, test func(*testing.T, []*sqlite.Store)
 	for _, name := range runs {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			path := newPath(t)
-			stores := []*sqlite.Store{open(t, path), open(t, path)}
+			path := newDatabasePath(t)
+			stores := []*sqlite.Store{openStore(t, path), openStore(t, path)}
 			if name == "without the WAL-index" {
 				stores[0].ForgetWALIndex()
 				stores[1].ForgetWALIndex()
@@ -62,7 +62,7 @@ func testLiveMatchesAReadOfTheFile(t *testing.T, stores []*sqlite.Store) {
 			n := rapid.IntRange(0, testUsers-1).Draw(t, "user")
 			id := storetest.Session("", n*each+rapid.IntRange(0, each-1).Draw(t, "session")).ID
 			writer := stores[rapid.IntRange(0, 1).Draw(t, "writer")]
-			write := writes[rapid.IntRange(0, len(writes)-1).Draw(t, "write")]
+			write := writesOfAllKinds[rapid.IntRange(0, len(writesOfAllKinds)-1).Draw(t, "write")]
 			t.Log(write.name)
 			if err := write.run(context.Background(), writer, storetest.User(n).ID, id, now); err != nil {
 				t.Fatalf("%s: %v", write.name, err)
@@ -70,7 +70,7 @@ func testLiveMatchesAReadOfTheFile(t *testing.T, stores []*sqlite.Store) {
 			for range rapid.IntRange(0, 4).Draw(t, "reads") {
 				n := rapid.IntRange(0, testUsers*each-1).Draw(t, "read session")
 				reader := stores[rapid.IntRange(0, 1).Draw(t, "reader")]
-				wantLiveAsStored(t, reader, storetest.Session("", n).ID, write.name)
+				wantLiveMatchesFile(t, reader, storetest.Session("", n).ID, write.name)
 			}
 		}
 	})
@@ -79,40 +79,40 @@ func testLiveMatchesAReadOfTheFile(t *testing.T, stores []*sqlite.Store) {
 const testUsers = 3
 
 // writes contains all kinds of changes to a session or its user, and some writes that change neither.
-var writes = []struct {
+var writesOfAllKinds = []struct {
 	name string
 	run  func(context.Context, *sqlite.Store, watchword.UserID, watchword.SessionID, time.Time) error
 }{
 	{"rotate",
 		func(ctx context.Context, s *sqlite.Store, _ watchword.UserID, id watchword.SessionID, at time.Time) error {
-			return rotateNewest(ctx, s, id, at)
+			return presentNewestToken(ctx, s, id, at)
 		}},
-	{"end the session", inUpdate(func(
+	{"end the session", asUpdate(func(
 		ctx context.Context, tx watchword.Tx, _ watchword.UserID, id watchword.SessionID, at time.Time) error {
 		_, err := tx.EndSession(ctx, id, watchword.EndedLogout, at)
 		return err
 	})},
-	{"end all sessions of the user", inUpdate(func(
+	{"end all sessions of the user", asUpdate(func(
 		ctx context.Context, tx watchword.Tx, u watchword.UserID, id watchword.SessionID, at time.Time) error {
 		_, err := tx.EndSessions(ctx, u, id, watchword.EndedLogoutAll, at)
 		return err
 	})},
-	{"end the oldest sessions", inUpdate(func(
+	{"end the oldest sessions", asUpdate(func(
 		ctx context.Context, tx watchword.Tx, u watchword.UserID, _ watchword.SessionID, at time.Time) error {
 		_, err := tx.EndOldestSessions(ctx, u, 1, watchword.EndedTooMany, storetest.Policy().Cutoffs(at))
 		return err
 	})},
-	{"end every session", inUpdate(func(
+	{"end every session", asUpdate(func(
 		ctx context.Context, tx watchword.Tx, _ watchword.UserID, _ watchword.SessionID, at time.Time) error {
 		_, _, err := tx.EndNextSessions(ctx, "", 100, watchword.EndedOperator, at)
 		return err
 	})},
-	{"delete ended sessions", inUpdate(func(
+	{"delete ended sessions", asUpdate(func(
 		ctx context.Context, tx watchword.Tx, _ watchword.UserID, _ watchword.SessionID, at time.Time) error {
 		_, err := tx.Sweep(ctx, watchword.SweepSessions, at, 100)
 		return err
 	})},
-	{"sign in again", inUpdate(func(
+	{"sign in again", asUpdate(func(
 		ctx context.Context, tx watchword.Tx, u watchword.UserID, id watchword.SessionID, at time.Time) error {
 		if _, err := tx.User(ctx, u); err != nil {
 			return ignoreNotFound(err)
@@ -124,29 +124,29 @@ var writes = []struct {
 		one.ID, one.CreatedAt, one.RotatedAt = id, at, at
 		return tx.InsertSession(ctx, one)
 	})},
-	{"forgive", inUpdate(func(
+	{"forgive", asUpdate(func(
 		ctx context.Context, tx watchword.Tx, _ watchword.UserID, id watchword.SessionID, _ time.Time) error {
 		_, err := tx.Forgive(ctx, id, 0)
 		return err
 	})},
-	{"change the roles", inUpdate(func(
+	{"change the roles", asUpdate(func(
 		ctx context.Context, tx watchword.Tx, u watchword.UserID, _ watchword.SessionID, at time.Time) error {
 		return ignoreNotFound(tx.SetRoles(ctx, u, []string{fmt.Sprint("role", at.Unix())}, at.Truncate(time.Second)))
 	})},
-	{"disable", inUpdate(func(
+	{"disable", asUpdate(func(
 		ctx context.Context, tx watchword.Tx, u watchword.UserID, _ watchword.SessionID, at time.Time) error {
 		return ignoreNotFound(tx.SetDisabled(ctx, u, at))
 	})},
-	{"rename", inUpdate(func(
+	{"rename", asUpdate(func(
 		ctx context.Context, tx watchword.Tx, u watchword.UserID, _ watchword.SessionID, at time.Time) error {
 		return ignoreNotFound(tx.SetName(ctx, u, fmt.Sprint(at.Unix())))
 	})},
-	{"delete the user", inUpdate(func(
+	{"delete the user", asUpdate(func(
 		ctx context.Context, tx watchword.Tx, u watchword.UserID, _ watchword.SessionID, _ time.Time) error {
 		_, err := tx.DeleteUser(ctx, u)
 		return err
 	})},
-	{"insert the user", inUpdate(func(
+	{"insert the user", asUpdate(func(
 		ctx context.Context, tx watchword.Tx, u watchword.UserID, _ watchword.SessionID, at time.Time) error {
 		for n := range testUsers {
 			if one := storetest.User(n); one.ID == u {
@@ -156,7 +156,7 @@ var writes = []struct {
 		}
 		return nil
 	})},
-	{"number the feed", inUpdate(func(
+	{"number the feed", asUpdate(func(
 		ctx context.Context, tx watchword.Tx, _ watchword.UserID, _ watchword.SessionID, at time.Time) error {
 		_, err := tx.NumberFeed(ctx, at.UnixMicro(), 10)
 		return err
@@ -177,7 +177,7 @@ var writes = []struct {
 
 type writeFunc func(context.Context, watchword.Tx, watchword.UserID, watchword.SessionID, time.Time) error
 
-func inUpdate(
+func asUpdate(
 	fn writeFunc,
 ) func(context.Context, *sqlite.Store, watchword.UserID, watchword.SessionID, time.Time) error {
 	return func(ctx context.Context, s *sqlite.Store, u watchword.UserID, id watchword.SessionID, at time.Time) error {
@@ -193,8 +193,8 @@ func ignoreNotFound(err error) error {
 }
 
 // rotateNewest presents the newest token of a session.
-func rotateNewest(ctx context.Context, s *sqlite.Store, id watchword.SessionID, at time.Time) error {
-	session, _, err := readFile(ctx, s, id)
+func presentNewestToken(ctx context.Context, s *sqlite.Store, id watchword.SessionID, at time.Time) error {
+	session, _, err := readWithoutLive(ctx, s, id)
 	if err != nil {
 		return ignoreNotFound(err)
 	}
@@ -203,7 +203,7 @@ func rotateNewest(ctx context.Context, s *sqlite.Store, id watchword.SessionID, 
 }
 
 // readFile reads a session and its user without Live.
-func readFile(
+func readWithoutLive(
 	ctx context.Context, s *sqlite.Store, id watchword.SessionID,
 ) (session watchword.Session, user watchword.User, err error) {
 	err = s.View(ctx, func(tx watchword.Tx) error {
@@ -213,11 +213,11 @@ func readFile(
 	return session, user, err
 }
 
-func wantLiveAsStored(t rapid.TB, s *sqlite.Store, id watchword.SessionID, after string) {
+func wantLiveMatchesFile(t rapid.TB, s *sqlite.Store, id watchword.SessionID, after string) {
 	t.Helper()
 	ctx := context.Background()
 	session, user, err := s.Live(ctx, id)
-	wantSession, wantUser, wantErr := readFile(ctx, s, id)
+	wantSession, wantUser, wantErr := readWithoutLive(ctx, s, id)
 	if errors.Is(err, watchword.ErrNotFound) && errors.Is(wantErr, watchword.ErrNotFound) {
 		return
 	}
@@ -267,7 +267,7 @@ func testLiveBesideWriters(t *testing.T, stores []*sqlite.Store) {
 	for session := range sessions {
 		writing.Go(func() {
 			for n := range rotations {
-				err := rotateNewest(t.Context(), stores[rand.IntN(2)], storetest.Session("", session).ID,
+				err := presentNewestToken(t.Context(), stores[rand.IntN(2)], storetest.Session("", session).ID,
 					storetest.Start.Add(time.Duration(n)*time.Second))
 				if err != nil {
 					t.Error(err)
@@ -313,8 +313,8 @@ func testLiveBesideWriters(t *testing.T, stores []*sqlite.Store) {
 // server.
 func TestOwnWritesDropOnlyTheRowsThatTheyChange(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	store, other := open(t, path), open(t, path)
+	path := newDatabasePath(t)
+	store, other := openStore(t, path), openStore(t, path)
 	ctx := t.Context()
 	for n := range 2 {
 		addUserWithSessions(t, store, n, 2) // user 0 has sessions 0 and 1, user 1 has 2 and 3
@@ -336,7 +336,7 @@ func TestOwnWritesDropOnlyTheRowsThatTheyChange(t *testing.T) {
 	}{
 		{"nothing", func() error { return nil }, 4},
 		{"a rotation",
-			func() error { return rotateNewest(ctx, store, storetest.Session("", 0).ID, storetest.Start) }, 4},
+			func() error { return presentNewestToken(ctx, store, storetest.Session("", 0).ID, storetest.Start) }, 4},
 		{"a sign-in", update(store, func(tx watchword.Tx) error {
 			return tx.InsertSession(ctx, storetest.Session(storetest.User(0).ID, 9))
 		}), 4},
@@ -371,8 +371,8 @@ func TestLiveReadsTheVersionOncePerCommit(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the mapping of the WAL-index is found on Linux only")
 	}
-	path := newPath(t)
-	store, other := open(t, path), open(t, path)
+	path := newDatabasePath(t)
+	store, other := openStore(t, path), openStore(t, path)
 	ctx := t.Context()
 	addUserWithSessions(t, store, 0, 1)
 	since := store.VersionReads(t)
@@ -389,7 +389,7 @@ func TestLiveReadsTheVersionOncePerCommit(t *testing.T) {
 		t.Error("the version was read without a commit")
 	}
 	for n := range 5 {
-		must(t, other.Update(ctx, func(tx watchword.Tx) error {
+		failOnError(t, other.Update(ctx, func(tx watchword.Tx) error {
 			return tx.SetName(ctx, storetest.User(0).ID, fmt.Sprint(n))
 		}))
 		if read(); since() != 1 {
@@ -402,28 +402,28 @@ func TestLiveReadsTheVersionOncePerCommit(t *testing.T) {
 // connection of the process closes.
 func TestLiveIsExactAfterAnotherStoreOfTheFileWasClosed(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	first, second, third := open(t, path), open(t, path), open(t, path)
+	path := newDatabasePath(t)
+	first, second, third := openStore(t, path), openStore(t, path), openStore(t, path)
 	ctx := t.Context()
 	addUserWithSessions(t, first, 0, 1)
 	id := storetest.Session("", 0).ID
 	for n, closing := range []*sqlite.Store{first, third} {
-		wantLiveAsStored(t, second, id, "before")
-		must(t, closing.Close())
+		wantLiveMatchesFile(t, second, id, "before")
+		failOnError(t, closing.Close())
 		if _, _, err := closing.Live(ctx, id); err == nil {
 			t.Error("a closed store returns a session")
 		}
-		must(t, second.Update(ctx, func(tx watchword.Tx) error {
+		failOnError(t, second.Update(ctx, func(tx watchword.Tx) error {
 			return tx.SetName(ctx, storetest.User(0).ID, fmt.Sprint(n))
 		}))
-		wantLiveAsStored(t, second, id, "after")
+		wantLiveMatchesFile(t, second, id, "after")
 	}
 }
 
 // MEM-1
 func TestLiveRowsAreBounded(t *testing.T) {
 	t.Parallel()
-	store := open(t, newPath(t))
+	store := openStore(t, newDatabasePath(t))
 	ctx := t.Context()
 	const n = sqlite.MaxLiveRows + 500
 	addUserWithSessions(t, store, 0, n)
@@ -438,7 +438,7 @@ func TestLiveRowsAreBounded(t *testing.T) {
 }
 
 func BenchmarkLive(b *testing.B) {
-	store := open(b, newPath(b))
+	store := openStore(b, newDatabasePath(b))
 	addUserWithSessions(b, store, 0, 1)
 	id := storetest.Session("", 0).ID
 	ctx := b.Context()
@@ -453,7 +453,7 @@ func BenchmarkLive(b *testing.B) {
 	b.Run("from the file", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, _, err := readFile(ctx, store, id); err != nil {
+			if _, _, err := readWithoutLive(ctx, store, id); err != nil {
 				b.Fatal(err)
 			}
 		}

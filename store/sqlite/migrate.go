@@ -25,7 +25,7 @@ var migrations embed.FS
 // Unstable: for the program watchword.
 func Migrate(ctx context.Context, file string) (applied []string, err error) {
 	if err := prepareFile(file); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", file, unavailable(ctx, err))
+		return nil, fmt.Errorf("open database %s: %w", file, classifyError(ctx, err))
 	}
 	err = withPool(ctx, file, func(pool *sql.DB) error {
 		applied, err = migrate(ctx, pool)
@@ -40,7 +40,7 @@ func Migrate(ctx context.Context, file string) (applied []string, err error) {
 // Unstable: for the program watchword.
 func Status(ctx context.Context, file string) (pending []string, err error) {
 	if _, err := os.Stat(file); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", file, unavailable(ctx, err))
+		return nil, fmt.Errorf("open database %s: %w", file, classifyError(ctx, err))
 	}
 	err = withPool(ctx, file, func(pool *sql.DB) error {
 		provider, err := newProvider(ctx, pool)
@@ -61,12 +61,12 @@ func Status(ctx context.Context, file string) (pending []string, err error) {
 // withPool runs fn on a pool that can write, and closes the pool. It does not use Open, because Open would apply
 // migrations.
 func withPool(ctx context.Context, file string, fn func(*sql.DB) error) error {
-	pool, err := openPool(ctx, file)
+	pool, err := openMigrationPool(ctx, file)
 	if err != nil {
-		return fmt.Errorf("open database %s: %w", file, unavailable(ctx, err))
+		return fmt.Errorf("open database %s: %w", file, classifyError(ctx, err))
 	}
 	if err := errors.Join(fn(pool), pool.Close()); err != nil {
-		return fmt.Errorf("open database %s: %w", file, unavailable(ctx, err))
+		return fmt.Errorf("open database %s: %w", file, classifyError(ctx, err))
 	}
 	return nil
 }

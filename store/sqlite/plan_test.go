@@ -13,12 +13,12 @@ import (
 // PostgreSQL.
 func TestOperatorsFindByIndex(t *testing.T) {
 	t.Parallel()
-	store := open(t, newPath(t))
+	store := openStore(t, newDatabasePath(t))
 	const (
 		byAddress    = "SEARCH users USING INDEX sqlite_autoindex_users_2 (email>? AND email<?)"
 		byServiceKey = "SEARCH service_keys USING PRIMARY KEY (id=?)"
 		byRecord     = "SEARCH idempotency USING PRIMARY KEY (owner=? AND key=?)"
-		inserts      = "" // no plan: an insertion reads no row
+		noPlan       = "" // no plan: an insertion reads no row
 	)
 	want := map[string]string{
 		"selectUsers":         byAddress,
@@ -33,17 +33,17 @@ func TestOperatorsFindByIndex(t *testing.T) {
 		"selectAccount":      "SEARCH users USING PRIMARY KEY (id=?)",
 		"selectSessionsOf":   "SEARCH sessions USING INDEX sessions_by_user (user_id=?)",
 		"hasAdmin":           "SEARCH user_roles USING PRIMARY KEY (role=?)",
-		"insertRole":         inserts,
+		"insertRole":         noPlan,
 		"deleteRoles":        "SEARCH user_roles USING COVERING INDEX user_roles_by_user (user_id=?)",
 
-		"insertServiceKey":  inserts,
+		"insertServiceKey":  noPlan,
 		"selectServiceKey":  byServiceKey,
 		"selectServiceKeys": "SEARCH service_keys USING PRIMARY KEY (id<?)",
 		"revokeServiceKey":  byServiceKey,
 		"touchServiceKey":   byServiceKey,
 		"sweepServiceKeys":  byServiceKey,
 
-		"claimRecord":       inserts,
+		"claimRecord":       noPlan,
 		"selectRecord":      byRecord,
 		"finishRecord":      byRecord,
 		"dropRecord":        byRecord,
@@ -74,7 +74,7 @@ func TestOperatorsFindByIndex(t *testing.T) {
 		}
 		delete(want, s.Name)
 		steps, err := store.Plan(t.Context(), s.Text)
-		if err != nil || (step == inserts) != (len(steps) == 0) || (step != inserts && !slices.Contains(steps, step)) {
+		if err != nil || (step == noPlan) != (len(steps) == 0) || (step != noPlan && !slices.Contains(steps, step)) {
 			t.Errorf("%s: %v %q, want %q", s.Name, err, steps, step)
 		}
 		all := strings.Join(steps, "\n")

@@ -27,7 +27,7 @@ func TestUnwritableFileReturnsErrUnavailable(t *testing.T) {
 		return
 	}
 	t.Parallel()
-	dir, program := openDir(t), copyOfTest(t)
+	dir, program := worldReadableDir(t), copyTestProgram(t)
 	path := filepath.Join(dir, "watchword.db")
 	if _, err := sqlite.Migrate(t.Context(), path); err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ func TestUnwritableFileReturnsErrUnavailable(t *testing.T) {
 }
 
 // openDir returns a directory that every user may open.
-func openDir(t *testing.T) string {
+func worldReadableDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, d := range []string{dir, filepath.Dir(dir)} {
@@ -72,7 +72,7 @@ func openDir(t *testing.T) string {
 }
 
 // copyOfTest copies the test program to a directory where every user may run it.
-func copyOfTest(t *testing.T) string {
+func copyTestProgram(t *testing.T) string {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -82,7 +82,7 @@ func copyOfTest(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(openDir(t), "sqlite.test")
+	path := filepath.Join(worldReadableDir(t), "sqlite.test")
 	if err := os.WriteFile(path, program, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 // OPS-1
 func TestReadinessFollowsAFullDisk(t *testing.T) {
 	t.Parallel()
-	store := open(t, newPath(t))
+	store := openStore(t, newDatabasePath(t))
 	engine := storetest.ReadyEngine(t, store)
 	if err := store.FillUp(t.Context()); err != nil {
 		t.Fatal(err)
@@ -30,7 +30,7 @@ func TestReadinessFollowsAFullDisk(t *testing.T) {
 // OPS-1
 func TestReadinessFollowsAReadOnlyDatabase(t *testing.T) {
 	t.Parallel()
-	store := open(t, newPath(t))
+	store := openStore(t, newDatabasePath(t))
 	engine := storetest.ReadyEngine(t, store)
 	for _, readOnly := range []int{1, 0} {
 		if err := store.Exec(t.Context(), fmt.Sprintf("PRAGMA query_only = %d", readOnly)); err != nil {

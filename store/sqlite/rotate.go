@@ -38,16 +38,16 @@ func (s *Store) newRotations() *rotateQueue {
 //
 // Unstable: implements watchword.Store, which may grow.
 func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchword.RotateResult, error) {
-	if err := s.begin(); err != nil {
+	if err := s.beginOperation(); err != nil {
 		return watchword.RotateResult{}, err
 	}
 	defer s.running.Done()
 	result, err := s.rotations.Do(ctx, r)
 	if err != nil {
-		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(ctx, err))
+		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", classifyError(ctx, err))
 	}
 	// The caller gets copies of the slices, because the row in memory shares the originals.
-	result.Session, result.User = ownSlices(result.Session, result.User)
+	result.Session, result.User = cloneSlices(result.Session, result.User)
 	return result, nil
 }
 
@@ -57,7 +57,7 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 // If the database fails, all rotations get the error, because the commit may have succeeded although it returned an
 // error.
 func (s *Store) rotateBatch(calls []*rotateCall) {
-	err := unavailable(context.Background(), s.commitBatch(calls))
+	err := classifyError(context.Background(), s.commitBatch(calls))
 	for _, call := range calls {
 		if call.Err = err; err != nil && len(calls) > 1 && !errors.Is(err, watchword.ErrUnavailable) {
 			s.rotateBatch([]*rotateCall{call})
@@ -72,9 +72,9 @@ func (s *Store) commitBatch(calls []*rotateCall) error {
 		return nil
 	}
 	ctx := context.Background()
-	return s.write(ctx, func(tx sqlstore.Tx, changed *changes) (err error) {
+	return s.updateLocked(ctx, func(tx sqlstore.Tx, changed *changes) (err error) {
 		for _, call := range calls {
-			if call.Answer, err = s.rotate(ctx, tx, changed, call.Request); err != nil {
+			if call.Answer, err = s.rotateInTx(ctx, tx, changed, call.Request); err != nil {
 				return err
 			}
 		}
@@ -84,16 +84,16 @@ func (s *Store) commitBatch(calls []*rotateCall) error {
 
 // rotate rotates a session. If the session is in memory, it does not read the file. It keeps the rotated session in
 // memory for the next rotation.
-func (s *Store) rotate(
+func (s *Store) rotateInTx(
 	ctx context.Context, tx sqlstore.Tx, changed *changes, r watchword.RotateRequest,
 ) (result watchword.RotateResult, err error) {
-	if row := s.live.row(r.Session, changed); row != nil {
+	if row := s.live.rowInTransaction(r.Session, changed); row != nil {
 		result, err = tx.RotateKnown(ctx, r, row.session, *row.user)
 	} else {
 		result, err = tx.Rotate(ctx, r)
 	}
 	if err == nil && result.Rotated {
-		changed.keep(result.Session, result.User)
+		changed.keepRow(result.Session, result.User)
 	}
 	return result, err
 }

@@ -19,7 +19,7 @@ func BenchmarkRotate(b *testing.B) {
 	}
 	rates := map[int]float64{}
 	for _, sessions := range sizes {
-		store := open(b, newPath(b))
+		store := openStore(b, newDatabasePath(b))
 		storetest.FillSessions(b, store, sessions)
 		generations := make([]int64, sessions)
 		for _, clients := range []int{1, 64} {

@@ -20,8 +20,8 @@ import (
 // RT-11
 func TestRowsInMemoryMatchTheFileBesideWritesOfTwoStores(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	stores := []*sqlite.Store{open(t, path), open(t, path)}
+	path := newDatabasePath(t)
+	stores := []*sqlite.Store{openStore(t, path), openStore(t, path)}
 	const each = 2
 	for n := range testUsers {
 		addUserWithSessions(t, stores[0], n, each)
@@ -34,16 +34,16 @@ func TestRowsInMemoryMatchTheFileBesideWritesOfTwoStores(t *testing.T) {
 			n := rapid.IntRange(0, testUsers-1).Draw(t, "user")
 			id := storetest.Session("", n*each+rapid.IntRange(0, each-1).Draw(t, "session")).ID
 			store := stores[rapid.IntRange(0, 1).Draw(t, "store")]
-			write := writes[rapid.IntRange(0, len(writes)-1).Draw(t, "write")]
+			write := writesOfAllKinds[rapid.IntRange(0, len(writesOfAllKinds)-1).Draw(t, "write")]
 			if rapid.Bool().Draw(t, "rotate") {
-				if rotateAsStored(t, store, id, now) {
+				if wantRotationMatchesFile(t, store, id, now) {
 					rotated++
 				}
-				wantLiveAsStored(t, store, id, "a rotation")
+				wantLiveMatchesFile(t, store, id, "a rotation")
 			} else if err := write.run(context.Background(), store, storetest.User(n).ID, id, now); err != nil {
 				t.Fatalf("%s: %v", write.name, err)
 			}
-			wantLiveAsStored(t, stores[rapid.IntRange(0, 1).Draw(t, "reader")], id, write.name)
+			wantLiveMatchesFile(t, stores[rapid.IntRange(0, 1).Draw(t, "reader")], id, write.name)
 		}
 	})
 	if rotated == 0 {
@@ -53,10 +53,10 @@ func TestRowsInMemoryMatchTheFileBesideWritesOfTwoStores(t *testing.T) {
 
 // rotateAsStored presents the newest token twice at the same time, and compares the result with the file. It reports
 // whether the session was rotated.
-func rotateAsStored(t *rapid.T, store *sqlite.Store, id watchword.SessionID, at time.Time) bool {
+func wantRotationMatchesFile(t *rapid.T, store *sqlite.Store, id watchword.SessionID, at time.Time) bool {
 	t.Helper()
 	ctx := context.Background()
-	before, user, err := readFile(ctx, store, id)
+	before, user, err := readWithoutLive(ctx, store, id)
 	if err != nil {
 		if ignoreNotFound(err) != nil {
 			t.Fatal(err)
@@ -83,7 +83,7 @@ func rotateAsStored(t *rapid.T, store *sqlite.Store, id watchword.SessionID, at 
 	if !alive {
 		return false
 	}
-	session, user, err := readFile(ctx, store, id)
+	session, user, err := readWithoutLive(ctx, store, id)
 	if err != nil || !reflect.DeepEqual(got.Session, session) || !reflect.DeepEqual(got.User, user) {
 		t.Fatalf("Rotate returns %+v %+v\nthe file holds %+v %+v %v", got.Session, got.User, session, user, err)
 	}

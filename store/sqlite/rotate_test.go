@@ -18,9 +18,9 @@ import (
 )
 
 // withSessions opens a store with one user and n sessions.
-func withSessions(t *testing.T, n int) *sqlite.Store {
+func openWithSessions(t *testing.T, n int) *sqlite.Store {
 	t.Helper()
-	store := open(t, newPath(t))
+	store := openStore(t, newDatabasePath(t))
 	err := store.Update(t.Context(), func(tx watchword.Tx) error {
 		_, err := tx.InsertUser(t.Context(), storetest.User(1), storetest.Start)
 		for i := range n {
@@ -35,7 +35,7 @@ func withSessions(t *testing.T, n int) *sqlite.Store {
 }
 
 // whileWriting runs fn while an Update holds the write lock.
-func whileWriting(t *testing.T, store *sqlite.Store, fn func()) {
+func whileUpdateHoldsLock(t *testing.T, store *sqlite.Store, fn func()) {
 	t.Helper()
 	if err := store.Update(t.Context(), func(watchword.Tx) error { fn(); return nil }); err != nil {
 		t.Error(err)
@@ -56,13 +56,13 @@ func rotateNth(ctx context.Context, store *sqlite.Store, n int) (watchword.Rotat
 func TestFailedRotationDoesNotFailItsBatch(t *testing.T) {
 	t.Parallel()
 	const many = 32
-	store := withSessions(t, many)
+	store := openWithSessions(t, many)
 	broken := storetest.Session("", 7).ID
 	if err := store.Exec(t.Context(), "UPDATE sessions SET methods = 'no JSON' WHERE id = $1", broken); err != nil {
 		t.Fatal(err)
 	}
 	var all sync.WaitGroup
-	whileWriting(t, store, func() {
+	whileUpdateHoldsLock(t, store, func() {
 		for n := range many {
 			all.Go(func() {
 				got, err := rotateNth(t.Context(), store, n)
@@ -84,10 +84,10 @@ func TestFailedRotationDoesNotFailItsBatch(t *testing.T) {
 
 func TestQueuedRotationOfCanceledCallerIsSkipped(t *testing.T) {
 	t.Parallel()
-	store := withSessions(t, 2)
+	store := openWithSessions(t, 2)
 	ctx, cancel := context.WithCancel(t.Context())
 	var all sync.WaitGroup
-	whileWriting(t, store, func() {
+	whileUpdateHoldsLock(t, store, func() {
 		for n := range 2 {
 			all.Go(func() {
 				if _, err := rotateNth(ctx, store, n); !errors.Is(err, context.Canceled) {
@@ -110,15 +110,15 @@ func TestQueuedRotationOfCanceledCallerIsSkipped(t *testing.T) {
 func TestRotationsWaitForAtMostOneUpdate(t *testing.T) {
 	t.Parallel()
 	const updates, rotations = 50, 100
-	store := withSessions(t, rotations)
+	store := openWithSessions(t, rotations)
 	var all sync.WaitGroup
 	var started, overtook atomic.Int32
-	whileWriting(t, store, func() {
+	whileUpdateHoldsLock(t, store, func() {
 		for range updates {
 			all.Go(func() {
 				started.Add(1)
 				err := store.Update(t.Context(), func(tx watchword.Tx) error {
-					last, err := generations(t.Context(), tx)
+					last, err := distinctGenerations(t.Context(), tx)
 					if last[0] == 0 {
 						overtook.Add(1)
 					} else if len(last) > 1 {
@@ -148,7 +148,7 @@ func TestRotationsWaitForAtMostOneUpdate(t *testing.T) {
 }
 
 // generations returns the distinct generations of all sessions in ascending order.
-func generations(ctx context.Context, tx watchword.Tx) (all []int64, err error) {
+func distinctGenerations(ctx context.Context, tx watchword.Tx) (all []int64, err error) {
 	sessions, err := tx.Sessions(ctx, storetest.User(1).ID, storetest.Policy().Cutoffs(storetest.Start))
 	for _, one := range sessions {
 		all = append(all, one.Generation)
@@ -160,17 +160,17 @@ func generations(ctx context.Context, tx watchword.Tx) (all []int64, err error) 
 // Statements must read tables through an index if these tables grow with use.
 func TestNoStatementScansAWholeTable(t *testing.T) {
 	t.Parallel()
-	store := open(t, newPath(t))
+	store := openStore(t, newDatabasePath(t))
 	// Scans of these names are allowed. keys and service_keys have few rows, and only operators list the outbox
 	// (mails). The other names are subqueries, which return constants or a limited number of rows.
-	small := regexp.MustCompile(`^SCAN (keys|service_keys|mails|waiting|given_up|due|slots|found|counted|newest|CONSTANT ROW|\(subquery)\b`)
+	allowedScans := regexp.MustCompile(`^SCAN (keys|service_keys|mails|waiting|given_up|due|slots|found|counted|newest|CONSTANT ROW|\(subquery)\b`)
 	for _, text := range sqlstore.All() {
 		steps, err := store.Plan(t.Context(), text)
 		if err != nil {
 			t.Errorf("%v:\n%s", err, text)
 		}
 		for _, step := range steps {
-			if strings.HasPrefix(step, "SCAN") && !small.MatchString(step) {
+			if strings.HasPrefix(step, "SCAN") && !allowedScans.MatchString(step) {
 				t.Errorf("%s:\n%s", step, text)
 			}
 		}

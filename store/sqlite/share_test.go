@@ -17,8 +17,8 @@ import (
 func TestTwoProcessesShareOneFile(t *testing.T) {
 	t.Parallel()
 	const rounds = 200
-	path := newPath(t)
-	both := []*sqlite.Store{open(t, path), open(t, path)}
+	path := newDatabasePath(t)
+	both := []*sqlite.Store{openStore(t, path), openStore(t, path)}
 	if err := insertUser(t, both[0], 1); err != nil {
 		t.Fatal(err)
 	}

@@ -33,13 +33,13 @@ func OpenSource(ctx context.Context, path string) (*Source, error) {
 	// With locking_mode(EXCLUSIVE), the first access fails if any other connection is open, even an idle one, because
 	// each open connection holds a shared lock in WAL mode. The pragmas do not set journal_mode, because this would
 	// release the exclusive lock.
-	pool, err := openWith(ctx, path, "deferred", []string{"locking_mode(EXCLUSIVE)", "synchronous(FULL)"})
+	pool, err := openPoolWith(ctx, path, "deferred", []string{"locking_mode(EXCLUSIVE)", "synchronous(FULL)"})
 	// SQLITE_BUSY means that another program has the file open, because this process has no other connection to it.
-	if code(err) == sqlite3.SQLITE_BUSY {
+	if resultCode(err) == sqlite3.SQLITE_BUSY {
 		err = ErrInUse
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open database %s: %w", path, unavailable(ctx, err))
+		return nil, fmt.Errorf("open database %s: %w", path, classifyError(ctx, err))
 	}
 	return &Source{pool, path}, nil
 }
@@ -49,7 +49,7 @@ func (s *Source) Count(ctx context.Context) (rows int, err error) {
 	for _, table := range sqlstore.Tables() {
 		var n int
 		if err := s.pool.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+table).Scan(&n); err != nil {
-			return 0, fmt.Errorf("count %s: %w", table, unavailable(ctx, err))
+			return 0, fmt.Errorf("count %s: %w", table, classifyError(ctx, err))
 		}
 		rows += n
 	}
@@ -61,7 +61,7 @@ func (s *Source) Count(ctx context.Context) (rows int, err error) {
 func (s *Source) Columns(ctx context.Context, table string) (columns []string, err error) {
 	rows, err := s.pool.QueryContext(ctx, "SELECT name FROM pragma_table_info($1)", table)
 	if err != nil {
-		return nil, unavailable(ctx, err)
+		return nil, classifyError(ctx, err)
 	}
 	defer rows.Close() //nolint:errcheck // Err returns the error
 	for rows.Next() {
@@ -71,21 +71,21 @@ func (s *Source) Columns(ctx context.Context, table string) (columns []string, e
 		}
 		columns = append(columns, name)
 	}
-	return columns, unavailable(ctx, rows.Err())
+	return columns, classifyError(ctx, rows.Err())
 }
 
 // Rows returns all rows of a table, in no particular order. The caller must close them before the next call, because
 // the Source has only one connection.
 func (s *Source) Rows(ctx context.Context, table string, columns []string) (*sql.Rows, error) {
 	rows, err := s.pool.QueryContext(ctx, sqlstore.SelectRows(table, columns))
-	return rows, unavailable(ctx, err)
+	return rows, classifyError(ctx, err)
 }
 
 // MarkMoved marks the file as moved to another database, so that Open refuses it from then on. If one server used the
 // file and another used the copy, each would treat refresh tokens of the other server as reuse and end the sessions.
 func (s *Source) MarkMoved(ctx context.Context) error {
 	if _, err := s.pool.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", movedVersion)); err != nil {
-		return fmt.Errorf("mark %s as moved: %w", s.path, unavailable(ctx, err))
+		return fmt.Errorf("mark %s as moved: %w", s.path, classifyError(ctx, err))
 	}
 	return nil
 }

@@ -15,8 +15,8 @@ func TestSourceHoldsExclusiveLock(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: it takes many seconds")
 	}
-	path := newPath(t)
-	store := open(t, path)
+	path := newDatabasePath(t)
+	store := openStore(t, path)
 	if err := insertUser(t, store, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -41,13 +41,13 @@ func TestSourceHoldsExclusiveLock(t *testing.T) {
 	if err := source.Close(); err != nil {
 		t.Fatal(err)
 	}
-	wantUsers(t, open(t, path), 2)
+	wantUsers(t, openStore(t, path), 2)
 }
 
 func TestMovedFileIsRefused(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	store := open(t, path)
+	path := newDatabasePath(t)
+	store := openStore(t, path)
 	if err := errors.Join(insertUser(t, store, 1), store.Close()); err != nil {
 		t.Fatal(err)
 	}

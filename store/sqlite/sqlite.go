@@ -73,7 +73,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		s.readers <- nil
 	}
 	if err := s.open(ctx, path); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", path, errors.Join(unavailable(ctx, err), s.closeConnections()))
+		return nil, fmt.Errorf("open database %s: %w", path, errors.Join(classifyError(ctx, err), s.closeConnections()))
 	}
 	s.rotations = s.newRotations()
 	return s, nil
@@ -85,7 +85,7 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	if err = prepareFile(path); err != nil {
 		return err
 	}
-	pool, err := openPool(ctx, path)
+	pool, err := openMigrationPool(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -94,12 +94,12 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 		return err
 	}
 	s.driver, s.path = pool.Driver(), path
-	s.source = sourceName(path, "", durable("query_only(1)"))
+	s.source = sourceName(path, "", durablePragmas("query_only(1)"))
 	checkpoints := fmt.Sprintf("wal_autocheckpoint(%d)", checkpointPages)
-	if s.writer, err = dial(ctx, s.driver, sourceName(path, "", durable(checkpoints))); err != nil {
+	if s.writer, err = dial(ctx, s.driver, sourceName(path, "", durablePragmas(checkpoints))); err != nil {
 		return err
 	}
-	return s.openLive(ctx)
+	return s.openChecker(ctx)
 }
 
 // takeReader returns a connection for reads. If all four are in use, it waits. The caller returns the connection with
@@ -123,22 +123,22 @@ func (s *Store) takeReader(ctx context.Context) (c *connection, err error) {
 //
 // Unstable: implements watchword.Store, which may grow.
 func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
-	if err := s.begin(); err != nil {
+	if err := s.beginOperation(); err != nil {
 		return err
 	}
 	defer s.running.Done()
 	reader, err := s.takeReader(ctx)
 	if err != nil {
-		return fmt.Errorf("open a read connection: %w", unavailable(ctx, err))
+		return fmt.Errorf("open a read connection: %w", classifyError(ctx, err))
 	}
 	defer func() {
 		reader.rollback()
 		s.readers <- reader
 	}()
 	if _, err := reader.Exec(ctx, "BEGIN"); err != nil {
-		return fmt.Errorf("begin read transaction: %w", unavailable(ctx, err))
+		return fmt.Errorf("begin read transaction: %w", classifyError(ctx, err))
 	}
-	return unavailable(ctx, fn(sqlstore.NewTx(reader)))
+	return classifyError(ctx, fn(sqlstore.NewTx(reader)))
 }
 
 // Update runs fn in a transaction and commits. No other write runs at the same time, so there are no conflicts and fn
@@ -146,7 +146,7 @@ func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
 //
 // Unstable: implements watchword.Store, which may grow.
 func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
-	if err := s.begin(); err != nil {
+	if err := s.beginOperation(); err != nil {
 		return err
 	}
 	defer s.running.Done()
@@ -155,15 +155,15 @@ func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 		case lock <- struct{}{}:
 			defer func() { <-lock }()
 		case <-ctx.Done():
-			return fmt.Errorf("wait for the write lock: %w", unavailable(ctx, ctx.Err()))
+			return fmt.Errorf("wait for the write lock: %w", classifyError(ctx, ctx.Err()))
 		}
 	}
-	return unavailable(ctx, s.write(ctx, func(tx sqlstore.Tx, _ *changes) error { return fn(tx) }))
+	return classifyError(ctx, s.updateLocked(ctx, func(tx sqlstore.Tx, _ *changes) error { return fn(tx) }))
 }
 
 // write runs fn in a transaction and commits it. fn may use the rows in memory, and records in its second argument
 // the rows that it changes. The caller holds writeLock.
-func (s *Store) write(ctx context.Context, fn func(sqlstore.Tx, *changes) error) error {
+func (s *Store) updateLocked(ctx context.Context, fn func(sqlstore.Tx, *changes) error) error {
 	committed := false
 	defer func() {
 		if !committed {
@@ -174,8 +174,8 @@ func (s *Store) write(ctx context.Context, fn func(sqlstore.Tx, *changes) error)
 	if _, err := s.writer.Exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin write transaction: %w", err)
 	}
-	changed := changes{current: s.live.isCurrent(s.writer)}
-	if err := fn(sqlstore.NewTx(writing{s.writer, &changed}), &changed); err != nil {
+	changed := changes{rowsWereCurrent: s.live.isCurrent(s.writer)}
+	if err := fn(sqlstore.NewTx(trackedConn{s.writer, &changed}), &changed); err != nil {
 		return err
 	}
 	// This is the last check of ctx. A cancellation during the commit has no effect, because the outcome of the
@@ -194,27 +194,29 @@ func (s *Store) write(ctx context.Context, fn func(sqlstore.Tx, *changes) error)
 // time that Check takes is proportional to the size of the file.
 //
 // Unstable: for the program watchword.
-func (s *Store) Check(ctx context.Context) error { return s.check(ctx, "PRAGMA integrity_check(1)") }
+func (s *Store) Check(ctx context.Context) error { return s.runCheck(ctx, "PRAGMA integrity_check(1)") }
 
 // CheckQuickly is like Check, but does not compare indexes with tables (PRAGMA quick_check).
 //
 // Unstable: for the program watchword.
-func (s *Store) CheckQuickly(ctx context.Context) error { return s.check(ctx, "PRAGMA quick_check(1)") }
+func (s *Store) CheckQuickly(ctx context.Context) error {
+	return s.runCheck(ctx, "PRAGMA quick_check(1)")
+}
 
 // check uses a connection for reads, so that writes continue during a check, which may take seconds.
-func (s *Store) check(ctx context.Context, pragma string) error {
-	if err := s.begin(); err != nil {
+func (s *Store) runCheck(ctx context.Context, pragma string) error {
+	if err := s.beginOperation(); err != nil {
 		return err
 	}
 	defer s.running.Done()
 	reader, err := s.takeReader(ctx)
 	if err != nil {
-		return fmt.Errorf("check database: %w", unavailable(ctx, err))
+		return fmt.Errorf("check database: %w", classifyError(ctx, err))
 	}
 	defer func() { s.readers <- reader }()
 	var result string
 	if err := reader.queryRow(ctx, pragma, &result); err != nil {
-		return fmt.Errorf("check database: %w", unavailable(ctx, err))
+		return fmt.Errorf("check database: %w", classifyError(ctx, err))
 	}
 	if result != "ok" {
 		return fmt.Errorf("%w: %s", ErrDamaged, result)
@@ -224,7 +226,7 @@ func (s *Store) check(ctx context.Context, pragma string) error {
 
 // begin counts a running operation, for which Close waits. It returns an error if the store is closed. The caller
 // ends the operation with s.running.Done.
-func (s *Store) begin() error {
+func (s *Store) beginOperation() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

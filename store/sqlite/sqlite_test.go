@@ -17,16 +17,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestStoreSuite(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) watchword.Store { return open(t, newPath(t)) })
+	storetest.Run(t, func(t *testing.T) watchword.Store { return openStore(t, newDatabasePath(t)) })
 }
 
 // newPath returns the path of a database without users.
-func newPath(t testing.TB) string { return sqlitetest.Path(t, sqlite.Migrate) }
+func newDatabasePath(t testing.TB) string { return sqlitetest.Path(t, sqlite.Migrate) }
 
 // missingPath returns the path of a file that does not exist.
 func missingPath(t testing.TB) string { return filepath.Join(t.TempDir(), "watchword.db") }
 
-func open(t testing.TB, path string) *sqlite.Store {
+func openStore(t testing.TB, path string) *sqlite.Store {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), path)
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 func TestSignInWithAFactorRunsEightStatementsMore(t *testing.T) {
 	t.Parallel()
 	const plainStatements, moreStatements = 11, 8
-	s := newSignIns(t)
+	s := newSignInServer(t)
 	since := s.store.Statements(t)
 	fewest := func(flow func() []string) (least []string) {
 		for i := range 5 { // the first rounds include statements of background work
@@ -34,7 +34,7 @@ func TestSignInWithAFactorRunsEightStatementsMore(t *testing.T) {
 		return least
 	}
 	plain := fewest(func() []string { s.login(t, 200); return since() })
-	secret := s.enrol(t)
+	secret := s.addAuthenticator(t)
 	all := fewest(func() []string {
 		s.now = s.now.Add(time.Minute)
 		offer := s.login(t, 403)
@@ -42,8 +42,8 @@ func TestSignInWithAFactorRunsEightStatementsMore(t *testing.T) {
 			t.Fatalf("methods %q", offer.Methods)
 		}
 		code, err := totp.Code(secret, totp.Step(s.now))
-		must(t, err)
-		s.post(t, "login/factor", map[string]string{"handle": offer.Handle, "totp": code}, 200)
+		failOnError(t, err)
+		s.postJSON(t, "login/factor", map[string]string{"handle": offer.Handle, "totp": code}, 200)
 		return since()
 	})
 	t.Logf("without a factor, %d:\n%s", len(plain), strings.Join(plain, "\n"))
@@ -57,7 +57,7 @@ func TestSignInWithAFactorRunsEightStatementsMore(t *testing.T) {
 const someEmail, somePassword = "ada@example.com", "correct horse battery"
 
 // signIns is a server for the sign-ins of one account. Only the test advances its clock.
-type signIns struct {
+type signInServer struct {
 	store   *sqlite.Store
 	engine  *watchword.Engine
 	manager *factors.Manager
@@ -65,64 +65,64 @@ type signIns struct {
 	now     time.Time
 }
 
-func newSignIns(t *testing.T) *signIns {
+func newSignInServer(t *testing.T) *signInServer {
 	t.Helper()
-	s := &signIns{store: open(t, newPath(t)), now: time.Date(2026, 11, 29, 12, 0, 5, 0, time.UTC)}
+	s := &signInServer{store: openStore(t, newDatabasePath(t)), now: time.Date(2026, 11, 29, 12, 0, 5, 0, time.UTC)}
 	var err error
 	s.engine, err = watchword.New(t.Context(), s.store, watchword.Options{
 		PublicURL: "https://id.example.com", MasterKey: []byte("a master key for tests, 32 bytes"),
 		Mailer: s, Now: func() time.Time { return s.now }})
-	must(t, err)
+	failOnError(t, err)
 	t.Cleanup(s.engine.Close)
 	s.manager = factors.New(s.engine, s.store.Factors(), factors.Options{})
 	s.server, err = server.New(s.engine, server.Options{PublicURL: "https://id.example.com", Factors: s.manager})
-	must(t, err)
+	failOnError(t, err)
 	_, err = s.engine.Operator().CreateUser(t.Context(), watchword.NewUser{Email: someEmail, Password: somePassword})
-	must(t, err)
+	failOnError(t, err)
 	return s
 }
 
 // Send implements a mailer that sends no mail.
-func (s *signIns) Send(context.Context, watchword.Message) error { return nil }
+func (s *signInServer) Send(context.Context, watchword.Message) error { return nil }
 
 // enrol adds an authenticator app and returns its secret.
-func (s *signIns) enrol(t *testing.T) []byte {
+func (s *signInServer) addAuthenticator(t *testing.T) []byte {
 	t.Helper()
 	in, err := s.engine.Login(t.Context(), watchword.LoginRequest{Email: someEmail, Password: somePassword})
-	must(t, err)
-	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error {
+	failOnError(t, err)
+	failOnError(t, s.store.Update(t.Context(), func(tx watchword.Tx) error {
 		_, err := tx.SetVerified(t.Context(), in.User.ID, in.User.Email, s.now)
 		return err
 	}))
 	who, err := s.engine.Authenticate(t.Context(), in.AccessToken)
-	must(t, err)
+	failOnError(t, err)
 	begun, err := s.manager.BeginTOTP(t.Context(), who, "")
-	must(t, err)
+	failOnError(t, err)
 	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(string(begun.Secret))
-	must(t, err)
+	failOnError(t, err)
 	code, err := totp.Code(secret, totp.Step(s.now))
-	must(t, err)
+	failOnError(t, err)
 	_, err = s.manager.ConfirmTOTP(t.Context(), who, begun.ID, watchword.Secret(code), watchword.Client{})
-	must(t, err)
+	failOnError(t, err)
 	return secret
 }
 
 // An offer is the part of a response that asks for a second factor.
-type offer struct {
+type factorOffer struct {
 	Handle  string
 	Methods []string
 }
 
-func (s *signIns) login(t *testing.T, want int) offer {
+func (s *signInServer) login(t *testing.T, want int) factorOffer {
 	t.Helper()
-	return s.post(t, "login",
+	return s.postJSON(t, "login",
 		map[string]string{"email": someEmail, "password": somePassword, "delivery": "body"}, want)
 }
 
-func (s *signIns) post(t *testing.T, path string, body any, want int) offer {
+func (s *signInServer) postJSON(t *testing.T, path string, body any, want int) factorOffer {
 	t.Helper()
 	text, err := json.Marshal(body)
-	must(t, err)
+	failOnError(t, err)
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "https://id.example.com/api/auth/"+path,
 		strings.NewReader(string(text)))
 	r.Header.Set("Content-Type", "application/json")
@@ -131,12 +131,12 @@ func (s *signIns) post(t *testing.T, path string, body any, want int) offer {
 	if w.Code != want {
 		t.Fatalf("POST %s: %d %s", path, w.Code, w.Body)
 	}
-	var refusal struct{ Challenge offer }
-	must(t, json.Unmarshal(w.Body.Bytes(), &refusal))
+	var refusal struct{ Challenge factorOffer }
+	failOnError(t, json.Unmarshal(w.Body.Bytes(), &refusal))
 	return refusal.Challenge
 }
 
-func must(t *testing.T, err error) {
+func failOnError(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -23,7 +23,7 @@ func TestRotationsProceedDuringLongSweep(t *testing.T) {
 	if storetest.RaceDetector() {
 		dead /= 10
 	}
-	store := withSessions(t, 1)
+	store := openWithSessions(t, 1)
 	one := storetest.Session(storetest.User(1).ID, 0)
 	// Insert many ended sessions, which are copies of the live session.
 	err := store.Exec(t.Context(), `INSERT INTO sessions

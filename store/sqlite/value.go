@@ -9,7 +9,7 @@ import (
 
 // argument converts an argument of a statement to a type that the driver accepts: a string, a number, bytes or nil.
 // The driver rejects the argument if it has another type.
-func argument(arg any) driver.Value {
+func toDriverValue(arg any) driver.Value {
 	switch arg.(type) {
 	case nil, int64, string, []byte:
 		return arg
@@ -27,21 +27,21 @@ func argument(arg any) driver.Value {
 
 // assign stores a value from the driver in dest, which is a sql.Scanner or a pointer. It makes only conversions
 // without loss. A column of the wrong type therefore causes an error.
-func assign(dest any, value driver.Value) error {
+func assignColumn(dest any, value driver.Value) error {
 	if s, ok := dest.(sql.Scanner); ok {
 		return s.Scan(value)
 	}
-	return set(reflect.ValueOf(dest).Elem(), value)
+	return setValue(reflect.ValueOf(dest).Elem(), value)
 }
 
-func set(to reflect.Value, value driver.Value) error {
+func setValue(to reflect.Value, value driver.Value) error {
 	if to.Kind() == reflect.Pointer { // NULL becomes a nil pointer
 		if value == nil {
 			to.SetZero()
 			return nil
 		}
 		to.Set(reflect.New(to.Type().Elem()))
-		return set(to.Elem(), value)
+		return setValue(to.Elem(), value)
 	}
 	switch v := value.(type) {
 	case string:

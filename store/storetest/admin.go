@@ -14,23 +14,23 @@ import (
 	"github.com/watchword-auth/watchword/metadata"
 )
 
-var administration = map[string]func(suite){
+var adminTests = map[string]func(suite){
 	"AccountKeepsEveryField": func(s suite) {
-		want := s.fullAccount()
-		completeFixture(s, want)
-		s.admin(func(ctx context.Context, tx admin.Tx) error {
+		want := s.addFullAccount()
+		wantCompleteFixture(s, want)
+		s.viewAdmin(func(ctx context.Context, tx admin.Tx) error {
 			byID, err := tx.Account(ctx, want.ID)
 			byEmail, err2 := tx.Accounts(ctx, want.Email, want.Email+"\x7f", admin.Filter{}, 9)
 			byRole, err3 := tx.AccountsWithRole(ctx, "", want.ID, admin.Filter{Role: "staff"}, 9)
-			same(s, "by id", byID, want)
-			same(s, "by address", byEmail, []admin.Account{want})
-			same(s, "by role", byRole, []admin.Account{want})
+			wantEqual(s, "by id", byID, want)
+			wantEqual(s, "by address", byEmail, []admin.Account{want})
+			wantEqual(s, "by role", byRole, []admin.Account{want})
 			return firstError(err, err2, err3)
 		})
 	},
 
 	"UnknownAccountReturnsErrNotFound": func(s suite) {
-		s.admin(func(ctx context.Context, tx admin.Tx) error {
+		s.viewAdmin(func(ctx context.Context, tx admin.Tx) error {
 			_, err := tx.Account(ctx, User(1).ID)
 			s.wantNotFound("account", err)
 			return nil
@@ -43,7 +43,7 @@ var administration = map[string]func(suite){
 		for n, email := range slices.Backward(all) {
 			u := User(n)
 			u.Email, u.Factors, u.Metadata = email, 0, ""
-			s.wantHeld(true, "insert", insertUser(u, Start))
+			s.wantUpdate(true, "insert", insertUser(u, Start))
 		}
 		for _, c := range []struct {
 			from, below watchword.Address
@@ -59,20 +59,20 @@ var administration = map[string]func(suite){
 			{"b@example.com", "b@example.com", 9, nil},
 			{"", "\x7f", 0, nil},
 		} {
-			s.admin(func(ctx context.Context, tx admin.Tx) error {
+			s.viewAdmin(func(ctx context.Context, tx admin.Tx) error {
 				got, err := tx.Accounts(ctx, c.from, c.below, admin.Filter{}, c.limit)
 				var emails []watchword.Address
 				for _, account := range got {
 					emails = append(emails, account.Email)
 				}
-				same(s, string(c.from+" to "+c.below), emails, c.want)
+				wantEqual(s, string(c.from+" to "+c.below), emails, c.want)
 				last, found, err2 := tx.LastAccount(ctx, c.from, c.below, c.limit)
 				want := watchword.Address("")
 				if len(c.want) > 0 {
 					want = c.want[len(c.want)-1]
 				}
-				same(s, "last", last, want)
-				same(s, "number", found, len(c.want))
+				wantEqual(s, "last", last, want)
+				wantEqual(s, "number", found, len(c.want))
 				return firstError(err, err2)
 			})
 		}
@@ -88,7 +88,7 @@ var administration = map[string]func(suite){
 			} else {
 				ids = append(ids, u.ID)
 			}
-			s.wantHeld(true, "insert", insertUser(u, Start))
+			s.wantUpdate(true, "insert", insertUser(u, Start))
 		}
 		slices.Sort(ids)
 		s.wantRole("member", "", 9, ids...)
@@ -102,30 +102,30 @@ var administration = map[string]func(suite){
 	// filter.
 	"AccountsAreFilteredByStateFactorAndRole": func(s suite) {
 		s.addAccountsOfAllKinds()
-		s.admin(func(ctx context.Context, tx admin.Tx) error {
+		s.viewAdmin(func(ctx context.Context, tx admin.Tx) error {
 			all, err := tx.Accounts(ctx, "", "\x7f", admin.Filter{}, 99)
 			for _, f := range allFilters() {
 				var want []admin.Account
 				for _, account := range all {
-					if selects(f, account) {
+					if filterSelects(f, account) {
 						want = append(want, account)
 					}
 				}
 				got, err := tx.Accounts(ctx, "", "\x7f", f, 99)
-				same(s, fmt.Sprintf("%+v", f), got, want)
+				wantEqual(s, fmt.Sprintf("%+v", f), got, want)
 				few, err2 := tx.Accounts(ctx, "", "\x7f", f, 1)
-				same(s, fmt.Sprintf("%+v, limit 1", f), few, want[:min(1, len(want))])
+				wantEqual(s, fmt.Sprintf("%+v, limit 1", f), few, want[:min(1, len(want))])
 				if f.Role != "" {
 					last, _, err3 := tx.LastWithRole(ctx, f.Role, "", 99)
 					byRole, err4 := tx.AccountsWithRole(ctx, "", last, f, 99)
-					same(s, fmt.Sprintf("%+v, by role", f), byRole, want)
+					wantEqual(s, fmt.Sprintf("%+v, by role", f), byRole, want)
 					err2 = firstError(err2, err3, err4)
 				}
 				if err := firstError(err, err2); err != nil {
 					return err
 				}
 			}
-			same(s, "accounts", len(all), 12)
+			wantEqual(s, "accounts", len(all), 12)
 			return err
 		})
 	},
@@ -134,44 +134,44 @@ var administration = map[string]func(suite){
 	"RolesAreFoundUntilTheyAreRemoved": func(s suite) {
 		one, two := s.addUser(1), s.addUser(2)
 		s.wantRole("staff", "", 9, one.ID, two.ID)
-		s.update(func(ctx context.Context, tx watchword.Tx) error {
+		s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
 			return tx.SetRoles(ctx, one.ID, []string{"auditor", "admin"}, Start)
 		})
 		s.wantRole("staff", "", 9, two.ID)
 		s.wantRole("auditor", "", 9, one.ID)
 		s.wantRole("admin", "", 9, one.ID, two.ID)
-		s.wantHeld(true, "delete", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+		s.wantUpdate(true, "delete", func(ctx context.Context, tx watchword.Tx) (bool, error) {
 			return tx.DeleteUser(ctx, one.ID)
 		})
 		s.wantRole("auditor", "", 9)
 		s.wantRole("admin", "", 9, two.ID)
-		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.SetRoles(ctx, two.ID, nil, Start) })
+		s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error { return tx.SetRoles(ctx, two.ID, nil, Start) })
 		s.wantRole("admin", "", 9)
 	},
 
 	"OnlyAnEnabledAccountIsAnAdmin": func(s suite) {
-		s.wantHeld(true, "insert the key", insertKey(keyOf(watchword.KeyService, 1)))
-		s.wantHeld(false, "without an account", hasAdmin)
+		s.wantUpdate(true, "insert the key", insertKey(newKey(watchword.KeyService, 1)))
+		s.wantUpdate(false, "without an account", hasAdmin)
 		one := s.addUser(1)
-		s.wantHeld(true, "with an administrator", hasAdmin)
+		s.wantUpdate(true, "with an administrator", hasAdmin)
 		setDisabled := func(at time.Time) {
-			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.SetDisabled(ctx, one.ID, at) })
+			s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error { return tx.SetDisabled(ctx, one.ID, at) })
 		}
 		setDisabled(Start)
-		s.wantHeld(false, "with a disabled one", hasAdmin)
+		s.wantUpdate(false, "with a disabled one", hasAdmin)
 		setDisabled(time.Time{})
-		s.wantHeld(true, "with an enabled one", hasAdmin)
-		s.update(func(ctx context.Context, tx watchword.Tx) error {
+		s.wantUpdate(true, "with an enabled one", hasAdmin)
+		s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
 			return tx.SetRoles(ctx, one.ID, []string{"administrator", "staff"}, Start)
 		})
-		s.wantHeld(false, "with another role", hasAdmin)
+		s.wantUpdate(false, "with another role", hasAdmin)
 	},
 
 	// Two transactions each remove one of the last two administrators. Only one of them must succeed. Without a
 	// common lock in HasAdmin, neither would see the change of the other. If the store allows it, the test waits
 	// until both have called HasAdmin before one of them commits.
 	"OneAdminRemainsOfTwo": func(s suite) {
-		s.wantHeld(true, "insert the key", insertKey(keyOf(watchword.KeyService, 1)))
+		s.wantUpdate(true, "insert the key", insertKey(newKey(watchword.KeyService, 1)))
 		for way := range 3 {
 			one, two := s.addUser(2*way), s.addUser(2*way+1)
 			asked := make(chan struct{}, 4) // capacity 4, because a store may retry a transaction
@@ -189,16 +189,16 @@ var administration = map[string]func(suite){
 			}
 			var first, second error
 			var running sync.WaitGroup
-			running.Go(func() { first = s.removeAdmin(one.ID, way, both) })
-			running.Go(func() { second = s.removeAdmin(two.ID, 2, both) })
+			running.Go(func() { first = s.removeAdminUnlessLast(one.ID, way, both) })
+			running.Go(func() { second = s.removeAdminUnlessLast(two.ID, 2, both) })
 			running.Wait()
 			failed := slices.DeleteFunc([]error{first, second}, func(err error) bool { return err == nil })
 			if len(failed) != 1 || !errors.Is(failed[0], errLastAdmin) {
 				s.Errorf("way %d: refused: %v, want one", way, failed)
 			}
-			s.wantHeld(true, "the rest", hasAdmin)
+			s.wantUpdate(true, "the rest", hasAdmin)
 			for _, u := range []watchword.User{one, two} {
-				s.update(func(ctx context.Context, tx watchword.Tx) error {
+				s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
 					_, err := tx.DeleteUser(ctx, u.ID)
 					return err
 				})
@@ -221,15 +221,15 @@ var administration = map[string]func(suite){
 }
 
 // fullAccount inserts an account with a value in every field, an authenticator app and a passkey.
-func (s suite) fullAccount() admin.Account {
+func (s suite) addFullAccount() admin.Account {
 	s.Helper()
 	u := fullUser()
-	s.wantHeld(true, "insert", insertUser(u, Start))
-	s.wantHeld(true, "insert a TOTP", insertFactor(factorOf(u, 1)))
-	s.wantHeld(true, "insert a passkey", insertFactor(passkeyOf(u, 2)))
+	s.wantUpdate(true, "insert", insertUser(u, Start))
+	s.wantUpdate(true, "insert a TOTP", insertFactor(newAuthenticator(u, 1)))
+	s.wantUpdate(true, "insert a passkey", insertFactor(newPasskey(u, 2)))
 	u.Metadata = `{"plan":"pro"}`
-	s.wantHeld(true, "metadata", setMetadata(u.ID, metadata.Metadata{Version: 1, Public: u.Metadata}, 0))
-	return admin.Account{User: s.user(u.ID), TOTP: true, Passkey: true}
+	s.wantUpdate(true, "metadata", setMetadata(u.ID, metadata.Metadata{Version: 1, Public: u.Metadata}, 0))
+	return admin.Account{User: s.readUser(u.ID), TOTP: true, Passkey: true}
 }
 
 var errLastAdmin = errors.New("the last administrator")
@@ -250,12 +250,12 @@ func (s suite) addAccountsOfAllKinds() {
 		if n == 11 {
 			u.VerifiedAt = time.Time{} // disabled and unverified
 		}
-		s.wantHeld(true, "insert", insertUser(u, Start))
+		s.wantUpdate(true, "insert", insertUser(u, Start))
 		if n%4 == 1 || n%4 == 3 {
-			s.wantHeld(true, "a TOTP", insertFactor(factorOf(u, 2*n)))
+			s.wantUpdate(true, "a TOTP", insertFactor(newAuthenticator(u, 2*n)))
 		}
 		if n%4 >= 2 {
-			s.wantHeld(true, "a passkey", insertFactor(passkeyOf(u, 2*n+1)))
+			s.wantUpdate(true, "a passkey", insertFactor(newPasskey(u, 2*n+1)))
 		}
 	}
 }
@@ -271,7 +271,7 @@ func allFilters() (all []admin.Filter) {
 	return all
 }
 
-func selects(f admin.Filter, a admin.Account) bool {
+func filterSelects(f admin.Filter, a admin.Account) bool {
 	kinds := a.Kinds()
 	factor := f.Factor == "" || slices.Contains(kinds, f.Factor) || f.Factor == admin.FactorAny && len(kinds) > 0 ||
 		f.Factor == admin.FactorNone && len(kinds) == 0
@@ -281,9 +281,9 @@ func selects(f admin.Filter, a admin.Account) bool {
 // removeAdmin disables (way 0), demotes (1) or deletes (2) an administrator. It then asks HasAdmin whether another
 // administrator remains, and calls its last argument. If no administrator remains, it rolls back and returns
 // errLastAdmin.
-func (s suite) removeAdmin(id watchword.UserID, way int, both func()) error {
+func (s suite) removeAdminUnlessLast(id watchword.UserID, removal int, beforeCommit func()) error {
 	return s.Update(s.Context(), func(tx watchword.Tx) (err error) {
-		switch way {
+		switch removal {
 		case 0:
 			err = tx.SetDisabled(s.Context(), id, Start)
 		case 1:
@@ -295,7 +295,7 @@ func (s suite) removeAdmin(id watchword.UserID, way int, both func()) error {
 			return err
 		}
 		remains, err := tx.HasAdmin(s.Context())
-		both()
+		beforeCommit()
 		if err == nil && !remains {
 			err = errLastAdmin
 		}
@@ -304,22 +304,22 @@ func (s suite) removeAdmin(id watchword.UserID, way int, both func()) error {
 }
 
 // admin runs fn in a read transaction that must succeed.
-func (s suite) admin(fn func(context.Context, admin.Tx) error) {
+func (s suite) viewAdmin(fn func(context.Context, admin.Tx) error) {
 	s.Helper()
-	s.view(func(ctx context.Context, tx watchword.Tx) error { return fn(ctx, tx.(admin.Tx)) })
+	s.mustView(func(ctx context.Context, tx watchword.Tx) error { return fn(ctx, tx.(admin.Tx)) })
 }
 
 func (s suite) wantRole(role string, after watchword.UserID, limit int, want ...watchword.UserID) {
 	s.Helper()
-	s.admin(func(ctx context.Context, tx admin.Tx) error {
+	s.viewAdmin(func(ctx context.Context, tx admin.Tx) error {
 		last, found, err := tx.LastWithRole(ctx, role, after, limit)
 		accounts, err2 := tx.AccountsWithRole(ctx, after, last, admin.Filter{Role: role}, limit)
 		var ids []watchword.UserID
 		for _, account := range accounts {
 			ids = append(ids, account.ID)
 		}
-		same(s, "accounts with the role "+role, ids, want)
-		same(s, "their number", found, len(want))
+		wantEqual(s, "accounts with the role "+role, ids, want)
+		wantEqual(s, "their number", found, len(want))
 		return firstError(err, err2)
 	})
 }

@@ -17,7 +17,7 @@ import (
 
 // Rotations that arrive at the same time may share a statement or a commit. The result of each rotation must be as if
 // it had run alone.
-var batches = map[string]func(suite){
+var batchTests = map[string]func(suite){
 	"FailedRotationDoesNotFailConcurrentOnes": func(s suite) {
 		const many, broken = 32, 7
 		all := s.addSessions(many, func(n int, one *watchword.Session) {
@@ -30,7 +30,7 @@ var batches = map[string]func(suite){
 			if bad := n == broken; bad != (errs[n] != nil) || bad == results[n].Rotated {
 				s.Errorf("session %d: rotated %t, error %v", n, results[n].Rotated, errs[n])
 			}
-			same(s, "generation changed", s.session(one.ID).Generation != one.Generation, n != broken)
+			wantEqual(s, "generation changed", s.readSession(one.ID).Generation != one.Generation, n != broken)
 		}
 	},
 
@@ -38,7 +38,7 @@ var batches = map[string]func(suite){
 	"ConcurrentRotationsOfOneSessionChargeTheirClientExactly": func(s suite) {
 		const many, allowed = 40, 15
 		one := s.addSession(Session(s.addUser(1).ID, 1))
-		client, own := chargeOf("client", many, time.Hour), chargeOf("own", allowed, time.Hour)
+		client, own := newCharge("client", many, time.Hour), newCharge("own", allowed, time.Hour)
 		all := slices.Repeat([]watchword.Session{one}, many)
 		results, errs := s.rotateAtOnce(all, func(_ int, r *watchword.RotateRequest) {
 			r.Charges = []watchword.Charge{client, own}
@@ -52,20 +52,20 @@ var batches = map[string]func(suite){
 				refused++
 			}
 		}
-		same(s, "refused", refused, many-allowed)
+		wantEqual(s, "refused", refused, many-allowed)
 		for n := range many - allowed {
-			same(s, fmt.Sprintf("wait for place %d of the client", n), s.charge(client), 0)
+			wantEqual(s, fmt.Sprintf("wait for place %d of the client", n), s.chargeLimit(client), 0)
 		}
-		same(s, "wait of the next one", s.charge(client), client.Cost)
+		wantEqual(s, "wait of the next one", s.chargeLimit(client), client.Cost)
 	},
 
 	// RL-2
 	"ConcurrentRotationsChargeOneLimitExactly": func(s suite) {
 		const many, allowed = 40, 15
 		all := s.addSessions(many, func(int, *watchword.Session) {})
-		client := chargeOf("client", allowed, time.Hour)
+		client := newCharge("client", allowed, time.Hour)
 		results, errs := s.rotateAtOnce(all, func(n int, r *watchword.RotateRequest) {
-			r.Charges = []watchword.Charge{client, chargeOf(fmt.Sprint("own", n), 1, time.Hour)}
+			r.Charges = []watchword.Charge{client, newCharge(fmt.Sprint("own", n), 1, time.Hour)}
 		})
 		rotated := 0
 		for n, got := range results {
@@ -75,11 +75,12 @@ var batches = map[string]func(suite){
 			if got.Rotated {
 				rotated++
 			}
-			same(s, "the session rotated", s.session(all[n].ID).Generation == 1, got.Rotated)
-			same(s, "its own limit is used up", s.charge(chargeOf(fmt.Sprint("own", n), 1, time.Hour)) > 0, got.Rotated)
+			wantEqual(s, "the session rotated", s.readSession(all[n].ID).Generation == 1, got.Rotated)
+			wantEqual(s, "its own limit is used up", s.chargeLimit(newCharge(fmt.Sprint("own", n), 1,
+				time.Hour)) > 0, got.Rotated)
 		}
-		same(s, "rotations", rotated, allowed)
-		same(s, "wait of the next one", s.charge(client), client.Cost)
+		wantEqual(s, "rotations", rotated, allowed)
+		wantEqual(s, "wait of the next one", s.chargeLimit(client), client.Cost)
 	},
 
 	"CanceledCallersDoNotCancelConcurrentRotations": func(s suite) {
@@ -89,14 +90,15 @@ var batches = map[string]func(suite){
 			results, errs := make([]watchword.RotateResult, many), make([]error, many)
 			var rotating sync.WaitGroup
 			for n := range all {
-				all[n].Generation = s.session(all[n].ID).Generation
+				all[n].Generation = s.readSession(all[n].ID).Generation
 				ctx, leave := s.Context(), context.CancelFunc(func() {})
 				if n%2 == 1 {
 					ctx, leave = context.WithTimeout(ctx, time.Duration(n)*60*time.Microsecond)
 				}
 				rotating.Go(func() {
 					defer leave()
-					results[n], errs[n] = s.Rotate(ctx, Rotate(all[n], after(time.Duration(generation)*time.Second)))
+					results[n], errs[n] = s.Rotate(ctx, Rotate(all[n],
+						afterStart(time.Duration(generation)*time.Second)))
 				})
 			}
 			rotating.Wait()
@@ -152,7 +154,7 @@ func CheckBatches(
 ) {
 	a, b := suite{t, one}, suite{t, other}
 	n := 0
-	checkOften(a, 3, func(t *rapid.T) {
+	checkManyInputs(a, 3, func(t *rapid.T) {
 		first := n
 		n += rapid.IntRange(1, 6).Draw(t, "sessions")
 		requests := drawBatch(a, b, t, first, n)
@@ -163,12 +165,12 @@ func CheckBatches(
 				t.Fatalf("request %d: error %v, alone %v", i, errs[i], err)
 			}
 			want.Wait, results[i].Wait = min(want.Wait, 1), min(results[i].Wait, 1)
-			same(a, fmt.Sprintf("result of request %d", i), results[i], want)
+			wantEqual(a, fmt.Sprintf("result of request %d", i), results[i], want)
 		}
 		for _, r := range requests {
-			same(a, "session", a.session(r.Session), b.session(r.Session))
+			wantEqual(a, "session", a.readSession(r.Session), b.readSession(r.Session))
 			for _, c := range r.Charges {
-				same(a, "wait for "+c.Key, a.charge(c), b.charge(c))
+				wantEqual(a, "wait for "+c.Key, a.chargeLimit(c), b.chargeLimit(c))
 			}
 		}
 		if a.Failed() {
@@ -183,13 +185,13 @@ func drawBatch(a, b suite, t *rapid.T, first, end int) (requests []watchword.Rot
 	fails := rapid.IntRange(0, 9).Draw(t, "one fails") == 0
 	for n := first; n < end; n++ {
 		drawn := a.drawRotation(t, n)
-		b.insertDrawn(drawn)
+		b.insertDrawnSession(drawn)
 		if fails {
 			requests = append(requests, drawn.request)
 			continue
 		}
 		for range rapid.IntRange(1, 3).Draw(t, "requests of the session") {
-			requests = append(requests, drawCharged(t, drawn.session, first))
+			requests = append(requests, drawChargedRequest(t, drawn.session, first))
 		}
 	}
 	if fails {
@@ -199,8 +201,8 @@ func drawBatch(a, b suite, t *rapid.T, first, end int) (requests []watchword.Rot
 }
 
 // insertDrawn inserts the session and the user of a drawnRotation into the store s.
-func (s suite) insertDrawn(c *drawnRotation) {
-	s.update(func(ctx context.Context, tx watchword.Tx) error {
+func (s suite) insertDrawnSession(c *drawnRotation) {
+	s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
 		_, err := tx.InsertUser(ctx, c.user, Start)
 		if c.user.Disabled() {
 			err = errors.Join(err, tx.SetDisabled(ctx, c.user.ID, c.user.DisabledAt))
@@ -211,11 +213,11 @@ func (s suite) insertDrawn(c *drawnRotation) {
 
 // drawCharged returns a random request with up to two charges. Few limits exist, and each allows few uses, so that
 // some charges are refused. Different batches use different limits.
-func drawCharged(t *rapid.T, one watchword.Session, batch int) watchword.RotateRequest {
+func drawChargedRequest(t *rapid.T, one watchword.Session, batch int) watchword.RotateRequest {
 	r := drawRequest(t, one)
 	for i := range rapid.IntRange(0, 2).Draw(t, "charges") {
 		key := fmt.Sprintf("limit %d of %d in %d", rapid.IntRange(1, 3).Draw(t, "limit"), i, batch)
-		c := chargeOf(key, rapid.IntRange(1, 3).Draw(t, "uses"), time.Minute)
+		c := newCharge(key, rapid.IntRange(1, 3).Draw(t, "uses"), time.Minute)
 		c.At = r.At.Add(rapid.SampledFrom([]time.Duration{0, time.Nanosecond, time.Second, -time.Hour}).Draw(t, "charged"))
 		r.Charges = append(r.Charges, c)
 	}

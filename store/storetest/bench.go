@@ -50,9 +50,10 @@ func RotateMany(b *testing.B, store watchword.Store, generations []int64, client
 	start := time.Now()
 	for client := range clients {
 		all.Go(func() {
-			own := len(generations) / clients
+			sessionsPerClient := len(generations) / clients
 			for i := taken.Add(1); i <= int64(b.N); i = taken.Add(1) {
-				n := client*own + int(i*7919)%own // a pseudo-random order, to reach many storage pages
+				// A pseudo-random order reaches many storage pages.
+				n := client*sessionsPerClient + int(i*7919)%sessionsPerClient
 				one := Session("", n)
 				one.Generation = generations[n]
 				r := Rotate(one, Start.Add(time.Duration(i)*time.Millisecond))

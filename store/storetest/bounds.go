@@ -65,15 +65,15 @@ func WantBoundedOutbox(t *testing.T, store watchword.Store) {
 	wantMedian(t, "counting the outbox", took, 60*time.Millisecond)
 }
 
-func wantMedian(t *testing.T, what string, took []time.Duration, most time.Duration) {
+func wantMedian(t *testing.T, what string, durations []time.Duration, limit time.Duration) {
 	t.Helper()
-	slices.Sort(took)
-	median := took[len(took)/2]
-	t.Logf("%s takes %s in the median of %d, %s at most", what, median, len(took), took[len(took)-1])
+	slices.Sort(durations)
+	median := durations[len(durations)/2]
+	t.Logf("%s takes %s in the median of %d, %s at most", what, median, len(durations), durations[len(durations)-1])
 	if RaceDetector() {
-		most *= 20
+		limit *= 20
 	}
-	if median > most {
-		t.Errorf("%s takes %s, want less than %s", what, median, most)
+	if median > limit {
+		t.Errorf("%s takes %s, want less than %s", what, median, limit)
 	}
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-var secondFactors = map[string]func(suite){
+var factorTests = map[string]func(suite){
 	"FactorAndChallengeKeepEveryField": func(s suite) {
-		factor, challenge := factorOf(User(1), 1), challengeOf(User(1), 1)
-		factor.CredentialID, factor.Record, factor.LastUsedAt = "credential", `{"key":1}`, after(time.Hour)
+		factor, challenge := newAuthenticator(User(1), 1), newChallenge(User(1), 1)
+		factor.CredentialID, factor.Record, factor.LastUsedAt = "credential", `{"key":1}`, afterStart(time.Hour)
 		factor.Unproven = true
-		completeFixture(s, factor)
-		completeFixture(s, challenge)
-		s.factors(func(ctx context.Context, tx factors.Tx) error {
+		wantCompleteFixture(s, factor)
+		wantCompleteFixture(s, challenge)
+		s.updateFactors(func(ctx context.Context, tx factors.Tx) error {
 			if _, err := tx.InsertFactor(ctx, factor); err != nil {
 				return err
 			}
@@ -27,100 +27,100 @@ var secondFactors = map[string]func(suite){
 				return err
 			}
 			all, err := tx.Factors(ctx, factor.UserID)
-			same(s, "factors", all, []factors.Factor{factor})
+			wantEqual(s, "factors", all, []factors.Factor{factor})
 			got, err2 := tx.Challenge(ctx, challenge.ID, challenge.Purpose, challenge.ExpiresAt.Add(-time.Millisecond))
-			same(s, "challenge", got, challenge)
+			wantEqual(s, "challenge", got, challenge)
 			return firstError(err, err2)
 		})
 	},
 
 	"LoginChallengeReturnsTheFactorsOfItsUser": func(s suite) {
 		u := s.addUser(1)
-		app, key := factorOf(u, 1), factorOf(u, 2)
+		app, key := newAuthenticator(u, 1), newAuthenticator(u, 2)
 		key.Kind, key.CredentialID, key.Record = factors.KindPasskey, "AQ-_", `{"key":"A\"\\B","transports":["usb"]}`
 		want := []watchword.OfferedFactor{{Kind: "totp"},
 			{Kind: "passkey", CredentialID: key.CredentialID, Record: key.Record}}
 		insert := func(n int, want []watchword.OfferedFactor) {
 			s.Helper()
-			c := challengeOf(u, n)
-			s.factors(func(ctx context.Context, tx factors.Tx) error {
+			c := newChallenge(u, n)
+			s.updateFactors(func(ctx context.Context, tx factors.Tx) error {
 				got, err := tx.InsertLoginChallenge(ctx, c)
-				same(s, "offered factors", got, want)
+				wantEqual(s, "offered factors", got, want)
 				stored, err2 := tx.Challenge(ctx, c.ID, c.Purpose, c.CreatedAt)
-				same(s, "challenge", stored, c)
+				wantEqual(s, "challenge", stored, c)
 				return firstError(err, err2)
 			})
 		}
-		s.wantHeld(true, "of another account", insertFactor(factorOf(User(2), 3)))
+		s.wantUpdate(true, "of another account", insertFactor(newAuthenticator(User(2), 3)))
 		insert(1, []watchword.OfferedFactor{}) // empty but not nil, see FactorTx.InsertLoginChallenge
-		s.wantHeld(true, "the newer one", insertFactor(key))
+		s.wantUpdate(true, "the newer one", insertFactor(key))
 		insert(2, want[1:])
-		s.wantHeld(true, "the older one", insertFactor(app))
+		s.wantUpdate(true, "the older one", insertFactor(app))
 		insert(3, want)
 	},
 
 	"UserIsReadWithTheFactors": func(s suite) {
 		u := s.addUser(1)
-		one, other := factorOf(u, 1), factorOf(u, 2)
+		one, other := newAuthenticator(u, 1), newAuthenticator(u, 2)
 		other.CreatedAt = one.CreatedAt.Add(time.Hour)
-		s.factors(func(ctx context.Context, tx factors.Tx) error {
+		s.updateFactors(func(ctx context.Context, tx factors.Tx) error {
 			_, _, err := tx.UserWithFactors(ctx, u.ID)
 			s.wantNotFound("without a factor", err)
 			return nil
 		})
-		s.wantHeld(true, "the newer one", insertFactor(other))
-		s.wantHeld(true, "the older one", insertFactor(one))
-		s.wantHeld(true, "of another account", insertFactor(factorOf(User(2), 3)))
-		s.factors(func(ctx context.Context, tx factors.Tx) error {
+		s.wantUpdate(true, "the newer one", insertFactor(other))
+		s.wantUpdate(true, "the older one", insertFactor(one))
+		s.wantUpdate(true, "of another account", insertFactor(newAuthenticator(User(2), 3)))
+		s.updateFactors(func(ctx context.Context, tx factors.Tx) error {
 			got, all, err := tx.UserWithFactors(ctx, u.ID)
-			same(s, "user", got, u)
-			same(s, "factors", all, []factors.Factor{one, other})
+			wantEqual(s, "user", got, u)
+			wantEqual(s, "factors", all, []factors.Factor{one, other})
 			return err
 		})
 	},
 
 	"CredentialBelongsToOneFactor": func(s suite) {
-		one, other := factorOf(User(1), 1), factorOf(User(2), 2)
+		one, other := newAuthenticator(User(1), 1), newAuthenticator(User(2), 2)
 		one.CredentialID, other.CredentialID = "same", "same"
-		s.wantHeld(true, "the first", insertFactor(one))
-		s.wantHeld(false, "the same credential", insertFactor(other))
-		one.ID, one.CredentialID, other.CredentialID = uuidOf("000a", 3), "", ""
-		s.wantHeld(true, "without a credential", insertFactor(one))
-		s.wantHeld(true, "another without a credential", insertFactor(other))
+		s.wantUpdate(true, "the first", insertFactor(one))
+		s.wantUpdate(false, "the same credential", insertFactor(other))
+		one.ID, one.CredentialID, other.CredentialID = fixedUUID("000a", 3), "", ""
+		s.wantUpdate(true, "without a credential", insertFactor(one))
+		s.wantUpdate(true, "another without a credential", insertFactor(other))
 	},
 
 	"StepIsClaimedOnce": func(s suite) {
-		f := factorOf(User(1), 1)
-		s.wantHeld(true, "insert", insertFactor(f))
+		f := newAuthenticator(User(1), 1)
+		s.wantUpdate(true, "insert", insertFactor(f))
 		claim := func(step int64) func(context.Context, watchword.Tx) (bool, error) {
 			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
-				return tx.(factors.Tx).ClaimStep(ctx, f, step, after(time.Hour))
+				return tx.(factors.Tx).ClaimStep(ctx, f, step, afterStart(time.Hour))
 			}
 		}
-		s.wantHeld(false, "its own step", claim(f.Counter))
-		s.wantHeld(false, "a lower step", claim(f.Counter-1))
+		s.wantUpdate(false, "its own step", claim(f.Counter))
+		s.wantUpdate(false, "a lower step", claim(f.Counter-1))
 		var won atomic.Int32
 		var wg sync.WaitGroup
 		for range 12 {
 			wg.Go(func() {
-				if s.settled(claim(f.Counter + 1)) {
+				if s.tryUpdate(claim(f.Counter + 1)) {
 					won.Add(1)
 				}
 			})
 		}
 		wg.Wait()
-		same(s, "winners", won.Load(), int32(1))
+		wantEqual(s, "winners", won.Load(), int32(1))
 		f.UserID = User(2).ID
-		s.wantHeld(false, "of another account", claim(f.Counter+9))
+		s.wantUpdate(false, "of another account", claim(f.Counter+9))
 	},
 
 	"ChallengeWorksForItsPurposeUntilItExpires": func(s suite) {
-		c := challengeOf(User(1), 1)
+		c := newChallenge(User(1), 1)
 		s.addChallenge(c)
 		before := c.ExpiresAt.Add(-time.Millisecond)
 		for name, of := range map[string]func(factors.Tx, watchword.ChallengePurpose, time.Time) (bool, error){
 			"attempt": func(tx factors.Tx, p watchword.ChallengePurpose, at time.Time) (bool, error) {
-				return claimed(tx.ClaimChallenge(s.Context(), c.ID, p, at))
+				return claimSucceeded(tx.ClaimChallenge(s.Context(), c.ID, p, at))
 			},
 			"take": func(tx factors.Tx, p watchword.ChallengePurpose, at time.Time) (bool, error) {
 				return tx.TakeChallenge(s.Context(), c.ID, p, at)
@@ -129,10 +129,10 @@ var secondFactors = map[string]func(suite){
 			try := func(p watchword.ChallengePurpose, at time.Time) func(context.Context, watchword.Tx) (bool, error) {
 				return func(_ context.Context, tx watchword.Tx) (bool, error) { return of(tx.(factors.Tx), p, at) }
 			}
-			s.wantHeld(false, name+" for another purpose", try(watchword.ChallengeTOTP, before))
-			s.wantHeld(false, name+" when it has expired", try(c.Purpose, c.ExpiresAt))
+			s.wantUpdate(false, name+" for another purpose", try(watchword.ChallengeTOTP, before))
+			s.wantUpdate(false, name+" when it has expired", try(c.Purpose, c.ExpiresAt))
 		}
-		s.factors(func(ctx context.Context, tx factors.Tx) error {
+		s.updateFactors(func(ctx context.Context, tx factors.Tx) error {
 			_, err := tx.Challenge(ctx, c.ID, watchword.ChallengeTOTP, before)
 			s.wantNotFound("for another purpose", err)
 			_, err = tx.Challenge(ctx, c.ID, c.Purpose, c.ExpiresAt)
@@ -142,67 +142,69 @@ var secondFactors = map[string]func(suite){
 	},
 
 	"FiveAttemptsAreCountedAndOneTakes": func(s suite) {
-		c := challengeOf(User(1), 1)
+		c := newChallenge(User(1), 1)
 		c.Attempts = 0
 		s.addChallenge(c)
-		same(s, "attempts", s.inParallel(20, func(ctx context.Context, tx factors.Tx) (bool, error) {
-			return claimed(tx.ClaimChallenge(ctx, c.ID, c.Purpose, Start))
+		wantEqual(s, "attempts", s.countSuccesses(20, func(ctx context.Context, tx factors.Tx) (bool, error) {
+			return claimSucceeded(tx.ClaimChallenge(ctx, c.ID, c.Purpose, Start))
 		}), watchword.ChallengeAttempts)
-		same(s, "taken", s.inParallel(20, func(ctx context.Context, tx factors.Tx) (bool, error) {
+		wantEqual(s, "taken", s.countSuccesses(20, func(ctx context.Context, tx factors.Tx) (bool, error) {
 			return tx.TakeChallenge(ctx, c.ID, c.Purpose, Start)
 		}), 1)
 	},
 
 	"ClaimChallengeCountsAndReads": func(s suite) {
-		c := challengeOf(User(1), 1)
+		c := newChallenge(User(1), 1)
 		c.Attempts = 0
 		s.addChallenge(c)
-		s.factors(func(ctx context.Context, tx factors.Tx) error {
+		s.updateFactors(func(ctx context.Context, tx factors.Tx) error {
 			got, err := tx.ClaimChallenge(ctx, c.ID, c.Purpose, Start)
 			c.Attempts = 1
-			same(s, "challenge", got, c)
+			wantEqual(s, "challenge", got, c)
 			return err
 		})
 	},
 
 	"RecoveryCodeWorksOnceAndForItsOwner": func(s suite) {
 		u, other := User(1).ID, User(2).ID
-		s.factors(func(ctx context.Context, tx factors.Tx) error {
+		s.updateFactors(func(ctx context.Context, tx factors.Tx) error {
 			return firstError(tx.InsertRecoveryCode(ctx, u, "one", Start), tx.InsertRecoveryCode(ctx, u, "two", Start),
 				tx.InsertRecoveryCode(ctx, other, "one", Start))
 		})
-		same(s, "taken", s.inParallel(12, func(ctx context.Context, tx factors.Tx) (bool, error) {
+		wantEqual(s, "taken", s.countSuccesses(12, func(ctx context.Context, tx factors.Tx) (bool, error) {
 			return tx.TakeRecoveryCode(ctx, u, "one")
 		}), 1)
 		left := func(id watchword.UserID) (got factors.RecoveryCodes) {
-			s.factors(func(ctx context.Context, tx factors.Tx) (err error) {
+			s.updateFactors(func(ctx context.Context, tx factors.Tx) (err error) {
 				got, err = tx.RecoveryCodes(ctx, id)
 				return err
 			})
 			return got
 		}
-		same(s, "left", left(u), factors.RecoveryCodes{Left: 1, CreatedAt: Start})
-		s.factors(func(ctx context.Context, tx factors.Tx) error { return tx.DeleteRecoveryCodes(ctx, u) })
-		same(s, "left after the deletion", left(u), factors.RecoveryCodes{})
-		same(s, "left to another", left(other), factors.RecoveryCodes{Left: 1, CreatedAt: Start})
+		wantEqual(s, "left", left(u), factors.RecoveryCodes{Left: 1, CreatedAt: Start})
+		s.updateFactors(func(ctx context.Context, tx factors.Tx) error { return tx.DeleteRecoveryCodes(ctx, u) })
+		wantEqual(s, "left after the deletion", left(u), factors.RecoveryCodes{})
+		wantEqual(s, "left to another", left(other), factors.RecoveryCodes{Left: 1, CreatedAt: Start})
 	},
 
 	"CountFactorsMovesTheTimeOfTheChange": func(s suite) {
 		u := s.addUser(1)
-		s.wantHeld(true, "insert", insertFactor(factorOf(u, 1)))
+		s.wantUpdate(true, "insert", insertFactor(newAuthenticator(u, 1)))
 		for range 2 {
-			s.factors(func(ctx context.Context, tx factors.Tx) error {
+			s.updateFactors(func(ctx context.Context, tx factors.Tx) error {
 				return tx.CountFactors(ctx, u.ID, u.FactorsChangedAt)
 			})
 			u.Factors, u.FactorsChangedAt = 1, u.FactorsChangedAt.Add(time.Millisecond)
-			same(s, "user", s.user(u.ID), u)
+			wantEqual(s, "user", s.readUser(u.ID), u)
 		}
 	},
 
 	"ChangeOfFactorsExcludesASignIn": func(s suite) {
 		u := s.addUser(1)
-		s.factors(func(ctx context.Context, tx factors.Tx) error { return tx.CountFactors(ctx, u.ID, after(time.Hour)) })
-		s.wantHeld(false, "the lock of a sign-in", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+		s.updateFactors(func(ctx context.Context, tx factors.Tx) error {
+			return tx.CountFactors(ctx, u.ID, afterStart(time.Hour))
+		})
+		s.wantUpdate(false, "the lock of a sign-in", func(ctx context.Context, tx watchword.Tx) (bool, error) {
 			return tx.ReplacePassword(ctx, u, u.PasswordHash)
 		})
 	},
@@ -210,39 +212,39 @@ var secondFactors = map[string]func(suite){
 	"FactorsAreDeletedTogetherAndWithTheUser": func(s suite) {
 		for n, remove := range []func(context.Context, factors.Tx, watchword.User) error{
 			func(ctx context.Context, tx factors.Tx, u watchword.User) error {
-				return tx.DeleteFactors(ctx, u.ID, time.Time{}, after(time.Hour))
+				return tx.DeleteFactors(ctx, u.ID, time.Time{}, afterStart(time.Hour))
 			},
 			func(ctx context.Context, tx factors.Tx, u watchword.User) error {
 				_, err := tx.DeleteUser(ctx, u.ID)
 				return err
 			},
 		} {
-			u, c := s.addUser(n), challengeOf(User(n), n)
+			u, c := s.addUser(n), newChallenge(User(n), n)
 			s.addChallenge(c)
-			s.wantHeld(true, "insert", insertFactor(factorOf(u, n)))
-			s.factors(func(ctx context.Context, tx factors.Tx) error {
+			s.wantUpdate(true, "insert", insertFactor(newAuthenticator(u, n)))
+			s.updateFactors(func(ctx context.Context, tx factors.Tx) error {
 				return firstError(tx.InsertRecoveryCode(ctx, u.ID, "hash", Start), remove(ctx, tx, u))
 			})
-			s.factors(func(ctx context.Context, tx factors.Tx) error {
+			s.updateFactors(func(ctx context.Context, tx factors.Tx) error {
 				all, err := tx.Factors(ctx, u.ID)
 				codes, err2 := tx.RecoveryCodes(ctx, u.ID)
 				_, err3 := tx.Challenge(ctx, c.ID, c.Purpose, Start)
 				s.wantNotFound("challenge", err3)
-				same(s, "left", append([]any{len(all)}, codes), []any{0, factors.RecoveryCodes{}})
+				wantEqual(s, "left", append([]any{len(all)}, codes), []any{0, factors.RecoveryCodes{}})
 				return firstError(err, err2)
 			})
 		}
 		u := User(0)
-		u.Factors, u.FactorsChangedAt = 0, after(time.Hour)
-		same(s, "user without factors", s.user(u.ID), u)
+		u.Factors, u.FactorsChangedAt = 0, afterStart(time.Hour)
+		wantEqual(s, "user without factors", s.readUser(u.ID), u)
 	},
 
 	"SessionKeepsTheNewestChallengesOfAPurpose": func(s suite) {
 		u := s.addUser(1)
-		one := challengeOf(u, 1)
+		one := newChallenge(u, 1)
 		of := func(n int, change func(*watchword.Challenge)) watchword.Challenge {
 			c := one
-			c.ID, c.CreatedAt = uuidOf("000b", n), after(time.Duration(n)*time.Second)
+			c.ID, c.CreatedAt = fixedUUID("000b", n), afterStart(time.Duration(n)*time.Second)
 			change(&c)
 			return c
 		}
@@ -255,38 +257,41 @@ var secondFactors = map[string]func(suite){
 		// This challenge was created after the clock was set back.
 		earlier := of(7, func(c *watchword.Challenge) { c.CreatedAt = one.CreatedAt.Add(-time.Hour) })
 		for _, c := range append(others, one, second, third, earlier) {
-			s.factors(func(ctx context.Context, tx factors.Tx) error { return tx.InsertSessionChallenge(ctx, c, 2) })
+			s.updateFactors(func(ctx context.Context, tx factors.Tx) error {
+				return tx.InsertSessionChallenge(ctx, c, 2)
+			})
 		}
 		left := func(c watchword.Challenge) bool {
 			var err error
-			s.update(func(ctx context.Context, tx watchword.Tx) error {
+			s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
 				_, err = tx.(factors.Tx).Challenge(ctx, c.ID, c.Purpose, Start)
 				return nil
 			})
 			return err == nil
 		}
 		for n, c := range append(others, third, earlier) {
-			same(s, fmt.Sprint("kept ", n), left(c), true)
+			wantEqual(s, fmt.Sprint("kept ", n), left(c), true)
 		}
 		for n, c := range []watchword.Challenge{one, second} {
-			same(s, fmt.Sprint("deleted ", n), left(c), false)
+			wantEqual(s, fmt.Sprint("deleted ", n), left(c), false)
 		}
 	},
 
 	"DeviceIsUsedUntilItsEndOrAChangeOfFactors": func(s suite) {
 		u, other := s.addUser(1), s.addUser(2)
-		d := factors.Device{ID: uuidOf("000c", 1), UserID: u.ID, Name: "Firefox on Linux", CreatedAt: after(time.Hour),
-			LastUsedAt: after(2 * time.Hour), ExpiresAt: after(9 * time.Hour)}
-		completeFixture(s, d)
+		d := factors.Device{ID: fixedUUID("000c", 1), UserID: u.ID, Name: "Firefox on Linux",
+			CreatedAt:  afterStart(time.Hour),
+			LastUsedAt: afterStart(2 * time.Hour), ExpiresAt: afterStart(9 * time.Hour)}
+		wantCompleteFixture(s, d)
 		second := d
-		second.ID, second.CreatedAt = uuidOf("000c", 2), after(2*time.Hour)
-		s.factors(func(ctx context.Context, tx factors.Tx) error {
+		second.ID, second.CreatedAt = fixedUUID("000c", 2), afterStart(2*time.Hour)
+		s.updateFactors(func(ctx context.Context, tx factors.Tx) error {
 			return firstError(tx.InsertDevice(ctx, d, 2), tx.InsertDevice(ctx, second, 2))
 		})
 		listed := func(since, now time.Time, want ...factors.Device) {
-			s.factors(func(ctx context.Context, tx factors.Tx) error {
+			s.updateFactors(func(ctx context.Context, tx factors.Tx) error {
 				all, err := tx.Devices(ctx, u.ID, since, now)
-				same(s, "devices", all, want)
+				wantEqual(s, "devices", all, want)
 				return err
 			})
 		}
@@ -295,74 +300,76 @@ var secondFactors = map[string]func(suite){
 				return tx.UseDevice(ctx, id, d.ID, since, now)
 			}
 		}
-		listed(Start, after(3*time.Hour), second, d)
-		s.wantHeld(true, "used", use(u.ID, Start, after(3*time.Hour)))
-		s.wantHeld(false, "of another", use(other.ID, Start, after(3*time.Hour)))
-		s.wantHeld(false, "expired", use(u.ID, Start, d.ExpiresAt))
-		s.wantHeld(false, "created too early", use(u.ID, d.CreatedAt, after(3*time.Hour)))
-		d.LastUsedAt = after(3 * time.Hour)
-		listed(Start, after(3*time.Hour), second, d)
-		listed(d.CreatedAt, after(3*time.Hour), second)
+		listed(Start, afterStart(3*time.Hour), second, d)
+		s.wantUpdate(true, "used", use(u.ID, Start, afterStart(3*time.Hour)))
+		s.wantUpdate(false, "of another", use(other.ID, Start, afterStart(3*time.Hour)))
+		s.wantUpdate(false, "expired", use(u.ID, Start, d.ExpiresAt))
+		s.wantUpdate(false, "created too early", use(u.ID, d.CreatedAt, afterStart(3*time.Hour)))
+		d.LastUsedAt = afterStart(3 * time.Hour)
+		listed(Start, afterStart(3*time.Hour), second, d)
+		listed(d.CreatedAt, afterStart(3*time.Hour), second)
 		listed(Start, d.ExpiresAt)
-		s.factors(func(ctx context.Context, tx factors.Tx) error { return tx.CountFactors(ctx, u.ID, d.CreatedAt) })
-		s.wantHeld(false, "factors changed", use(u.ID, Start, after(3*time.Hour)))
-		listed(Start, after(3*time.Hour), second)
+		s.updateFactors(func(ctx context.Context, tx factors.Tx) error {
+			return tx.CountFactors(ctx, u.ID, d.CreatedAt)
+		})
+		s.wantUpdate(false, "factors changed", use(u.ID, Start, afterStart(3*time.Hour)))
+		listed(Start, afterStart(3*time.Hour), second)
 		third := d
-		third.ID, third.CreatedAt = uuidOf("000c", 3), after(4*time.Hour)
-		s.factors(func(ctx context.Context, tx factors.Tx) error { return tx.InsertDevice(ctx, third, 1) })
-		listed(Start, after(3*time.Hour), third)
+		third.ID, third.CreatedAt = fixedUUID("000c", 3), afterStart(4*time.Hour)
+		s.updateFactors(func(ctx context.Context, tx factors.Tx) error { return tx.InsertDevice(ctx, third, 1) })
+		listed(Start, afterStart(3*time.Hour), third)
 		remove := func(id watchword.UserID) func(context.Context, watchword.Tx) (bool, error) {
 			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
 				return tx.(factors.Tx).DeleteDevice(ctx, id, third.ID)
 			}
 		}
-		s.wantHeld(false, "forgotten by another", remove(other.ID))
-		s.wantHeld(true, "forgotten", remove(u.ID))
-		s.factors(func(ctx context.Context, tx factors.Tx) error {
+		s.wantUpdate(false, "forgotten by another", remove(other.ID))
+		s.wantUpdate(true, "forgotten", remove(u.ID))
+		s.updateFactors(func(ctx context.Context, tx factors.Tx) error {
 			return firstError(tx.InsertDevice(ctx, third, 1), tx.ForgetDevices(ctx, u.ID))
 		})
-		listed(Start, after(3*time.Hour))
+		listed(Start, afterStart(3*time.Hour))
 	},
 
 	"SessionIsProvenWhileItIsAlive": func(s suite) {
 		one := s.addSession(Session(s.addUser(1).ID, 1))
-		methods, at := []string{"pwd", "otp", "mfa"}, after(time.Minute)
+		methods, at := []string{"pwd", "otp", "mfa"}, afterStart(time.Minute)
 		prove := func(ctx context.Context, tx watchword.Tx) (bool, error) {
 			return tx.(factors.Tx).ProveSession(ctx, one.ID, methods, at, Policy().Cutoffs(at))
 		}
-		s.wantHeld(true, "alive", prove)
+		s.wantUpdate(true, "alive", prove)
 		one.Methods, one.AuthenticatedAt = methods, at
-		same(s, "session", s.session(one.ID), one)
-		s.wantHeld(true, "end", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+		wantEqual(s, "session", s.readSession(one.ID), one)
+		s.wantUpdate(true, "end", func(ctx context.Context, tx watchword.Tx) (bool, error) {
 			return tx.EndSession(ctx, one.ID, watchword.EndedLogout, at)
 		})
-		s.wantHeld(false, "ended", prove)
+		s.wantUpdate(false, "ended", prove)
 	},
 
 	"SealedFactorsAreListedInBatches": func(s suite) {
 		for n := range 3 {
-			s.wantHeld(true, "insert", insertFactor(factorOf(User(n), n)))
+			s.wantUpdate(true, "insert", insertFactor(newAuthenticator(User(n), n)))
 		}
-		s.factors(func(ctx context.Context, tx factors.Tx) error {
+		s.updateFactors(func(ctx context.Context, tx factors.Tx) error {
 			first, err := tx.SealedFactors(ctx, "", 2)
 			if err != nil {
 				return err
 			}
 			rest, err := tx.SealedFactors(ctx, first[1].ID, 2)
-			same(s, "batches", []int{len(first), len(rest)}, []int{2, 1})
+			wantEqual(s, "batches", []int{len(first), len(rest)}, []int{2, 1})
 			rest[0].Sealed = []byte("another")
 			return firstError(err, tx.SetSealedFactor(ctx, rest[0]))
 		})
-		s.factors(func(ctx context.Context, tx factors.Tx) error {
+		s.updateFactors(func(ctx context.Context, tx factors.Tx) error {
 			all, err := tx.Factors(ctx, User(2).ID)
-			same(s, "sealed", string(all[0].Sealed), "another")
+			wantEqual(s, "sealed", string(all[0].Sealed), "another")
 			return err
 		})
 	},
 
 	"FactorIsRenamedAndDeletedByItsOwnerOnly": func(s suite) {
-		f := factorOf(User(1), 1)
-		s.wantHeld(true, "insert", insertFactor(f))
+		f := newAuthenticator(User(1), 1)
+		s.wantUpdate(true, "insert", insertFactor(f))
 		rename := func(id watchword.UserID) func(context.Context, watchword.Tx) (bool, error) {
 			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
 				return tx.(factors.Tx).RenameFactor(ctx, id, f.ID, "phone")
@@ -373,28 +380,30 @@ var secondFactors = map[string]func(suite){
 				return tx.(factors.Tx).DeleteFactor(ctx, id, f.ID, "", nil)
 			}
 		}
-		s.wantHeld(false, "renamed by another", rename(User(2).ID))
-		s.wantHeld(false, "deleted by another", remove(User(2).ID))
-		s.wantHeld(true, "renamed", rename(f.UserID))
-		s.wantHeld(true, "deleted", remove(f.UserID))
-		s.wantHeld(false, "deleted again", remove(f.UserID))
+		s.wantUpdate(false, "renamed by another", rename(User(2).ID))
+		s.wantUpdate(false, "deleted by another", remove(User(2).ID))
+		s.wantUpdate(true, "renamed", rename(f.UserID))
+		s.wantUpdate(true, "deleted", remove(f.UserID))
+		s.wantUpdate(false, "deleted again", remove(f.UserID))
 	},
 }
 
 // factors runs fn in a transaction that must succeed.
-func (s suite) factors(fn func(context.Context, factors.Tx) error) {
+func (s suite) updateFactors(fn func(context.Context, factors.Tx) error) {
 	s.Helper()
-	s.update(func(ctx context.Context, tx watchword.Tx) error { return fn(ctx, tx.(factors.Tx)) })
+	s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error { return fn(ctx, tx.(factors.Tx)) })
 }
 
 // inParallel runs fn in n concurrent transactions, and returns how often fn returned true.
-func (s suite) inParallel(n int, fn func(context.Context, factors.Tx) (bool, error)) int {
+func (s suite) countSuccesses(n int, fn func(context.Context, factors.Tx) (bool, error)) int {
 	s.Helper()
 	var held atomic.Int32
 	var wg sync.WaitGroup
 	for range n {
 		wg.Go(func() {
-			if s.settled(func(ctx context.Context, tx watchword.Tx) (bool, error) { return fn(ctx, tx.(factors.Tx)) }) {
+			if s.tryUpdate(func(ctx context.Context, tx watchword.Tx) (bool, error) {
+				return fn(ctx, tx.(factors.Tx))
+			}) {
 				held.Add(1)
 			}
 		})
@@ -409,28 +418,28 @@ func insertFactor(f factors.Factor) func(context.Context, watchword.Tx) (bool, e
 
 func (s suite) addChallenge(c watchword.Challenge) {
 	s.Helper()
-	s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertChallenge(ctx, c) })
+	s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertChallenge(ctx, c) })
 }
 
 // factorOf returns factor number n, an authenticator app of the user.
-func factorOf(u watchword.User, n int) factors.Factor {
+func newAuthenticator(u watchword.User, n int) factors.Factor {
 	return factors.Factor{
-		ID: uuidOf("000a", n), UserID: u.ID, Kind: factors.KindTOTP, Name: fmt.Sprint("factor ", n),
-		Sealed: []byte{1, 0, byte(n), 255}, Counter: 59_850_720, CreatedAt: after(time.Duration(n) * time.Second),
+		ID: fixedUUID("000a", n), UserID: u.ID, Kind: factors.KindTOTP, Name: fmt.Sprint("factor ", n),
+		Sealed: []byte{1, 0, byte(n), 255}, Counter: 59_850_720, CreatedAt: afterStart(time.Duration(n) * time.Second),
 	}
 }
 
 // challengeOf returns challenge number n, for a sign-in of the user.
-func challengeOf(u watchword.User, n int) watchword.Challenge {
+func newChallenge(u watchword.User, n int) watchword.Challenge {
 	return watchword.Challenge{
-		ID: uuidOf("000b", n), Purpose: watchword.ChallengeLogin, UserID: u.ID, SessionID: Session(u.ID, n).ID,
+		ID: fixedUUID("000b", n), Purpose: watchword.ChallengeLogin, UserID: u.ID, SessionID: Session(u.ID, n).ID,
 		FactorsChangedAt: u.FactorsChangedAt, Sealed: []byte{2, 0, byte(n)}, Attempts: 2,
-		CreatedAt: Start, ExpiresAt: after(10 * time.Minute),
+		CreatedAt: Start, ExpiresAt: afterStart(10 * time.Minute),
 	}
 }
 
 // claimed converts the result of ClaimChallenge: it returns false instead of ErrNotFound.
-func claimed(_ watchword.Challenge, err error) (bool, error) {
+func claimSucceeded(_ watchword.Challenge, err error) (bool, error) {
 	if errors.Is(err, watchword.ErrNotFound) {
 		return false, nil
 	}

@@ -10,44 +10,45 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-var feeds = map[string]func(suite){
+var feedTests = map[string]func(suite){
 	"EndedSessionsAreNumberedOnce": func(s suite) {
-		u := s.addFed(1)
+		u := s.addUserWithoutFeedEntry(1)
 		alive, first, second := s.addSession(Session(u.ID, 1)), s.addSession(Session(u.ID, 2)),
 			s.addSession(Session(u.ID, 3))
-		same(s, "state of nothing", s.feedState(), watchword.FeedState{})
-		s.wantHeld(true, "end", endSession(second, watchword.EndedReuse, after(2*time.Second)))
-		s.wantHeld(true, "end", endSession(first, watchword.EndedLogout, after(time.Second)))
-		same(s, "state before", s.feedState(), watchword.FeedState{Unnumbered: after(time.Second)})
-		same(s, "items without a number", s.feed(0, time.Time{}, 9), nil)
-		same(s, "numbered", s.number(9), 2)
-		same(s, "numbered again", s.number(9), 0)
+		wantEqual(s, "state of nothing", s.readFeedState(), watchword.FeedState{})
+		s.wantUpdate(true, "end", endSession(second, watchword.EndedReuse, afterStart(2*time.Second)))
+		s.wantUpdate(true, "end", endSession(first, watchword.EndedLogout, afterStart(time.Second)))
+		wantEqual(s, "state before", s.readFeedState(), watchword.FeedState{Unnumbered: afterStart(time.Second)})
+		wantEqual(s, "items without a number", s.readFeed(0, time.Time{}, 9), nil)
+		wantEqual(s, "numbered", s.numberFeed(9), 2)
+		wantEqual(s, "numbered again", s.numberFeed(9), 0)
 		want := []watchword.FeedItem{
-			{Number: 1, Session: first.ID, At: after(time.Second), Why: watchword.EndedLogout},
-			{Number: 2, Session: second.ID, At: after(2 * time.Second), Why: watchword.EndedReuse},
+			{Number: 1, Session: first.ID, At: afterStart(time.Second), Why: watchword.EndedLogout},
+			{Number: 2, Session: second.ID, At: afterStart(2 * time.Second), Why: watchword.EndedReuse},
 		}
-		same(s, "items", s.feed(0, time.Time{}, 9), want)
-		same(s, "after the first", s.feed(1, time.Time{}, 9), want[1:])
-		same(s, "of what happened later", s.feed(0, after(time.Second), 9), want[1:])
-		same(s, "one", s.feed(0, time.Time{}, 1), want[:1])
-		same(s, "after all", s.feed(2, time.Time{}, 9), nil)
-		same(s, "state after", s.feedState(), watchword.FeedState{Last: 2})
-		s.wantHeld(true, "end", endSession(alive, watchword.EndedLogout, after(time.Second)))
-		same(s, "numbered later", s.number(9), 1)
-		same(s, "the later one", s.feed(2, time.Time{}, 9),
-			[]watchword.FeedItem{{Number: 3, Session: alive.ID, At: after(time.Second), Why: watchword.EndedLogout}})
+		wantEqual(s, "items", s.readFeed(0, time.Time{}, 9), want)
+		wantEqual(s, "after the first", s.readFeed(1, time.Time{}, 9), want[1:])
+		wantEqual(s, "of what happened later", s.readFeed(0, afterStart(time.Second), 9), want[1:])
+		wantEqual(s, "one", s.readFeed(0, time.Time{}, 1), want[:1])
+		wantEqual(s, "after all", s.readFeed(2, time.Time{}, 9), nil)
+		wantEqual(s, "state after", s.readFeedState(), watchword.FeedState{Last: 2})
+		s.wantUpdate(true, "end", endSession(alive, watchword.EndedLogout, afterStart(time.Second)))
+		wantEqual(s, "numbered later", s.numberFeed(9), 1)
+		wantEqual(s, "the later one", s.readFeed(2, time.Time{}, 9),
+			[]watchword.FeedItem{{Number: 3, Session: alive.ID, At: afterStart(time.Second),
+				Why: watchword.EndedLogout}})
 	},
 
 	"FeedNumbersExceedTheLastAndTheGivenNumber": func(s suite) {
-		u := s.addFed(1)
+		u := s.addUserWithoutFeedEntry(1)
 		for n, c := range []struct{ above, want int64 }{{1 << 50, 1<<50 + 1}, {5, 1<<50 + 2}, {1<<50 + 2, 1<<50 + 3}} {
 			ended := s.addSession(Session(u.ID, n))
-			s.wantHeld(true, "end", endSession(ended, watchword.EndedLogout, Start))
-			same(s, "numbered", s.numberAbove(c.above, 9), 1)
-			same(
+			s.wantUpdate(true, "end", endSession(ended, watchword.EndedLogout, Start))
+			wantEqual(s, "numbered", s.numberFeedAbove(c.above, 9), 1)
+			wantEqual(
 				s,
 				"items",
-				s.feed(c.want-1, time.Time{}, 9),
+				s.readFeed(c.want-1, time.Time{}, 9),
 				[]watchword.FeedItem{{Number: c.want, Session: ended.ID, At: Start, Why: watchword.EndedLogout}},
 			)
 		}
@@ -55,55 +56,56 @@ var feeds = map[string]func(suite){
 
 	// JWT-15
 	"EachChangeOfRolesIsNumbered": func(s suite) {
-		u, unchanged := s.addFed(1), s.addFed(2)
+		u, unchanged := s.addUserWithoutFeedEntry(1), s.addUserWithoutFeedEntry(2)
 		for n := range int64(3) {
-			at := after(time.Duration(n) * time.Second)
-			s.update(func(ctx context.Context, tx watchword.Tx) error {
+			at := afterStart(time.Duration(n) * time.Second)
+			s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
 				return tx.SetRoles(ctx, u.ID, []string{"staff"}, at)
 			})
-			same(s, "state", s.feedState(), watchword.FeedState{Last: n, Unnumbered: at})
-			same(s, "numbered", s.number(9), 1)
-			same(s, "items", s.feed(0, time.Time{}, 9), []watchword.FeedItem{{Number: n + 1, User: u.ID, At: at}})
+			wantEqual(s, "state", s.readFeedState(), watchword.FeedState{Last: n, Unnumbered: at})
+			wantEqual(s, "numbered", s.numberFeed(9), 1)
+			wantEqual(s, "items", s.readFeed(0, time.Time{}, 9), []watchword.FeedItem{{Number: n + 1,
+				User: u.ID, At: at}})
 		}
-		same(s, "others", s.user(unchanged.ID), unchanged)
+		wantEqual(s, "others", s.readUser(unchanged.ID), unchanged)
 	},
 
 	"RotationAndSweepDoNotChangeTheFeed": func(s suite) {
-		u := s.addFed(1)
+		u := s.addUserWithoutFeedEntry(1)
 		one, other := s.addSession(Session(u.ID, 1)), s.addSession(Session(u.ID, 2))
-		s.wantHeld(true, "end", endSession(one, watchword.EndedLogout, Start))
-		s.number(9)
+		s.wantUpdate(true, "end", endSession(one, watchword.EndedLogout, Start))
+		s.numberFeed(9)
 		if got, err := s.Rotate(s.Context(), Rotate(other, Start)); err != nil || !got.Rotated {
 			s.Fatalf("rotate: %+v, %v", got, err)
 		}
-		same(s, "state", s.feedState(), watchword.FeedState{Last: 1})
-		s.wantSwept(watchword.SweepSessions, after(time.Second), 1)
-		same(s, "items", s.feed(0, time.Time{}, 9), nil)
-		same(s, "the number is not given again", s.feedState(), watchword.FeedState{Last: 1})
+		wantEqual(s, "state", s.readFeedState(), watchword.FeedState{Last: 1})
+		s.wantSwept(watchword.SweepSessions, afterStart(time.Second), 1)
+		wantEqual(s, "items", s.readFeed(0, time.Time{}, 9), nil)
+		wantEqual(s, "the number is not given again", s.readFeedState(), watchword.FeedState{Last: 1})
 	},
 
 	// RL-8
 	"ManyEndedSessionsAreNumberedInBatches": func(s suite) {
 		const many, batch = 2000, 500
-		u := s.addFed(1)
-		s.update(func(ctx context.Context, tx watchword.Tx) error {
+		u := s.addUserWithoutFeedEntry(1)
+		s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
 			for n := range many {
 				if err := tx.InsertSession(ctx, Session(u.ID, n)); err != nil {
 					return err
 				}
 			}
 			ended, err := tx.EndSessions(ctx, u.ID, "", watchword.EndedLogoutAll, Start)
-			same(s, "ended", ended, many)
+			wantEqual(s, "ended", ended, many)
 			return err
 		})
 		for range many / batch {
-			same(s, "numbered", s.number(batch), batch)
+			wantEqual(s, "numbered", s.numberFeed(batch), batch)
 		}
-		same(s, "numbered in the end", s.number(batch), 0)
+		wantEqual(s, "numbered in the end", s.numberFeed(batch), 0)
 		seen := map[watchword.SessionID]bool{}
 		last := int64(0)
 		for {
-			page := s.feed(last, time.Time{}, batch)
+			page := s.readFeed(last, time.Time{}, batch)
 			if len(page) == 0 {
 				break
 			}
@@ -114,14 +116,14 @@ var feeds = map[string]func(suite){
 				seen[item.Session] = true
 			}
 		}
-		same(s, "sessions in the feed", len(seen), many)
+		wantEqual(s, "sessions in the feed", len(seen), many)
 	},
 
 	// If several processes assign numbers at the same time, no number must be assigned twice. After a reader has seen
 	// a number, no smaller number may appear.
 	"FeedNumbersBecomeVisibleInOrder": func(s suite) {
-		sessions, processes := 3*rounds()/5, 3
-		users := []watchword.User{s.addFed(1), s.addFed(2)}
+		sessions, processes := 3*raceRounds()/5, 3
+		users := []watchword.User{s.addUserWithoutFeedEntry(1), s.addUserWithoutFeedEntry(2)}
 		for n := range sessions {
 			s.addSession(Session(users[n%2].ID, n))
 		}
@@ -130,11 +132,11 @@ var feeds = map[string]func(suite){
 		for half := range 2 {
 			ending.Go(func() {
 				for n := half; n < sessions; n += 2 {
-					s.settled(endSession(Session(users[half].ID, n), watchword.EndedLogout,
-						after(time.Duration(n)*time.Millisecond)))
+					s.tryUpdate(endSession(Session(users[half].ID, n), watchword.EndedLogout,
+						afterStart(time.Duration(n)*time.Millisecond)))
 					if n%20 == half {
-						s.update(func(ctx context.Context, tx watchword.Tx) error {
-							return tx.SetRoles(ctx, users[half].ID, nil, after(time.Duration(n)*time.Second))
+						s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
+							return tx.SetRoles(ctx, users[half].ID, nil, afterStart(time.Duration(n)*time.Second))
 						})
 					}
 				}
@@ -145,11 +147,11 @@ var feeds = map[string]func(suite){
 			working.Go(func() {
 				last := int64(0)
 				for over := false; !over; {
-					over = ended.Load() && s.number(7) == 0 // if so, the next read must see all numbers
+					over = ended.Load() && s.numberFeed(7) == 0 // if so, the next read must see all numbers
 					if !over {
-						s.number(7)
+						s.numberFeed(7)
 					}
-					for _, item := range s.feed(last, time.Time{}, 1000) {
+					for _, item := range s.readFeed(last, time.Time{}, 1000) {
 						readers[i] = append(readers[i], item)
 						last = item.Number
 					}
@@ -159,7 +161,7 @@ var feeds = map[string]func(suite){
 		ending.Wait()
 		ended.Store(true)
 		working.Wait()
-		same(s, "nothing waits", s.feedState().Unnumbered, time.Time{})
+		wantEqual(s, "nothing waits", s.readFeedState().Unnumbered, time.Time{})
 		for _, seen := range readers {
 			found := map[watchword.SessionID]bool{}
 			for i, item := range seen {
@@ -178,37 +180,37 @@ var feeds = map[string]func(suite){
 }
 
 // addFed inserts a user whose roles never changed, so that the feed has no entry for this user.
-func (s suite) addFed(n int) watchword.User {
+func (s suite) addUserWithoutFeedEntry(n int) watchword.User {
 	s.Helper()
 	u := User(n)
 	u.RolesChangedAt = time.Time{}
-	s.wantHeld(true, "insert user", insertUser(u, Start))
+	s.wantUpdate(true, "insert user", insertUser(u, Start))
 	return u
 }
 
-func (s suite) number(limit int) (n int) { s.Helper(); return s.numberAbove(0, limit) }
+func (s suite) numberFeed(limit int) (n int) { s.Helper(); return s.numberFeedAbove(0, limit) }
 
-func (s suite) numberAbove(above int64, limit int) (n int) {
+func (s suite) numberFeedAbove(above int64, limit int) (n int) {
 	s.Helper()
-	s.update(func(ctx context.Context, tx watchword.Tx) (err error) {
+	s.mustUpdate(func(ctx context.Context, tx watchword.Tx) (err error) {
 		n, err = tx.NumberFeed(ctx, above, limit)
 		return err
 	})
 	return n
 }
 
-func (s suite) feed(after int64, since time.Time, limit int) (items []watchword.FeedItem) {
+func (s suite) readFeed(after int64, since time.Time, limit int) (items []watchword.FeedItem) {
 	s.Helper()
-	s.view(func(ctx context.Context, tx watchword.Tx) (err error) {
+	s.mustView(func(ctx context.Context, tx watchword.Tx) (err error) {
 		items, err = tx.Feed(ctx, after, since, limit)
 		return err
 	})
 	return items
 }
 
-func (s suite) feedState() (state watchword.FeedState) {
+func (s suite) readFeedState() (state watchword.FeedState) {
 	s.Helper()
-	s.view(func(ctx context.Context, tx watchword.Tx) (err error) {
+	s.mustView(func(ctx context.Context, tx watchword.Tx) (err error) {
 		state, err = tx.FeedState(ctx)
 		return err
 	})

@@ -11,12 +11,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/ratelimit"
 )
 
-var limits = map[string]func(suite){
+var limitTests = map[string]func(suite){
 	"ChargeMatchesRatelimitDecide": func(s suite) {
 		n := 0
-		checkOften(s, 5, func(t *rapid.T) {
+		checkManyInputs(s, 5, func(t *rapid.T) {
 			n++
-			holdCharges(s, t, fmt.Sprintf("counter %d", n))
+			compareChargesWithDecide(s, t, fmt.Sprintf("counter %d", n))
 		})
 	},
 
@@ -28,9 +28,9 @@ var limits = map[string]func(suite){
 			{1, time.Second}, {3, time.Hour}, {7, time.Minute}, {10, 15 * time.Minute},
 			{60, time.Minute}, {1200, time.Minute}, {1500, time.Second},
 		} {
-			one := chargeOf(fmt.Sprint(c), c.count, c.per)
+			one := newCharge(fmt.Sprint(c), c.count, c.per)
 			allowed := 0
-			s.update(func(ctx context.Context, tx watchword.Tx) error {
+			s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
 				for range c.count + 2 {
 					wait, err := tx.Charge(ctx, one)
 					if err != nil {
@@ -52,30 +52,34 @@ var limits = map[string]func(suite){
 	},
 
 	"ChargeSucceedsAfterTheReturnedWait": func(s suite) {
-		one := chargeOf("key", 7, time.Minute)
-		for s.charge(one) == 0 {
+		one := newCharge("key", 7, time.Minute)
+		for s.chargeLimit(one) == 0 {
 		}
-		one.At = one.At.Add(s.charge(one))
-		same(s, "wait after the wait", s.charge(one), 0)
+		one.At = one.At.Add(s.chargeLimit(one))
+		wantEqual(s, "wait after the wait", s.chargeLimit(one), 0)
 	},
 
 	"RefundRestoresOneUse": func(s suite) {
-		one := chargeOf("key", 3, time.Hour)
-		refund := func() { s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.Refund(ctx, one) }) }
+		one := newCharge("key", 3, time.Hour)
+		refund := func() {
+			s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
+				return tx.Refund(ctx, one)
+			})
+		}
 		refund() // a refund without a charge before it
 		for range 3 {
-			same(s, "wait", s.charge(one), 0)
+			wantEqual(s, "wait", s.chargeLimit(one), 0)
 		}
-		same(s, "wait when used up", s.charge(one) > 0, true)
+		wantEqual(s, "wait when used up", s.chargeLimit(one) > 0, true)
 		refund()
-		same(s, "wait after a refund", s.charge(one), 0)
+		wantEqual(s, "wait after a refund", s.chargeLimit(one), 0)
 		for range 5 {
 			refund()
 		}
 		for range 3 {
-			same(s, "wait after all refunds", s.charge(one), 0)
+			wantEqual(s, "wait after all refunds", s.chargeLimit(one), 0)
 		}
-		same(s, "a limit that was refunded more than it was used is used up", s.charge(one) > 0, true)
+		wantEqual(s, "a limit that was refunded more than it was used is used up", s.chargeLimit(one) > 0, true)
 	},
 
 	// After a clock was set back, a limit must block its users for at most one span.
@@ -84,12 +88,12 @@ var limits = map[string]func(suite){
 	"ClockSetBackBlocksAtMostOneSpan": func(s suite) {
 		const day = 24 * time.Hour
 		for i, back := range []time.Duration{time.Millisecond, time.Minute, time.Hour, day, 10 * 365 * day} {
-			one := chargeOf(fmt.Sprint(i), 3, time.Hour)
-			for s.charge(one) == 0 {
+			one := newCharge(fmt.Sprint(i), 3, time.Hour)
+			for s.chargeLimit(one) == 0 {
 			}
 			one.At = Start.Add(-back)
 			waited := time.Duration(0)
-			for wait := s.charge(one); wait > 0; wait = s.charge(one) {
+			for wait := s.chargeLimit(one); wait > 0; wait = s.chargeLimit(one) {
 				waited += wait
 				one.At = one.At.Add(wait)
 				if waited > one.Span {
@@ -98,7 +102,7 @@ var limits = map[string]func(suite){
 				}
 			}
 			used := 1
-			for s.charge(one) == 0 {
+			for s.chargeLimit(one) == 0 {
 				used++
 			}
 			if used > 3 {
@@ -109,13 +113,13 @@ var limits = map[string]func(suite){
 }
 
 // chargeOf returns a charge for one use at the time Start. The limit allows count uses per span.
-func chargeOf(key string, count int, span time.Duration) watchword.Charge {
+func newCharge(key string, count int, span time.Duration) watchword.Charge {
 	return watchword.Charge{Key: key, Cost: span / time.Duration(count), Span: span, At: Start}
 }
 
-func (s suite) charge(c watchword.Charge) (wait time.Duration) {
+func (s suite) chargeLimit(c watchword.Charge) (wait time.Duration) {
 	s.Helper()
-	s.update(func(ctx context.Context, tx watchword.Tx) (err error) {
+	s.mustUpdate(func(ctx context.Context, tx watchword.Tx) (err error) {
 		wait, err = tx.Charge(ctx, c)
 		return err
 	})
@@ -124,7 +128,7 @@ func (s suite) charge(c watchword.Charge) (wait time.Duration) {
 
 // holdCharges makes random charges and refunds, and compares the store's counter with ratelimit.Decide after each.
 // The clock usually goes forward, and sometimes back.
-func holdCharges(s suite, t *rapid.T, key string) {
+func compareChargesWithDecide(s suite, t *rapid.T, key string) {
 	count := rapid.IntRange(1, 8).Draw(t, "count")
 	cost := time.Duration(rapid.Int64Range(1, int64(5*time.Second)).Draw(t, "cost"))
 	one := watchword.Charge{Key: key, Cost: cost, Span: cost * time.Duration(count), At: Start}
@@ -136,12 +140,12 @@ func holdCharges(s suite, t *rapid.T, key string) {
 			if want > 0 {
 				want = max(want, time.Millisecond)
 			}
-			if got := s.charge(one); got != want {
+			if got := s.chargeLimit(one); got != want {
 				t.Fatalf("wait %v, want %v", got, want)
 			}
 		},
 		"refund": func(t *rapid.T) {
-			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.Refund(ctx, one) })
+			s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error { return tx.Refund(ctx, one) })
 			tat = ratelimit.Refund(tat, one.At, one.Cost)
 		},
 		"time passes": func(t *rapid.T) {

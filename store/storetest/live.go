@@ -13,7 +13,7 @@ import (
 
 // In these tests, Live reads the session before each change. A store with a cache then has the old row in memory,
 // which it must not return after the change.
-var lives = map[string]func(suite){
+var liveTests = map[string]func(suite){
 	"LiveReturnsSessionAndUser": func(s suite) {
 		u := s.addUser(1)
 		one, other := s.addSession(Session(u.ID, 1)), s.addSession(Session(u.ID, 2))
@@ -29,7 +29,7 @@ var lives = map[string]func(suite){
 		s.wantNotLive("before the sign-in", one)
 		s.addSession(one)
 		s.wantLive(one, u)
-		s.wantHeld(true, "delete", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+		s.wantUpdate(true, "delete", func(ctx context.Context, tx watchword.Tx) (bool, error) {
 			return tx.DeleteUser(ctx, u.ID)
 		})
 		s.wantNotLive("of a deleted user", one)
@@ -41,7 +41,7 @@ var lives = map[string]func(suite){
 		one, other := s.addSession(Session(u.ID, 1)), s.addSession(Session(u.ID, 2))
 		s.wantLive(one, u)
 		s.wantLive(other, u)
-		r := Rotate(one, after(time.Hour))
+		r := Rotate(one, afterStart(time.Hour))
 		r.RefreshKey, r.Address = 8, "198.51.100.1"
 		got, err := s.Rotate(s.Context(), r)
 		if err != nil || !got.Rotated {
@@ -49,11 +49,11 @@ var lives = map[string]func(suite){
 		}
 		one = got.Session
 		s.wantLive(one, u)
-		s.wantHeld(true, "forgive", forgive(one, one.Generation))
+		s.wantUpdate(true, "forgive", forgive(one, one.Generation))
 		one.Forgiven = one.Generation
 		s.wantLive(one, u)
-		s.wantHeld(true, "end", endSession(one, watchword.EndedLogout, after(2*time.Hour)))
-		one.EndedAt, one.EndedWhy = after(2*time.Hour), watchword.EndedLogout
+		s.wantUpdate(true, "end", endSession(one, watchword.EndedLogout, afterStart(2*time.Hour)))
+		one.EndedAt, one.EndedWhy = afterStart(2*time.Hour), watchword.EndedLogout
 		s.wantLive(one, u)
 		s.wantLive(other, u)
 	},
@@ -68,18 +68,21 @@ var lives = map[string]func(suite){
 			want func(*watchword.User)
 		}{
 			{"roles", func(ctx context.Context, tx watchword.Tx) error {
-				return tx.SetRoles(ctx, u.ID, nil, after(time.Hour).Truncate(time.Second))
-			}, func(u *watchword.User) { u.Roles, u.RolesChangedAt = nil, after(time.Hour).Truncate(time.Second) }},
+				return tx.SetRoles(ctx, u.ID, nil, afterStart(time.Hour).Truncate(time.Second))
+			}, func(u *watchword.User) {
+				u.Roles, u.RolesChangedAt = nil,
+					afterStart(time.Hour).Truncate(time.Second)
+			}},
 			{"name", func(ctx context.Context, tx watchword.Tx) error { return tx.SetName(ctx, u.ID, "Eve") },
 				func(u *watchword.User) { u.Name = "Eve" }},
 			{"password", func(ctx context.Context, tx watchword.Tx) error { return tx.SetPassword(ctx, u.ID, "new") },
 				func(u *watchword.User) { u.PasswordHash = "new" }},
 			{"disabled", func(ctx context.Context, tx watchword.Tx) error {
-				return tx.SetDisabled(ctx, u.ID, after(time.Hour))
-			}, func(u *watchword.User) { u.DisabledAt = after(time.Hour) }},
+				return tx.SetDisabled(ctx, u.ID, afterStart(time.Hour))
+			}, func(u *watchword.User) { u.DisabledAt = afterStart(time.Hour) }},
 		} {
 			s.wantLive(one, u)
-			s.update(change.make)
+			s.mustUpdate(change.make)
 			change.want(&u)
 			s.wantLive(one, u)
 		}
@@ -145,10 +148,10 @@ var lives = map[string]func(suite){
 				}
 			})
 		}
-		for n := range rounds() {
+		for n := range raceRounds() {
 			one := s.addSession(Session(u.ID, n+1))
 			s.wantLive(one, u)
-			s.wantHeld(true, "end", endSession(one, watchword.EndedLogout, Start))
+			s.wantUpdate(true, "end", endSession(one, watchword.EndedLogout, Start))
 			one.EndedAt, one.EndedWhy = Start, watchword.EndedLogout
 			s.wantLive(one, u)
 		}
@@ -175,8 +178,8 @@ func (s suite) wantLive(session watchword.Session, user watchword.User) {
 		s.Errorf("live: %v", err)
 		return
 	}
-	same(s, "session", gotSession, session)
-	same(s, "its user", gotUser, user)
+	wantEqual(s, "session", gotSession, session)
+	wantEqual(s, "its user", gotUser, user)
 }
 
 func (s suite) wantNotLive(what string, session watchword.Session) {

@@ -8,20 +8,20 @@ import (
 	"github.com/watchword-auth/watchword/metadata"
 )
 
-var objects = map[string]func(suite){
+var metadataTests = map[string]func(suite){
 	"MetadataIsWrittenByTheReaderOfItsVersion": func(s suite) {
 		u, other := s.addUser(1), s.addUser(2)
 		one := metadata.Metadata{Version: 1, Public: `{"plan":"pro"}`, Private: `{"note":"é"}`}
 		two := metadata.Metadata{Version: 2, Public: "", Private: `{}`}
-		completeFixture(s, one)
-		s.wantHeld(true, "first", setMetadata(u.ID, one, 0))
-		s.wantHeld(false, "first again", setMetadata(u.ID, two, 0))
+		wantCompleteFixture(s, one)
+		s.wantUpdate(true, "first", setMetadata(u.ID, one, 0))
+		s.wantUpdate(false, "first again", setMetadata(u.ID, two, 0))
 		s.wantMetadata(u.ID, one)
-		s.wantHeld(true, "second", setMetadata(u.ID, two, 1))
-		s.wantHeld(false, "of an old version", setMetadata(u.ID, one, 1))
+		s.wantUpdate(true, "second", setMetadata(u.ID, two, 1))
+		s.wantUpdate(false, "of an old version", setMetadata(u.ID, one, 1))
 		s.wantMetadata(u.ID, two)
 		s.wantMetadata(other.ID, metadata.Metadata{})
-		s.wantHeld(true, "another account", setMetadata(other.ID, one, 0))
+		s.wantUpdate(true, "another account", setMetadata(other.ID, one, 0))
 	},
 
 	"MetadataIsReadWithUserAndSession": func(s suite) {
@@ -29,18 +29,18 @@ var objects = map[string]func(suite){
 		session := s.addSession(Session(u.ID, 1))
 		read := func(want string) {
 			s.Helper()
-			s.update(func(ctx context.Context, tx watchword.Tx) error {
+			s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
 				_, bySession, err := tx.Session(ctx, session.ID)
 				byEmail, err2 := tx.UserByEmail(ctx, u.Email)
-				got := []string{bySession.Metadata, byEmail.Metadata, s.user(u.ID).Metadata}
-				same(s, "metadata", got, []string{want, want, want})
+				got := []string{bySession.Metadata, byEmail.Metadata, s.readUser(u.ID).Metadata}
+				wantEqual(s, "metadata", got, []string{want, want, want})
 				return firstError(err, err2)
 			})
 		}
 		read("")
-		s.wantHeld(true, "first", setMetadata(u.ID, metadata.Metadata{Version: 1, Public: `{"a":1}`}, 0))
+		s.wantUpdate(true, "first", setMetadata(u.ID, metadata.Metadata{Version: 1, Public: `{"a":1}`}, 0))
 		read(`{"a":1}`)
-		s.wantHeld(true, "second", setMetadata(u.ID, metadata.Metadata{Version: 2, Public: `{"a":2}`}, 1))
+		s.wantUpdate(true, "second", setMetadata(u.ID, metadata.Metadata{Version: 2, Public: `{"a":2}`}, 1))
 		read(`{"a":2}`)
 	},
 
@@ -57,19 +57,19 @@ var objects = map[string]func(suite){
 			case 1, 3:
 				want[u.ID] = m.Private
 			}
-			s.wantHeld(true, "write", setMetadata(u.ID, m, 0))
+			s.wantUpdate(true, "write", setMetadata(u.ID, m, 0))
 		}
-		s.view(func(ctx context.Context, tx watchword.Tx) error {
+		s.mustView(func(ctx context.Context, tx watchword.Tx) error {
 			got, err := tx.(metadata.Tx).PrivateMetadata(ctx, User(0).Email, User(3).Email)
-			same(s, "private objects", got, want)
+			wantEqual(s, "private objects", got, want)
 			return err
 		})
 	},
 
 	"MetadataIsDeletedWithTheUser": func(s suite) {
 		u := s.addUser(1)
-		s.wantHeld(true, "first", setMetadata(u.ID, metadata.Metadata{Version: 1, Public: `{"a":1}`}, 0))
-		s.wantHeld(true, "delete", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+		s.wantUpdate(true, "first", setMetadata(u.ID, metadata.Metadata{Version: 1, Public: `{"a":1}`}, 0))
+		s.wantUpdate(true, "delete", func(ctx context.Context, tx watchword.Tx) (bool, error) {
 			return tx.DeleteUser(ctx, u.ID)
 		})
 		s.wantMetadata(u.ID, metadata.Metadata{})
@@ -86,9 +86,9 @@ func setMetadata(
 
 func (s suite) wantMetadata(id watchword.UserID, want metadata.Metadata) {
 	s.Helper()
-	s.update(func(ctx context.Context, tx watchword.Tx) error {
+	s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
 		got, err := tx.(metadata.Tx).Metadata(ctx, id)
-		same(s, "metadata", got, want)
+		wantEqual(s, "metadata", got, want)
 		return err
 	})
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // rounds returns how often a test repeats its race: 200 times, or 40 times with -short.
-func rounds() int {
+func raceRounds() int {
 	if testing.Short() {
 		return 40
 	}
@@ -21,16 +21,16 @@ func rounds() int {
 
 // Each test repeats a race. Several functions, called contenders, start at the same time, and the test counts those
 // that succeed.
-var races = map[string]func(suite){
+var raceTests = map[string]func(suite){
 	// RT-3
 	"ConcurrentRotationsOfOneGenerationSucceedOnce": func(s suite) {
 		one := s.addSession(Session(s.addUser(1).ID, 1))
-		for range rounds() {
+		for range raceRounds() {
 			r := Rotate(one, Start)
-			s.wantWinners(1, s.rotates(r), s.rotates(r), s.rotates(r))
+			s.wantWinners(1, s.rotationContender(r), s.rotationContender(r), s.rotationContender(r))
 			one.Generation++
 		}
-		same(s, "generation", s.session(one.ID).Generation, one.Generation)
+		wantEqual(s, "generation", s.readSession(one.ID).Generation, one.Generation)
 	},
 
 	"ConcurrentRotationsOfManySessionsAllSucceed": func(s suite) {
@@ -38,7 +38,7 @@ var races = map[string]func(suite){
 		var all []func() bool
 		const many = 64
 		for n := range many {
-			r := Rotate(s.addSession(Session(u.ID, n)), after(time.Duration(n)*time.Second))
+			r := Rotate(s.addSession(Session(u.ID, n)), afterStart(time.Duration(n)*time.Second))
 			r.Address = fmt.Sprint(n)
 			all = append(all, func() bool {
 				for range 10 {
@@ -58,20 +58,20 @@ var races = map[string]func(suite){
 	// RT-8, RT-9
 	"EndedSessionDoesNotRotate": func(s suite) {
 		u := s.addUser(1)
-		for n := range rounds() {
+		for n := range raceRounds() {
 			one := s.addSession(Session(u.ID, n))
 			var ended, rotatedLater atomic.Bool
-			s.wantWinners(1, s.wins(endSession(one, watchword.EndedLogout, Start), &ended), func() bool {
+			s.wantWinners(1, s.contender(endSession(one, watchword.EndedLogout, Start), &ended), func() bool {
 				for range 5 {
 					before := ended.Load()
-					if s.rotates(Rotate(one, Start))() {
+					if s.rotationContender(Rotate(one, Start))() {
 						one.Generation++
 						rotatedLater.Store(before)
 					}
 				}
 				return false
 			})
-			got := s.session(one.ID)
+			got := s.readSession(one.ID)
 			if rotatedLater.Load() || got.EndedWhy != watchword.EndedLogout || got.Generation != one.Generation {
 				s.Fatalf(
 					"it rotated after its end: %t; it is %+v, its client knows generation %d",
@@ -85,16 +85,16 @@ var races = map[string]func(suite){
 
 	// RT-11
 	"SessionOfDisabledUserDoesNotRotate": func(s suite) {
-		for n := range rounds() {
+		for n := range raceRounds() {
 			u := s.addUser(n)
 			one := s.addSession(Session(u.ID, n))
 			var disabled atomic.Bool
-			s.wantWinners(1, s.wins(func(ctx context.Context, tx watchword.Tx) (bool, error) {
+			s.wantWinners(1, s.contender(func(ctx context.Context, tx watchword.Tx) (bool, error) {
 				return true, tx.SetDisabled(ctx, u.ID, Start)
 			}, &disabled), func() bool {
 				for range 5 {
 					before := disabled.Load()
-					if s.rotates(Rotate(one, Start))() {
+					if s.rotationContender(Rotate(one, Start))() {
 						one.Generation++
 						if before {
 							s.Error("a session rotated after its user was disabled")
@@ -108,14 +108,14 @@ var races = map[string]func(suite){
 
 	"GenerationIsEitherForgivenOrRotated": func(s suite) {
 		u := s.addUser(1)
-		for n := range rounds() {
+		for n := range raceRounds() {
 			one := s.addSession(Session(u.ID, n))
 			var forgiven atomic.Bool
-			s.wantWinners(1, s.rotates(Rotate(one, Start)), func() bool {
-				forgiven.Store(s.settled(forgive(one, 0)))
+			s.wantWinners(1, s.rotationContender(Rotate(one, Start)), func() bool {
+				forgiven.Store(s.tryUpdate(forgive(one, 0)))
 				return false
 			})
-			if got := s.session(one.ID).Forgiven; (got == 0) != forgiven.Load() {
+			if got := s.readSession(one.ID).Forgiven; (got == 0) != forgiven.Load() {
 				s.Fatalf("generation %d is forgiven, the statement reported %t", got, forgiven.Load())
 			}
 		}
@@ -123,73 +123,74 @@ var races = map[string]func(suite){
 
 	"ConcurrentReplacePasswordSucceedsOnce": func(s suite) {
 		u := s.addUser(1)
-		for n := range rounds() {
+		for n := range raceRounds() {
 			replace := func(who string) func() bool {
-				return s.wins(func(ctx context.Context, tx watchword.Tx) (bool, error) {
+				return s.contender(func(ctx context.Context, tx watchword.Tx) (bool, error) {
 					return tx.ReplacePassword(ctx, u, watchword.Secret(fmt.Sprint(who, n)))
 				})
 			}
 			s.wantWinners(1, replace("one"), replace("other"))
-			u.PasswordHash = s.user(u.ID).PasswordHash
+			u.PasswordHash = s.readUser(u.ID).PasswordHash
 		}
 	},
 
 	"ConcurrentTakeMailTokenSucceedsOnce": func(s suite) {
-		for n := range rounds() {
-			m := s.addMailToken(mailTokenOf(n))
-			s.wantWinners(1, s.wins(take(m.Hash, m.Kind, Start)), s.wins(take(m.Hash, m.Kind, Start)))
+		for n := range raceRounds() {
+			m := s.addMailToken(newResetToken(n))
+			s.wantWinners(1, s.contender(takeMailToken(m.Hash, m.Kind, Start)),
+				s.contender(takeMailToken(m.Hash, m.Kind, Start)))
 		}
 	},
 
 	"ConcurrentSignUpsWithOneAddressSucceedOnce": func(s suite) {
-		for n := range rounds() {
+		for n := range raceRounds() {
 			u, duplicate, mover := User(3*n), User(3*n+1), s.addUser(3*n+2)
 			duplicate.Email = u.Email
 			s.wantWinners(
 				1,
-				s.wins(insertUser(u, Start)),
-				s.wins(insertUser(duplicate, Start)),
-				s.wins(setEmail(mover, u.Email, Start)),
+				s.contender(insertUser(u, Start)),
+				s.contender(insertUser(duplicate, Start)),
+				s.contender(setEmail(mover, u.Email, Start)),
 			)
 		}
 	},
 
 	// ID-12
 	"ReservedAddressIsNotTakenByConcurrentSignUp": func(s suite) {
-		for n := range rounds() {
+		for n := range raceRounds() {
 			owner, other := s.addUser(10*n), s.addUser(10*n+1)
 			undo := watchword.MailToken{
 				Hash: fmt.Sprint("undo", n), Kind: watchword.MailAddressChanged, UserID: owner.ID,
-				Email: owner.Email, ExpiresAt: after(time.Hour),
+				Email: owner.Email, ExpiresAt: afterStart(time.Hour),
 			}
 			moved := watchword.Address(fmt.Sprintf("moved%d@example.com", n))
-			all := []func() bool{s.wins(func(ctx context.Context, tx watchword.Tx) (bool, error) {
+			all := []func() bool{s.contender(func(ctx context.Context, tx watchword.Tx) (bool, error) {
 				held, err := tx.SetEmail(ctx, owner.ID, owner.Email, moved, Start)
 				return held, firstError(err, tx.InsertMailToken(ctx, undo))
-			}), s.wins(setEmail(other, owner.Email, Start))}
+			}), s.contender(setEmail(other, owner.Email, Start))}
 			for i := range 8 {
 				newcomer := User(10*n + 2 + i)
 				newcomer.Email = owner.Email
-				all = append(all, s.wins(insertUser(newcomer, Start)))
+				all = append(all, s.contender(insertUser(newcomer, Start)))
 			}
 			s.wantWinners(1, all...)
-			same(s, "address of its owner", s.user(owner.ID).Email, moved)
+			wantEqual(s, "address of its owner", s.readUser(owner.ID).Email, moved)
 			owner.Email = moved
-			s.wantHeld(true, "the owner takes it back", setEmail(owner, undo.Email, Start))
+			s.wantUpdate(true, "the owner takes it back", setEmail(owner, undo.Email, Start))
 		}
 	},
 
 	// PW-13
 	"RevocationSeesTokenInsertedUnderUserLock": func(s suite) {
-		for n := range rounds() {
+		for n := range raceRounds() {
 			u := s.addUser(n)
-			m := mailTokenOf(n)
+			m := newResetToken(n)
 			m.UserID, m.Email = u.ID, u.Email
-			s.wantWinners(1, s.wins(func(ctx context.Context, tx watchword.Tx) (bool, error) {
+			s.wantWinners(1, s.contender(func(ctx context.Context, tx watchword.Tx) (bool, error) {
 				changed, err := tx.SetEmail(ctx, u.ID, u.Email, watchword.Address("moved."+u.Email), Start)
 				return changed, firstError(err, tx.DeleteMailTokens(ctx, u.ID, m.Kind))
 			}), func() bool {
-				s.update(func(ctx context.Context, tx watchword.Tx) error {
+				s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
 					locked, err := tx.LockUser(ctx, u.ID, u.Email)
 					if err != nil || !locked {
 						return err
@@ -198,18 +199,18 @@ var races = map[string]func(suite){
 				})
 				return false
 			})
-			same(s, "tokens to the old address", s.mailTokens(m), nil)
+			wantEqual(s, "tokens to the old address", s.existingMailTokens(m), nil)
 		}
 	},
 
 	"ConcurrentEndSessionSucceedsOnce": func(s suite) {
 		u := s.addUser(1)
-		for n := range rounds() {
+		for n := range raceRounds() {
 			one := s.addSession(Session(u.ID, n))
 			s.wantWinners(
 				1,
-				s.wins(endSession(one, watchword.EndedReuse, Start)),
-				s.wins(endSession(one, watchword.EndedLogout, Start)),
+				s.contender(endSession(one, watchword.EndedReuse, Start)),
+				s.contender(endSession(one, watchword.EndedLogout, Start)),
 			)
 		}
 	},
@@ -217,13 +218,13 @@ var races = map[string]func(suite){
 	// RT-12
 	"ConcurrentSignInsKeepTheSessionLimit": func(s suite) {
 		u, keep, n := s.addUser(1), 3, 0
-		for range rounds() / 4 {
+		for range raceRounds() / 4 {
 			var all []func() bool
 			for range 4 {
 				one := Session(u.ID, n)
 				n++
-				one.CreatedAt = after(time.Duration(n) * time.Second)
-				all = append(all, s.wins(func(ctx context.Context, tx watchword.Tx) (bool, error) {
+				one.CreatedAt = afterStart(time.Duration(n) * time.Second)
+				all = append(all, s.contender(func(ctx context.Context, tx watchword.Tx) (bool, error) {
 					locked, err := tx.ReplacePassword(ctx, u, u.PasswordHash)
 					if err != nil {
 						return false, err
@@ -233,15 +234,17 @@ var races = map[string]func(suite){
 				}))
 			}
 			s.wantWinners(4, all...)
-			same(s, "living sessions", len(s.living(u.ID, Policy().Cutoffs(Start))), keep)
+			wantEqual(s, "living sessions", len(s.activeSessions(u.ID, Policy().Cutoffs(Start))), keep)
 		}
 	},
 
 	"ConcurrentClaimMailSucceedsOnce": func(s suite) {
-		for n := range rounds() {
-			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertMail(ctx, mailOf(User(1), n)) })
+		for n := range raceRounds() {
+			s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
+				return tx.InsertMail(ctx, newMail(User(1), n))
+			})
 			claim := func() bool {
-				_, err := s.claim(after(time.Hour), after(2*time.Hour))
+				_, err := s.claimMail(afterStart(time.Hour), afterStart(2*time.Hour))
 				return err == nil
 			}
 			s.wantWinners(1, claim, claim)
@@ -249,16 +252,16 @@ var races = map[string]func(suite){
 	},
 
 	"ConcurrentInsertKeySucceedsOnce": func(s suite) {
-		for n := range rounds() {
-			k, duplicate := keyOf(watchword.KeySign, n), keyOf(watchword.KeySign, n)
+		for n := range raceRounds() {
+			k, duplicate := newKey(watchword.KeySign, n), newKey(watchword.KeySign, n)
 			duplicate.ID += "duplicate"
-			s.wantWinners(1, s.wins(insertKey(k)), s.wins(insertKey(duplicate)))
+			s.wantWinners(1, s.contender(insertKey(k)), s.contender(insertKey(duplicate)))
 		}
 	},
 
 	"ConcurrentChargesNeverExceedTheLimit": func(s suite) {
-		for n := range rounds() {
-			use := func() bool { return s.charge(chargeOf(fmt.Sprint(n), 2, time.Minute)) == 0 }
+		for n := range raceRounds() {
+			use := func() bool { return s.chargeLimit(newCharge(fmt.Sprint(n), 2, time.Minute)) == 0 }
 			s.wantWinners(2, use, use, use, use)
 		}
 	},
@@ -288,7 +291,9 @@ func (s suite) wantWinners(want int32, contenders ...func() bool) {
 
 // The method wins returns a contender that runs fn in a transaction. After the commit, the contender sets each flag
 // in the list done to true and reports the result of fn.
-func (s suite) wins(fn func(context.Context, watchword.Tx) (bool, error), done ...*atomic.Bool) func() bool {
+func (s suite) contender(
+	fn func(context.Context, watchword.Tx) (bool, error), afterCommit ...*atomic.Bool,
+) func() bool {
 	return func() (held bool) {
 		err := s.Update(s.Context(), func(tx watchword.Tx) (err error) {
 			held, err = fn(s.Context(), tx)
@@ -297,7 +302,7 @@ func (s suite) wins(fn func(context.Context, watchword.Tx) (bool, error), done .
 		if err != nil {
 			s.Errorf("update: %v", err)
 		}
-		for _, flag := range done {
+		for _, flag := range afterCommit {
 			flag.Store(true)
 		}
 		return held
@@ -305,7 +310,7 @@ func (s suite) wins(fn func(context.Context, watchword.Tx) (bool, error), done .
 }
 
 // The method rotates returns a contender that rotates a session. It reports whether the session was rotated.
-func (s suite) rotates(r watchword.RotateRequest) func() bool {
+func (s suite) rotationContender(r watchword.RotateRequest) func() bool {
 	return func() bool {
 		got, err := s.Rotate(s.Context(), r)
 		if err != nil {

@@ -12,12 +12,12 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-var rotations = map[string]func(suite){
+var rotationTests = map[string]func(suite){
 	// RT-3, RT-4
 	"RotateAcceptsTheNewestTokenOfALiveSession": func(s suite) {
 		u := s.addUser(1)
 		one, bystander := s.addSession(Session(u.ID, 1)), s.addSession(Session(u.ID, 2))
-		r := Rotate(one, after(time.Hour))
+		r := Rotate(one, afterStart(time.Hour))
 		r.Agent, r.RefreshKey, r.Address = watchword.AgentOf("a phone"), 8, "198.51.100.1"
 		got, err := s.Rotate(s.Context(), r)
 		if err != nil {
@@ -25,26 +25,26 @@ var rotations = map[string]func(suite){
 		}
 		_, one.Rotation = watchword.Judge(one.Rotation, watchword.RotationPolicy{}, r.Presentation)
 		one.RefreshKey, one.Address = r.RefreshKey, r.Address
-		same(s, "result", got, watchword.RotateResult{Rotated: true, Session: one, User: u})
-		same(s, "session", s.session(one.ID), one)
-		same(s, "another", s.session(bystander.ID), bystander)
+		wantEqual(s, "result", got, watchword.RotateResult{Rotated: true, Session: one, User: u})
+		wantEqual(s, "session", s.readSession(one.ID), one)
+		wantEqual(s, "another", s.readSession(bystander.ID), bystander)
 	},
 
 	// RT-3, RT-4, RT-5, RT-11
 	"RotateMatchesJudge": func(s suite) {
 		n := 0
-		checkOften(s, 20, func(t *rapid.T) {
+		checkManyInputs(s, 20, func(t *rapid.T) {
 			n++
-			holdRotation(s, t, n)
+			compareWithJudge(s, t, n)
 		})
 	},
 
 	// RT-3, RT-4, RT-5, RT-11
 	"ConcurrentRotationsMatchJudge": func(s suite) {
 		n := 0
-		checkOften(s, 1, func(t *rapid.T) {
+		checkManyInputs(s, 1, func(t *rapid.T) {
 			many := rapid.IntRange(2, 16).Draw(t, "sessions")
-			holdRotations(s, t, n, many)
+			compareConcurrentWithJudge(s, t, n, many)
 			n += many
 		})
 	},
@@ -53,7 +53,7 @@ var rotations = map[string]func(suite){
 	"SessionOfDeletedUserDoesNotRotate": func(s suite) {
 		u := s.addUser(1)
 		one := s.addSession(Session(u.ID, 1))
-		s.wantHeld(
+		s.wantUpdate(
 			true,
 			"delete",
 			func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.DeleteUser(ctx, u.ID) },
@@ -62,15 +62,15 @@ var rotations = map[string]func(suite){
 		if err != nil {
 			s.Fatal(err)
 		}
-		same(s, "result", got, watchword.RotateResult{})
+		wantEqual(s, "result", got, watchword.RotateResult{})
 	},
 
 	"RefusedChargeChangesNothing": func(s suite) {
 		one := s.addSession(Session(s.addUser(1).ID, 1))
-		r := Rotate(one, after(time.Hour))
-		free, tight := chargeOf("free", 1, time.Minute), chargeOf("tight", 1, time.Minute)
+		r := Rotate(one, afterStart(time.Hour))
+		free, tight := newCharge("free", 1, time.Minute), newCharge("tight", 1, time.Minute)
 		free.At, tight.At = r.At, r.At
-		same(s, "wait", s.charge(tight), 0)
+		wantEqual(s, "wait", s.chargeLimit(tight), 0)
 		for _, charges := range [][]watchword.Charge{{free, tight}, {tight, free}} {
 			r.Charges = charges
 			for range 2 {
@@ -83,26 +83,26 @@ var rotations = map[string]func(suite){
 				}
 			}
 		}
-		same(s, "session", s.session(one.ID), one)
-		same(s, "wait for the other limit", s.charge(free), 0)
+		wantEqual(s, "session", s.readSession(one.ID), one)
+		wantEqual(s, "wait for the other limit", s.chargeLimit(free), 0)
 	},
 
 	"ChargeIsCountedWithoutRotation": func(s suite) {
 		one := Session(s.addUser(1).ID, 1)
 		one.Generation = 3
 		s.addSession(one)
-		r := Rotate(one, after(time.Hour))
+		r := Rotate(one, afterStart(time.Hour))
 		r.Generation = 1
-		limit := chargeOf("limit", 1, time.Minute)
+		limit := newCharge("limit", 1, time.Minute)
 		limit.At = r.At
 		r.Charges = []watchword.Charge{limit}
 		got, err := s.Rotate(s.Context(), r)
 		if err != nil {
 			s.Fatal(err)
 		}
-		same(s, "result", got, watchword.RotateResult{})
-		same(s, "session", s.session(one.ID), one)
-		same(s, "the limit is used up", s.charge(limit) > 0, true)
+		wantEqual(s, "result", got, watchword.RotateResult{})
+		wantEqual(s, "session", s.readSession(one.ID), one)
+		wantEqual(s, "the limit is used up", s.chargeLimit(limit) > 0, true)
 	},
 
 	"RotateWithCanceledContextChangesNothing": func(s suite) {
@@ -120,12 +120,12 @@ var rotations = map[string]func(suite){
 		if _, err := s.Rotate(s.Context(), Rotate(one, Start)); err != nil { // succeeds: the token is still the newest
 			s.Fatal(err)
 		}
-		same(s, "generation", s.session(one.ID).Generation, one.Generation+1)
+		wantEqual(s, "generation", s.readSession(one.ID).Generation, one.Generation+1)
 	},
 }
 
 // checkOften checks a property with hundreds × 100 random inputs, or a quarter of them under the race detector.
-func checkOften(s suite, hundreds int, property func(*rapid.T)) {
+func checkManyInputs(s suite, hundreds int, property func(*rapid.T)) {
 	s.Helper()
 	if RaceDetector() {
 		hundreds = max(1, hundreds/4)
@@ -137,14 +137,14 @@ func checkOften(s suite, hundreds int, property func(*rapid.T)) {
 
 // holdRotation rotates session number n from a random state. The result must be the one of Judge. The rows that
 // Forgive and EndSession store must match it, too.
-func holdRotation(s suite, t *rapid.T, n int) {
+func compareWithJudge(s suite, t *rapid.T, n int) {
 	c := s.drawRotation(t, n)
 	c.got, c.err = s.Rotate(s.Context(), c.request)
 	s.wantVerdict(t, c)
 }
 
 // holdRotations does what holdRotation does, for several sessions that rotate concurrently.
-func holdRotations(s suite, t *rapid.T, first, many int) {
+func compareConcurrentWithJudge(s suite, t *rapid.T, first, many int) {
 	all := make([]*drawnRotation, many)
 	for i := range all {
 		all[i] = s.drawRotation(t, first+i)
@@ -171,10 +171,10 @@ type drawnRotation struct {
 // drawRotation inserts session number n and its user, both in a random state, and returns them with a random request.
 func (s suite) drawRotation(t *rapid.T, n int) *drawnRotation {
 	u, one := drawUser(t, n), drawSession(t, n)
-	if !s.settled(insertUser(u, Start)) {
+	if !s.tryUpdate(insertUser(u, Start)) {
 		t.Fatal("user is not inserted")
 	}
-	s.update(func(ctx context.Context, tx watchword.Tx) error {
+	s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
 		if u.Disabled() {
 			return errors.Join(tx.SetDisabled(ctx, u.ID, u.DisabledAt), tx.InsertSession(ctx, one))
 		}
@@ -191,7 +191,7 @@ func (s suite) wantVerdict(t *rapid.T, c *drawnRotation) {
 	}
 	u, one, r := c.user, c.session, c.request
 	policy := watchword.RotationPolicy{
-		Grace: drawFrom(t, "grace", 0, time.Second, 10*time.Second, time.Minute),
+		Grace: drawOneOf(t, "grace", 0, time.Second, 10*time.Second, time.Minute),
 		Clean: rapid.Int64Range(1, 3).Draw(t, "clean"),
 	}
 	verdict, next := watchword.Judge(one.Rotation, policy, r.Presentation)
@@ -204,30 +204,30 @@ func (s suite) wantVerdict(t *rapid.T, c *drawnRotation) {
 		one.RefreshKey, one.Address = r.RefreshKey, r.Address
 		want = watchword.RotateResult{Rotated: true, User: u}
 	case watchword.VerdictLate:
-		s.wantHeld(true, "forgive", forgive(one, one.Generation))
+		s.wantUpdate(true, "forgive", forgive(one, one.Generation))
 	case watchword.VerdictReuse:
-		s.wantHeld(true, "end", endSession(one, watchword.EndedReuse, r.At))
+		s.wantUpdate(true, "end", endSession(one, watchword.EndedReuse, r.At))
 		one.EndedAt, one.EndedWhy = r.At, watchword.EndedReuse
 	}
 	one.Rotation = next
 	if want.Rotated {
 		want.Session = one
 	}
-	same(s, "result for "+string(verdict), c.got, want)
-	same(s, "session after "+string(verdict), s.session(one.ID), one)
+	wantEqual(s, "result for "+string(verdict), c.got, want)
+	wantEqual(s, "session after "+string(verdict), s.readSession(one.ID), one)
 	if s.Failed() {
 		t.FailNow()
 	}
 }
 
 // drawFrom returns a random element of values.
-func drawFrom[T any](t *rapid.T, label string, values ...T) T {
+func drawOneOf[T any](t *rapid.T, label string, values ...T) T {
 	return rapid.SampledFrom(values).Draw(t, label)
 }
 
 // near returns a random duration: a time limit of the rules, or a millisecond more or less.
-func near(t *rapid.T, label string) time.Duration {
-	edge := drawFrom(
+func drawDurationNearLimit(t *rapid.T, label string) time.Duration {
+	edge := drawOneOf(
 		t,
 		label,
 		0,
@@ -239,7 +239,7 @@ func near(t *rapid.T, label string) time.Duration {
 		7*24*time.Hour,
 		30*24*time.Hour,
 	)
-	beside := drawFrom(t, label+", beside", -time.Millisecond, 0, time.Millisecond)
+	beside := drawOneOf(t, label+", beside", -time.Millisecond, 0, time.Millisecond)
 	if rapid.Bool().Draw(t, label+", before") {
 		return beside - edge
 	}
@@ -258,11 +258,11 @@ func drawSession(t *rapid.T, n int) watchword.Session {
 	one := Session(User(n).ID, n)
 	one.Persistent = rapid.Bool().Draw(t, "persistent")
 	// Times before 2001 have fewer than 13 digits in milliseconds and need leading zeros.
-	now := drawFrom(t, "now", Start, time.UnixMilli(1e12).UTC(), time.UnixMilli(1e10).UTC())
-	one.RotatedAt = now.Add(near(t, "rotated"))
-	one.CreatedAt = one.RotatedAt.Add(-drawFrom(t, "age", 0, time.Minute, 30*24*time.Hour))
+	now := drawOneOf(t, "now", Start, time.UnixMilli(1e12).UTC(), time.UnixMilli(1e10).UTC())
+	one.RotatedAt = now.Add(drawDurationNearLimit(t, "rotated"))
+	one.CreatedAt = one.RotatedAt.Add(-drawOneOf(t, "age", 0, time.Minute, 30*24*time.Hour))
 	one.ExpiresAt = one.CreatedAt.Add(30 * 24 * time.Hour)
-	one.Generation = drawFrom[int64](t, "generation", 0, 1, 2, 7, 8, 9, 40, math.MaxInt64-3)
+	one.Generation = drawOneOf[int64](t, "generation", 0, 1, 2, 7, 8, 9, 40, math.MaxInt64-3)
 	one.Forgiven = max(watchword.NeverForgiven, one.Generation-rapid.Int64Range(-1, 5).Draw(t, "since forgiven"))
 	if rapid.IntRange(0, 9).Draw(t, "ended") == 0 {
 		one.EndedAt, one.EndedWhy = one.RotatedAt, watchword.EndedLogout
@@ -270,22 +270,22 @@ func drawSession(t *rapid.T, n int) watchword.Session {
 	at := one.RotatedAt
 	for i := range min(one.Generation, watchword.SupersededKept) {
 		one.Superseded[watchword.SupersededKept-1-i] = at
-		at = at.Add(-drawFrom(t, "apart", 0, time.Millisecond, time.Second, time.Hour))
+		at = at.Add(-drawOneOf(t, "apart", 0, time.Millisecond, time.Second, time.Hour))
 	}
 	return one
 }
 
 func drawRequest(t *rapid.T, one watchword.Session) watchword.RotateRequest {
-	at := one.RotatedAt.Add(near(t, "presented"))
+	at := one.RotatedAt.Add(drawDurationNearLimit(t, "presented"))
 	r := Rotate(one, at)
-	r.Generation = drawFrom(t, "presented generation", one.Generation, one.Generation, one.Generation,
+	r.Generation = drawOneOf(t, "presented generation", one.Generation, one.Generation, one.Generation,
 		max(0, one.Generation-1), max(0, one.Generation-2), max(0, one.Generation-9), one.Generation+1, math.MaxInt64)
-	r.Agent = drawFrom(t, "agent", one.RotatedBy, watchword.AgentOf("another"))
+	r.Agent = drawOneOf(t, "agent", one.RotatedBy, watchword.AgentOf("another"))
 	r.RefreshKey, r.Address = 9, "198.51.100.1"
 	policy := watchword.SessionPolicy{
-		Idle:      drawFrom(t, "idle", time.Minute, 7*24*time.Hour, 30*24*time.Hour),
-		ShortIdle: drawFrom(t, "short idle", time.Second, 12*time.Hour),
-		Max:       drawFrom(t, "max", time.Minute, 30*24*time.Hour),
+		Idle:      drawOneOf(t, "idle", time.Minute, 7*24*time.Hour, 30*24*time.Hour),
+		ShortIdle: drawOneOf(t, "short idle", time.Second, 12*time.Hour),
+		Max:       drawOneOf(t, "max", time.Minute, 30*24*time.Hour),
 	}
 	r.Cutoffs = policy.Cutoffs(at)
 	return r

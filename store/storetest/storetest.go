@@ -28,9 +28,11 @@ import (
 // parallel, each with a separate store.
 func Run(t *testing.T, open func(t *testing.T) watchword.Store) {
 	for _, group := range []map[string]func(suite){
-		transactions, users, sessions, mailTokens, mails, events, keys, limits, rotations, races, sweeping, feeds,
-		signups, columns, lives, batches, callbacks, secondFactors, passkeys, identities, objects,
-		administration, adminRecords,
+		transactionTests, userTests, sessionTests, mailTokenTests, mailTests, eventTests, keyTests, limitTests,
+		rotationTests, raceTests, sweepTests, feedTests,
+		signupTests, columnTests, liveTests, batchTests, callbackTests, factorTests, passkeyTests,
+		identityTests, metadataTests,
+		adminTests, adminRecordTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
@@ -48,7 +50,7 @@ type suite struct {
 }
 
 // update runs fn in a transaction that must succeed.
-func (s suite) update(fn func(context.Context, watchword.Tx) error) {
+func (s suite) mustUpdate(fn func(context.Context, watchword.Tx) error) {
 	s.Helper()
 	if err := s.Update(s.Context(), func(tx watchword.Tx) error { return fn(s.Context(), tx) }); err != nil {
 		s.Fatalf("update: %v", err)
@@ -56,7 +58,7 @@ func (s suite) update(fn func(context.Context, watchword.Tx) error) {
 }
 
 // view runs fn in a read transaction that must succeed.
-func (s suite) view(fn func(context.Context, watchword.Tx) error) {
+func (s suite) mustView(fn func(context.Context, watchword.Tx) error) {
 	s.Helper()
 	if err := s.View(s.Context(), func(tx watchword.Tx) error { return fn(s.Context(), tx) }); err != nil {
 		s.Fatalf("view: %v", err)
@@ -65,9 +67,9 @@ func (s suite) view(fn func(context.Context, watchword.Tx) error) {
 
 // settled runs fn in a separate transaction, and returns the result of fn. fn runs a conditional SQL statement, and
 // returns whether its condition was true.
-func (s suite) settled(fn func(context.Context, watchword.Tx) (bool, error)) (held bool) {
+func (s suite) tryUpdate(fn func(context.Context, watchword.Tx) (bool, error)) (held bool) {
 	s.Helper()
-	s.update(func(ctx context.Context, tx watchword.Tx) (err error) {
+	s.mustUpdate(func(ctx context.Context, tx watchword.Tx) (err error) {
 		held, err = fn(ctx, tx)
 		return err
 	})
@@ -76,25 +78,25 @@ func (s suite) settled(fn func(context.Context, watchword.Tx) (bool, error)) (he
 
 // wantHeld runs fn in a separate transaction, and fails unless fn returns want. fn runs a conditional SQL statement,
 // and returns whether its condition was true.
-func (s suite) wantHeld(want bool, what string, fn func(context.Context, watchword.Tx) (bool, error)) {
+func (s suite) wantUpdate(want bool, what string, fn func(context.Context, watchword.Tx) (bool, error)) {
 	s.Helper()
-	if got := s.settled(fn); got != want {
+	if got := s.tryUpdate(fn); got != want {
 		s.Errorf("%s: the statement reports %t, want %t", what, got, want)
 	}
 }
 
-func (s suite) user(id watchword.UserID) (u watchword.User) {
+func (s suite) readUser(id watchword.UserID) (u watchword.User) {
 	s.Helper()
-	s.view(func(ctx context.Context, tx watchword.Tx) (err error) {
+	s.mustView(func(ctx context.Context, tx watchword.Tx) (err error) {
 		u, err = tx.User(ctx, id)
 		return err
 	})
 	return u
 }
 
-func (s suite) session(id watchword.SessionID) (one watchword.Session) {
+func (s suite) readSession(id watchword.SessionID) (one watchword.Session) {
 	s.Helper()
-	s.view(func(ctx context.Context, tx watchword.Tx) (err error) {
+	s.mustView(func(ctx context.Context, tx watchword.Tx) (err error) {
 		one, _, err = tx.Session(ctx, id)
 		return err
 	})
@@ -105,7 +107,7 @@ func (s suite) session(id watchword.SessionID) (one watchword.Session) {
 func (s suite) addUser(n int) watchword.User {
 	s.Helper()
 	u := User(n)
-	s.wantHeld(true, "insert user", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+	s.wantUpdate(true, "insert user", func(ctx context.Context, tx watchword.Tx) (bool, error) {
 		return tx.InsertUser(ctx, u, Start)
 	})
 	return u
@@ -113,7 +115,7 @@ func (s suite) addUser(n int) watchword.User {
 
 func (s suite) addSession(one watchword.Session) watchword.Session {
 	s.Helper()
-	s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertSession(ctx, one) })
+	s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertSession(ctx, one) })
 	return one
 }
 
@@ -127,7 +129,7 @@ func (s suite) wantNotFound(what string, err error) {
 }
 
 // same fails unless two values are equal. It treats nil and an empty list as equal, and compares secrets by content.
-func same[T any](s suite, what string, got, want T) {
+func wantEqual[T any](s suite, what string, got, want T) {
 	s.Helper()
 	if reflect.DeepEqual(got, want) { // fast path, because cmp.Diff is slow
 		return
@@ -138,20 +140,20 @@ func same[T any](s suite, what string, got, want T) {
 	}
 }
 
-const start = 1795521600123 // 2026-11-24 12:00:00.123
+const startMillis = 1795521600123 // 2026-11-24 12:00:00.123
 
 // Start is the time at which fixtures are created.
-var Start = time.UnixMilli(start).UTC()
+var Start = time.UnixMilli(startMillis).UTC()
 
 // after returns the time d after Start.
-func after(d time.Duration) time.Time { return Start.Add(d) }
+func afterStart(d time.Duration) time.Time { return Start.Add(d) }
 
 // User returns a verified user. Each n gives a different user.
 func User(n int) watchword.User {
 	return watchword.User{
-		ID:             watchword.UserID(uuidOf("0001", n)),
+		ID:             watchword.UserID(fixedUUID("0001", n)),
 		Email:          watchword.Address(fmt.Sprintf("user%06d@example.com", n)),
-		VerifiedAt:     after(time.Second),
+		VerifiedAt:     afterStart(time.Second),
 		Name:           "Zoë O'Hara",
 		Roles:          []string{"admin", "staff"},
 		PasswordHash:   "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA",
@@ -160,7 +162,7 @@ func User(n int) watchword.User {
 		Locale:         "de-AT",
 
 		Factors:          2,
-		FactorsChangedAt: after(time.Millisecond),
+		FactorsChangedAt: afterStart(time.Millisecond),
 	}
 }
 
@@ -168,7 +170,7 @@ func User(n int) watchword.User {
 // a different session.
 func Session(of watchword.UserID, n int) watchword.Session {
 	return watchword.Session{
-		ID:     watchword.SessionID(uuidOf("0002", n)),
+		ID:     watchword.SessionID(fixedUUID("0002", n)),
 		UserID: of,
 		Rotation: watchword.Rotation{
 			Forgiven:  watchword.NeverForgiven,
@@ -182,7 +184,7 @@ func Session(of watchword.UserID, n int) watchword.Session {
 		AuthenticatedAt: Start,
 		Methods:         []string{"pwd"},
 		CreatedAt:       Start,
-		ExpiresAt:       after(30 * 24 * time.Hour),
+		ExpiresAt:       afterStart(30 * 24 * time.Hour),
 	}
 }
 
@@ -203,7 +205,7 @@ func Rotate(one watchword.Session, at time.Time) watchword.RotateRequest {
 }
 
 // uuidOf returns a UUID of version 7. Each pair of kind and n gives a different UUID.
-func uuidOf(kind string, n int) string {
+func fixedUUID(kind string, n int) string {
 	return fmt.Sprintf("019355c1-%s-7000-8000-%012x", kind, n)
 }
 

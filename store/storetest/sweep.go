@@ -9,9 +9,9 @@ import (
 )
 
 // RT-15
-var sweeping = map[string]func(suite){
+var sweepTests = map[string]func(suite){
 	"EndedAndExpiredSessionsAreSwept": func(s suite) {
-		before, u := after(10*24*time.Hour), s.addUser(1)
+		before, u := afterStart(10*24*time.Hour), s.addUser(1)
 		const ms = time.Millisecond
 		add := func(n int, change func(*watchword.Session)) watchword.Session {
 			one := Session(u.ID, n)
@@ -30,9 +30,9 @@ var sweeping = map[string]func(suite){
 		}
 		s.wantSwept(watchword.SweepSessions, before, len(dead))
 		for _, one := range kept {
-			same(s, "kept", s.session(one.ID), one)
+			wantEqual(s, "kept", s.readSession(one.ID), one)
 		}
-		s.view(func(ctx context.Context, tx watchword.Tx) error {
+		s.mustView(func(ctx context.Context, tx watchword.Tx) error {
 			for _, one := range dead {
 				_, _, err := tx.Session(ctx, one.ID)
 				s.wantNotFound("swept", err)
@@ -44,62 +44,62 @@ var sweeping = map[string]func(suite){
 	"ExpiredMailTokensAreSwept": func(s suite) {
 		var all []watchword.MailToken
 		for n := range 3 {
-			m := mailTokenOf(n)
-			m.ExpiresAt = after(time.Duration(n+1) * time.Hour)
+			m := newResetToken(n)
+			m.ExpiresAt = afterStart(time.Duration(n+1) * time.Hour)
 			all = append(all, s.addMailToken(m))
 		}
-		s.wantSwept(watchword.SweepMailTokens, after(2*time.Hour), 1)
-		same(s, "tokens", s.mailTokens(all...), all[1:])
+		s.wantSwept(watchword.SweepMailTokens, afterStart(2*time.Hour), 1)
+		wantEqual(s, "tokens", s.existingMailTokens(all...), all[1:])
 	},
 
 	"OldEventsAreSwept": func(s suite) {
 		for n := range 3 {
-			s.update(func(ctx context.Context, tx watchword.Tx) error {
-				return tx.InsertEvent(ctx, eventOf(User(n%2).ID, n))
+			s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
+				return tx.InsertEvent(ctx, newEvent(User(n%2).ID, n))
 			})
 		}
-		s.wantSwept(watchword.SweepEvents, eventOf("", 1).At, 1)
-		same(s, "events", s.events(User(0).ID, 9), []watchword.Event{eventOf(User(0).ID, 2)})
-		same(s, "events of another", s.events(User(1).ID, 9), []watchword.Event{eventOf(User(1).ID, 1)})
+		s.wantSwept(watchword.SweepEvents, newEvent("", 1).At, 1)
+		wantEqual(s, "events", s.readEvents(User(0).ID, 9), []watchword.Event{newEvent(User(0).ID, 2)})
+		wantEqual(s, "events of another", s.readEvents(User(1).ID, 9), []watchword.Event{newEvent(User(1).ID, 1)})
 	},
 
 	"UnusedLimitsAreSwept": func(s suite) {
-		used, once := chargeOf("used", 2, time.Minute), chargeOf("once", 6, time.Second)
-		s.charge(once)
-		s.charge(used)
+		used, once := newCharge("used", 2, time.Minute), newCharge("once", 6, time.Second)
+		s.chargeLimit(once)
+		s.chargeLimit(used)
 		used.At = used.At.Add(2 * used.Span)
-		s.charge(used)
-		s.charge(used)
-		same(s, "swept", s.sweepLimits(used.At, 100), []int{1})
-		same(s, "the one in use still counts", s.charge(used) > 0, true)
-		same(s, "swept an hour later", s.sweepLimits(used.At.Add(time.Hour), 100), []int{1})
+		s.chargeLimit(used)
+		s.chargeLimit(used)
+		wantEqual(s, "swept", s.sweepLimits(used.At, 100), []int{1})
+		wantEqual(s, "the one in use still counts", s.chargeLimit(used) > 0, true)
+		wantEqual(s, "swept an hour later", s.sweepLimits(used.At.Add(time.Hour), 100), []int{1})
 	},
 
 	"SweepLimitsVisitsEveryCounter": func(s suite) {
-		now := after(time.Hour)
+		now := afterStart(time.Hour)
 		for n := range 10 { // every third counter has expired
-			one := chargeOf(fmt.Sprint("key", n), 2, time.Minute)
-			s.charge(one)
+			one := newCharge(fmt.Sprint("key", n), 2, time.Minute)
+			s.chargeLimit(one)
 			if one.At = now; n%3 > 0 {
-				s.charge(one)
+				s.chargeLimit(one)
 			}
 		}
-		same(s, "swept", s.sweepLimits(now, 3), []int{1, 1, 1, 1})
-		same(s, "swept again", s.sweepLimits(now, 3), []int{0, 0, 0})
-		same(s, "swept later", s.sweepLimits(now.Add(time.Hour), 6), []int{6, 0})
-		same(s, "swept at the end", s.sweepLimits(now.Add(time.Hour), 6), []int{0})
+		wantEqual(s, "swept", s.sweepLimits(now, 3), []int{1, 1, 1, 1})
+		wantEqual(s, "swept again", s.sweepLimits(now, 3), []int{0, 0, 0})
+		wantEqual(s, "swept later", s.sweepLimits(now.Add(time.Hour), 6), []int{6, 0})
+		wantEqual(s, "swept at the end", s.sweepLimits(now.Add(time.Hour), 6), []int{0})
 	},
 
 	"AbandonedMailsAreSwept": func(s suite) {
 		for n := range 3 {
-			m := mailOf(User(1), n)
+			m := newMail(User(1), n)
 			if n > 0 {
-				m.GivenUpAt = after(time.Duration(n) * time.Hour)
+				m.GivenUpAt = afterStart(time.Duration(n) * time.Hour)
 			}
-			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertMail(ctx, m) })
+			s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertMail(ctx, m) })
 		}
-		s.wantSwept(watchword.SweepMails, after(2*time.Hour), 1)
-		if got := s.mails(); len(got) != 2 || !got[0].GivenUpAt.IsZero() || got[1].GivenUpAt != after(2*time.Hour) {
+		s.wantSwept(watchword.SweepMails, afterStart(2*time.Hour), 1)
+		if got := s.readMails(); len(got) != 2 || !got[0].GivenUpAt.IsZero() || got[1].GivenUpAt != afterStart(2*time.Hour) {
 			s.Errorf("left: %+v", got)
 		}
 	},
@@ -107,15 +107,15 @@ var sweeping = map[string]func(suite){
 	"SweepDeletesAtMostItsLimit": func(s suite) {
 		const rows = 5
 		for n := range rows {
-			one, m := Session(User(1).ID, n), mailOf(User(1), n)
+			one, m := Session(User(1).ID, n), newMail(User(1), n)
 			one.EndedAt, one.EndedWhy, m.GivenUpAt = Start, watchword.EndedLogout, Start
 			s.addSession(one)
 			s.addUser(n)
-			s.addMailToken(mailTokenOf(n))
-			s.addSignup(waitingFor, n)
-			s.update(func(ctx context.Context, tx watchword.Tx) error {
-				return firstError(tx.InsertMail(ctx, m), tx.InsertEvent(ctx, eventOf(User(1).ID, n)),
-					tx.InsertChallenge(ctx, challengeOf(User(1), n)))
+			s.addMailToken(newResetToken(n))
+			s.addSignup(waitingAddress, n)
+			s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
+				return firstError(tx.InsertMail(ctx, m), tx.InsertEvent(ctx, newEvent(User(1).ID, n)),
+					tx.InsertChallenge(ctx, newChallenge(User(1), n)))
 			})
 		}
 		for _, what := range []watchword.Sweep{
@@ -123,8 +123,8 @@ var sweeping = map[string]func(suite){
 			watchword.SweepSignups, watchword.SweepCallbacks, watchword.SweepChallenges,
 		} {
 			for _, want := range []int{3, 2, 0} {
-				s.update(func(ctx context.Context, tx watchword.Tx) error {
-					n, err := tx.Sweep(ctx, what, after(24*time.Hour), 3)
+				s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
+					n, err := tx.Sweep(ctx, what, afterStart(24*time.Hour), 3)
 					if n != want {
 						s.Errorf("%s: swept %d, want %d", what, n, want)
 					}
@@ -150,7 +150,7 @@ func (s suite) sweepLimits(before time.Time, limit int) (deleted []int) {
 	s.Helper()
 	for mark := (watchword.LimitMark{}); ; {
 		var n int
-		s.update(func(ctx context.Context, tx watchword.Tx) (err error) {
+		s.mustUpdate(func(ctx context.Context, tx watchword.Tx) (err error) {
 			mark, n, err = tx.SweepLimits(ctx, mark, before, limit)
 			return err
 		})
@@ -162,7 +162,7 @@ func (s suite) sweepLimits(before time.Time, limit int) (deleted []int) {
 
 func (s suite) wantSwept(what watchword.Sweep, before time.Time, want int) {
 	s.Helper()
-	s.update(func(ctx context.Context, tx watchword.Tx) error {
+	s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
 		n, err := tx.Sweep(ctx, what, before, 100)
 		if n != want {
 			s.Errorf("%s: swept %d, want %d", what, n, want)

@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-var transactions = map[string]func(suite){
+var transactionTests = map[string]func(suite){
 	"FailedUpdateChangesNothing": func(s suite) {
 		u, failed := s.addUser(1), errors.New("the flow failed")
 		err := s.Update(s.Context(), func(tx watchword.Tx) error {
@@ -24,7 +24,7 @@ var transactions = map[string]func(suite){
 		if !errors.Is(err, failed) {
 			s.Errorf("got error %v, want the one of the function", err)
 		}
-		same(s, "user", s.user(u.ID), u)
+		wantEqual(s, "user", s.readUser(u.ID), u)
 	},
 
 	"ViewCannotWrite": func(s suite) {
@@ -33,22 +33,22 @@ var transactions = map[string]func(suite){
 		if err == nil {
 			s.Error("a view may write")
 		}
-		same(s, "user", s.user(u.ID), u)
+		wantEqual(s, "user", s.readUser(u.ID), u)
 	},
 
 	"ViewSeesOneSnapshot": func(s suite) {
 		u := s.addUser(1)
-		s.view(func(ctx context.Context, tx watchword.Tx) error {
+		s.mustView(func(ctx context.Context, tx watchword.Tx) error {
 			before, err := tx.User(ctx, u.ID)
 			if err != nil {
 				return err
 			}
-			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.SetName(ctx, u.ID, "changed") })
+			s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error { return tx.SetName(ctx, u.ID, "changed") })
 			meanwhile, err := tx.User(ctx, u.ID)
-			same(s, "user after a change by others", meanwhile, before)
+			wantEqual(s, "user after a change by others", meanwhile, before)
 			return err
 		})
-		if name := s.user(u.ID).Name; name != "changed" {
+		if name := s.readUser(u.ID).Name; name != "changed" {
 			s.Errorf("the next view sees the name %q", name)
 		}
 	},
@@ -59,14 +59,14 @@ var transactions = map[string]func(suite){
 		for w := range writers {
 			all.Go(func() {
 				for i := range each {
-					s.update(func(ctx context.Context, tx watchword.Tx) error {
-						return tx.InsertEvent(ctx, eventOf(User(1).ID, w*each+i))
+					s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
+						return tx.InsertEvent(ctx, newEvent(User(1).ID, w*each+i))
 					})
 				}
 			})
 		}
 		all.Wait()
-		if got := len(s.events(User(1).ID, writers*each+1)); got != writers*each {
+		if got := len(s.readEvents(User(1).ID, writers*each+1)); got != writers*each {
 			s.Errorf("%d events are there of %d", got, writers*each)
 		}
 	},
@@ -82,7 +82,7 @@ var transactions = map[string]func(suite){
 		if err := s.View(ctx, func(watchword.Tx) error { return nil }); !errors.Is(err, context.Canceled) {
 			s.Errorf("view: got error %v, want context.Canceled", err)
 		}
-		same(s, "user", s.user(u.ID), u)
+		wantEqual(s, "user", s.readUser(u.ID), u)
 	},
 
 	"ExpiredDeadlineReturnsErrUnavailable": func(s suite) {
@@ -92,7 +92,7 @@ var transactions = map[string]func(suite){
 		err := s.Update(ctx, func(tx watchword.Tx) error { return tx.SetName(ctx, u.ID, "changed") })
 		s.wantUnavailable("update", err)
 		s.wantUnavailable("view", s.View(ctx, func(watchword.Tx) error { return nil }))
-		same(s, "user", s.user(u.ID), u)
+		wantEqual(s, "user", s.readUser(u.ID), u)
 	},
 
 	"CancellationDuringUpdateRollsBack": func(s suite) {
@@ -109,7 +109,7 @@ var transactions = map[string]func(suite){
 		if !errors.Is(err, context.Canceled) || errors.Is(err, watchword.ErrUnavailable) {
 			s.Errorf("got error %v, want context.Canceled alone", err)
 		}
-		same(s, "user", s.user(u.ID), u)
+		wantEqual(s, "user", s.readUser(u.ID), u)
 	},
 
 	// RT-9

@@ -9,23 +9,23 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-var users = map[string]func(suite){
+var userTests = map[string]func(suite){
 	"UserIsReadAsInserted": func(s suite) {
 		full := s.addUser(1)
 		bare := watchword.User{ID: User(2).ID, Email: User(2).Email, CreatedAt: Start}
-		s.wantHeld(true, "insert", insertUser(bare, Start))
-		same(s, "full user", s.user(full.ID), full)
-		same(s, "bare user", s.user(bare.ID), bare)
-		s.view(func(ctx context.Context, tx watchword.Tx) error {
+		s.wantUpdate(true, "insert", insertUser(bare, Start))
+		wantEqual(s, "full user", s.readUser(full.ID), full)
+		wantEqual(s, "bare user", s.readUser(bare.ID), bare)
+		s.mustView(func(ctx context.Context, tx watchword.Tx) error {
 			byEmail, err := tx.UserByEmail(ctx, full.Email)
-			same(s, "user by address", byEmail, full)
+			wantEqual(s, "user by address", byEmail, full)
 			return err
 		})
 	},
 
 	"UnknownUserReturnsErrNotFound": func(s suite) {
 		nobody := User(9)
-		s.update(func(ctx context.Context, tx watchword.Tx) error {
+		s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
 			_, err := tx.User(ctx, nobody.ID)
 			s.wantNotFound("user", err)
 			_, err = tx.UserByEmail(ctx, nobody.Email)
@@ -39,10 +39,10 @@ var users = map[string]func(suite){
 			s.wantNotFound("count factors", tx.(factors.Tx).CountFactors(ctx, nobody.ID, Start))
 			return nil
 		})
-		s.wantHeld(false, "replace the password of nobody", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+		s.wantUpdate(false, "replace the password of nobody", func(ctx context.Context, tx watchword.Tx) (bool, error) {
 			return tx.ReplacePassword(ctx, watchword.User{ID: nobody.ID}, "x")
 		})
-		s.wantHeld(false, "delete nobody", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+		s.wantUpdate(false, "delete nobody", func(ctx context.Context, tx watchword.Tx) (bool, error) {
 			return tx.DeleteUser(ctx, nobody.ID)
 		})
 	},
@@ -53,7 +53,7 @@ var users = map[string]func(suite){
 			"a.da@x.org", "a@x.org", "ab@x.org", "a-b@x.org", "ada+1@x.org", "ada-b@x.org", "ada.c@x.org", "ada@x.org",
 			"adam@x.org", "adb@x.org",
 		}
-		s.update(func(ctx context.Context, tx watchword.Tx) error {
+		s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
 			for n, address := range addresses {
 				u := User(n)
 				u.Email = address
@@ -64,7 +64,7 @@ var users = map[string]func(suite){
 			return nil
 		})
 		between := func(from, below watchword.Address) (found []watchword.Address) {
-			s.view(func(ctx context.Context, tx watchword.Tx) error {
+			s.mustView(func(ctx context.Context, tx watchword.Tx) error {
 				page, err := tx.Users(ctx, from, below, 100)
 				for _, u := range page {
 					found = append(found, u.Email)
@@ -74,10 +74,10 @@ var users = map[string]func(suite){
 			return found
 		}
 		slices.Sort(addresses)
-		same(s, "all addresses", between("", "\x7f"), addresses)
-		same(s, "addresses that begin with ada", between("ada", "ada\x7f"), []watchword.Address{
+		wantEqual(s, "all addresses", between("", "\x7f"), addresses)
+		wantEqual(s, "addresses that begin with ada", between("ada", "ada\x7f"), []watchword.Address{
 			"ada+1@x.org", "ada-b@x.org", "ada.c@x.org", "ada@x.org", "adam@x.org"})
-		same(s, "addresses that begin with adc", between("adc", "adc\x7f"), nil)
+		wantEqual(s, "addresses that begin with adc", between("adc", "adc\x7f"), nil)
 	},
 
 	"UsersAreListedByAddressInPages": func(s suite) {
@@ -85,7 +85,7 @@ var users = map[string]func(suite){
 			s.addUser(n)
 		}
 		var seen []watchword.Address
-		s.view(func(ctx context.Context, tx watchword.Tx) error {
+		s.mustView(func(ctx context.Context, tx watchword.Tx) error {
 			for from := watchword.Address(""); ; {
 				page, err := tx.Users(ctx, from, "\x7f", 2)
 				if err != nil || len(page) == 0 {
@@ -97,7 +97,7 @@ var users = map[string]func(suite){
 				from = page[len(page)-1].Email + "\x01"
 			}
 		})
-		same(
+		wantEqual(
 			s,
 			"addresses",
 			seen,
@@ -109,26 +109,26 @@ var users = map[string]func(suite){
 	"EachChangeOfRolesGetsItsOwnSecond": func(s suite) {
 		u := s.addUser(1)
 		for _, c := range []struct{ at, want time.Duration }{{5, 5}, {5, 6}, {5, 7}, {9, 9}, {3, 10}} {
-			s.update(func(ctx context.Context, tx watchword.Tx) error {
-				return tx.SetRoles(ctx, u.ID, nil, after(c.at*time.Second))
+			s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
+				return tx.SetRoles(ctx, u.ID, nil, afterStart(c.at*time.Second))
 			})
-			same(s, "roles changed", s.user(u.ID).RolesChangedAt, after(c.want*time.Second))
+			wantEqual(s, "roles changed", s.readUser(u.ID).RolesChangedAt, afterStart(c.want*time.Second))
 		}
 	},
 
 	"SettersChangeOneUserOnly": func(s suite) {
 		u, other := s.addUser(1), s.addUser(2)
-		u.Name, u.Roles, u.RolesChangedAt = `"; DROP TABLE users; --`, []string{"teacher"}, after(time.Hour)
-		u.DisabledAt, u.PasswordHash, u.Locale = after(time.Minute), "another hash", "pt-BR"
-		s.update(func(ctx context.Context, tx watchword.Tx) error {
+		u.Name, u.Roles, u.RolesChangedAt = `"; DROP TABLE users; --`, []string{"teacher"}, afterStart(time.Hour)
+		u.DisabledAt, u.PasswordHash, u.Locale = afterStart(time.Minute), "another hash", "pt-BR"
+		s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
 			return firstError(
 				tx.SetName(ctx, u.ID, u.Name), tx.SetLocale(ctx, u.ID, u.Locale), tx.SetRoles(ctx, u.ID, u.Roles, u.RolesChangedAt),
 				tx.SetDisabled(ctx, u.ID, u.DisabledAt), tx.SetPassword(ctx, u.ID, u.PasswordHash))
 		})
-		same(s, "user", s.user(u.ID), u)
-		same(s, "another user", s.user(other.ID), other)
-		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.SetDisabled(ctx, u.ID, time.Time{}) })
-		if s.user(u.ID).Disabled() {
+		wantEqual(s, "user", s.readUser(u.ID), u)
+		wantEqual(s, "another user", s.readUser(other.ID), other)
+		s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error { return tx.SetDisabled(ctx, u.ID, time.Time{}) })
+		if s.readUser(u.ID).Disabled() {
 			s.Error("the zero time does not enable the account")
 		}
 	},
@@ -142,15 +142,15 @@ var users = map[string]func(suite){
 				return tx.ReplacePassword(ctx, before, to)
 			}
 		}
-		s.wantHeld(false, "from another hash", replace("not it", "new"))
-		s.wantHeld(true, "by itself: the lock of a sign-in", replace(u.PasswordHash, u.PasswordHash))
-		same(s, "user", s.user(u.ID), u)
-		s.wantHeld(true, "by another", replace(u.PasswordHash, "new"))
-		s.wantHeld(false, "a second time", replace(u.PasswordHash, "newer"))
-		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.SetDisabled(ctx, u.ID, Start) })
-		s.wantHeld(false, "of a disabled account", replace("new", "newest"))
+		s.wantUpdate(false, "from another hash", replace("not it", "new"))
+		s.wantUpdate(true, "by itself: the lock of a sign-in", replace(u.PasswordHash, u.PasswordHash))
+		wantEqual(s, "user", s.readUser(u.ID), u)
+		s.wantUpdate(true, "by another", replace(u.PasswordHash, "new"))
+		s.wantUpdate(false, "a second time", replace(u.PasswordHash, "newer"))
+		s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error { return tx.SetDisabled(ctx, u.ID, Start) })
+		s.wantUpdate(false, "of a disabled account", replace("new", "newest"))
 		u.PasswordHash, u.DisabledAt = "new", Start
-		same(s, "user at the end", s.user(u.ID), u)
+		wantEqual(s, "user at the end", s.readUser(u.ID), u)
 	},
 
 	"UserWithoutAnIDIsNotInserted": func(s suite) {
@@ -158,64 +158,64 @@ var users = map[string]func(suite){
 		bare.ID = ""
 		if err := s.Update(s.Context(), func(tx watchword.Tx) error {
 			inserted, err := tx.InsertUser(s.Context(), bare, Start)
-			same(s, "inserted", inserted, false)
+			wantEqual(s, "inserted", inserted, false)
 			return err
 		}); err == nil {
 			s.Error("there was no error")
 		}
-		s.wantHeld(true, "with an id", insertUser(User(1), Start))
+		s.wantUpdate(true, "with an id", insertUser(User(1), Start))
 	},
 
 	"AddressIsUnique": func(s suite) {
 		u, duplicate := s.addUser(1), User(2)
 		duplicate.Email = u.Email
-		s.wantHeld(false, "insert", insertUser(duplicate, Start))
+		s.wantUpdate(false, "insert", insertUser(duplicate, Start))
 		other := s.addUser(3)
-		s.wantHeld(false, "change to a taken address", setEmail(other, u.Email, Start))
-		same(s, "other", s.user(other.ID), other)
+		s.wantUpdate(false, "change to a taken address", setEmail(other, u.Email, Start))
+		wantEqual(s, "other", s.readUser(other.ID), other)
 	},
 
 	"ReservedAddressIsNotFree": func(s suite) {
 		former, other, newcomer := s.addUser(1), s.addUser(2), User(3)
 		undo := watchword.MailToken{
 			Hash: "undo", Kind: watchword.MailAddressChanged, UserID: former.ID,
-			Email: former.Email, ExpiresAt: after(time.Hour),
+			Email: former.Email, ExpiresAt: afterStart(time.Hour),
 		}
 		s.addMailToken(undo)
-		s.wantHeld(true, "the owner moves away", setEmail(former, "moved@example.com", Start))
+		s.wantUpdate(true, "the owner moves away", setEmail(former, "moved@example.com", Start))
 		former.Email = "moved@example.com"
 		newcomer.Email = undo.Email
 
-		s.wantHeld(false, "sign up with it", insertUser(newcomer, after(time.Hour-time.Millisecond)))
-		s.wantHeld(true, "it is reserved", reserved(undo.Email, after(time.Hour-time.Millisecond)))
-		s.wantHeld(false, "it is reserved when the token has expired", reserved(undo.Email, undo.ExpiresAt))
-		s.wantHeld(false, "another is reserved", reserved(former.Email, Start))
-		s.wantHeld(false, "change to it", setEmail(other, undo.Email, Start))
-		s.wantHeld(true, "the last owner takes it back", setEmail(former, undo.Email, Start))
+		s.wantUpdate(false, "sign up with it", insertUser(newcomer, afterStart(time.Hour-time.Millisecond)))
+		s.wantUpdate(true, "it is reserved", isReserved(undo.Email, afterStart(time.Hour-time.Millisecond)))
+		s.wantUpdate(false, "it is reserved when the token has expired", isReserved(undo.Email, undo.ExpiresAt))
+		s.wantUpdate(false, "another is reserved", isReserved(former.Email, Start))
+		s.wantUpdate(false, "change to it", setEmail(other, undo.Email, Start))
+		s.wantUpdate(true, "the last owner takes it back", setEmail(former, undo.Email, Start))
 		former.Email = undo.Email
-		s.wantHeld(true, "and moves away again", setEmail(former, "moved@example.com", Start))
-		s.wantHeld(true, "sign up with it when the token has expired", insertUser(newcomer, undo.ExpiresAt))
+		s.wantUpdate(true, "and moves away again", setEmail(former, "moved@example.com", Start))
+		s.wantUpdate(true, "sign up with it when the token has expired", insertUser(newcomer, undo.ExpiresAt))
 	},
 
 	"OnlyAddressChangedTokenReservesAnAddress": func(s suite) {
 		newcomer := User(3)
 		s.addMailToken(watchword.MailToken{
 			Hash: "reset", Kind: watchword.MailReset, UserID: User(1).ID,
-			Email: newcomer.Email, ExpiresAt: after(time.Hour),
+			Email: newcomer.Email, ExpiresAt: afterStart(time.Hour),
 		})
-		s.wantHeld(false, "it is reserved", reserved(newcomer.Email, Start))
-		s.wantHeld(true, "sign up", insertUser(newcomer, Start))
+		s.wantUpdate(false, "it is reserved", isReserved(newcomer.Email, Start))
+		s.wantUpdate(true, "sign up", insertUser(newcomer, Start))
 	},
 
 	"SetEmailRequiresTheCurrentAddress": func(s suite) {
 		u := s.addUser(1)
 		stale := u
 		stale.Email = "older@example.com"
-		s.wantHeld(false, "from another", setEmail(stale, "new@example.com", after(time.Minute)))
-		same(s, "user", s.user(u.ID), u)
-		s.wantHeld(true, "from the present one", setEmail(u, "new@example.com", after(time.Minute)))
-		u.Email, u.VerifiedAt = "new@example.com", after(time.Minute)
-		same(s, "user after", s.user(u.ID), u)
+		s.wantUpdate(false, "from another", setEmail(stale, "new@example.com", afterStart(time.Minute)))
+		wantEqual(s, "user", s.readUser(u.ID), u)
+		s.wantUpdate(true, "from the present one", setEmail(u, "new@example.com", afterStart(time.Minute)))
+		u.Email, u.VerifiedAt = "new@example.com", afterStart(time.Minute)
+		wantEqual(s, "user after", s.readUser(u.ID), u)
 	},
 
 	"LockUserRequiresTheAddress": func(s suite) {
@@ -223,52 +223,52 @@ var users = map[string]func(suite){
 		lock := func(id watchword.UserID, email watchword.Address) func(context.Context, watchword.Tx) (bool, error) {
 			return func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.LockUser(ctx, id, email) }
 		}
-		s.wantHeld(true, "lock", lock(u.ID, u.Email))
-		s.wantHeld(false, "with another address", lock(u.ID, User(2).Email))
-		s.wantHeld(false, "another user", lock(User(2).ID, u.Email))
-		same(s, "user", s.user(u.ID), u)
+		s.wantUpdate(true, "lock", lock(u.ID, u.Email))
+		s.wantUpdate(false, "with another address", lock(u.ID, User(2).Email))
+		s.wantUpdate(false, "another user", lock(User(2).ID, u.Email))
+		wantEqual(s, "user", s.readUser(u.ID), u)
 	},
 
 	"SetVerifiedRequiresTheProvenAddress": func(s suite) {
 		u := User(1)
 		u.VerifiedAt = time.Time{}
-		s.wantHeld(true, "insert", insertUser(u, Start))
+		s.wantUpdate(true, "insert", insertUser(u, Start))
 		verify := func(email watchword.Address) func(context.Context, watchword.Tx) (bool, error) {
 			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
-				return tx.SetVerified(ctx, u.ID, email, after(time.Minute))
+				return tx.SetVerified(ctx, u.ID, email, afterStart(time.Minute))
 			}
 		}
-		s.wantHeld(false, "another address", verify("other@example.com"))
-		same(s, "user", s.user(u.ID), u)
-		s.wantHeld(true, "the address", verify(u.Email))
-		u.VerifiedAt = after(time.Minute)
-		same(s, "user after", s.user(u.ID), u)
+		s.wantUpdate(false, "another address", verify("other@example.com"))
+		wantEqual(s, "user", s.readUser(u.ID), u)
+		s.wantUpdate(true, "the address", verify(u.Email))
+		u.VerifiedAt = afterStart(time.Minute)
+		wantEqual(s, "user after", s.readUser(u.ID), u)
 	},
 
 	"DeleteUserDeletesEventsAndMails": func(s suite) {
 		u, other := s.addUser(1), s.addUser(2)
 		one := s.addSession(Session(u.ID, 1))
-		s.update(func(ctx context.Context, tx watchword.Tx) error {
+		s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
 			return firstError(
-				tx.InsertEvent(ctx, eventOf(u.ID, 1)), tx.InsertEvent(ctx, eventOf(other.ID, 2)),
-				tx.InsertMail(ctx, mailOf(u, 1)), tx.InsertMail(ctx, mailOf(other, 2)))
+				tx.InsertEvent(ctx, newEvent(u.ID, 1)), tx.InsertEvent(ctx, newEvent(other.ID, 2)),
+				tx.InsertMail(ctx, newMail(u, 1)), tx.InsertMail(ctx, newMail(other, 2)))
 		})
-		s.wantHeld(
+		s.wantUpdate(
 			true,
 			"delete",
 			func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.DeleteUser(ctx, u.ID) },
 		)
-		s.view(func(ctx context.Context, tx watchword.Tx) error {
+		s.mustView(func(ctx context.Context, tx watchword.Tx) error {
 			_, err := tx.User(ctx, u.ID)
 			s.wantNotFound("user", err)
 			_, _, err = tx.Session(ctx, one.ID)
 			s.wantNotFound("session of a deleted user", err)
 			return nil
 		})
-		same(s, "events", s.events(u.ID, 10), nil)
-		same(s, "events of another", s.events(other.ID, 10), []watchword.Event{eventOf(other.ID, 2)})
-		same(s, "mails", s.mails(), []watchword.Mail{mailOf(other, 2)})
-		s.wantHeld(true, "sign up again", insertUser(User(1), Start))
+		wantEqual(s, "events", s.readEvents(u.ID, 10), nil)
+		wantEqual(s, "events of another", s.readEvents(other.ID, 10), []watchword.Event{newEvent(other.ID, 2)})
+		wantEqual(s, "mails", s.readMails(), []watchword.Mail{newMail(other, 2)})
+		s.wantUpdate(true, "sign up again", insertUser(User(1), Start))
 	},
 }
 
@@ -291,6 +291,6 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-func reserved(email watchword.Address, now time.Time) func(context.Context, watchword.Tx) (bool, error) {
+func isReserved(email watchword.Address, now time.Time) func(context.Context, watchword.Tx) (bool, error) {
 	return func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.Reserved(ctx, email, now) }
 }

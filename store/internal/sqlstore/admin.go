@@ -34,7 +34,7 @@ const (
 	// isSelected is the condition that an account matches a filter. $3 is the state in the filter (see
 	// admin.Account.State), and $4 is the factor. The condition is in SQL, because otherwise the caller would receive
 	// thousands of rows to find a few accounts.
-	isSelected = `($3 = '' OR $3 = CASE WHEN users.disabled_at <> 0 THEN 'disabled'
+	matchesFilter = `($3 = '' OR $3 = CASE WHEN users.disabled_at <> 0 THEN 'disabled'
 			WHEN users.verified_at = 0 THEN 'unverified' ELSE 'active' END)
 		AND ($4 = '' OR ($4 <> 'none') = ((SELECT COUNT(*) FROM factors WHERE factors.user_id = users.id
 			AND factors.kind IN ('totp', 'passkey') AND ($4 = factors.kind OR $4 NOT IN ('totp', 'passkey'))) > 0))`
@@ -53,7 +53,7 @@ var (
 
 	// selectAccounts reads the accounts with addresses from $1 up to, but not including, $2, like selectUsers.
 	selectAccounts = `SELECT ` + accountColumns + ` FROM users
-		WHERE email COLLATE "binary" >= $1 AND email COLLATE "binary" < $2 AND ` + isSelected + `
+		WHERE email COLLATE "binary" >= $1 AND email COLLATE "binary" < $2 AND ` + matchesFilter + `
 		AND ($5 = '' OR (SELECT COUNT(*) FROM user_roles WHERE role = $5 AND user_id = users.id) > 0)
 		ORDER BY email COLLATE "binary" LIMIT $6`
 
@@ -61,7 +61,7 @@ var (
 	// user_roles (role, user_id), so the database needs no sort, even if every account has the role.
 	selectRoleAccounts = `SELECT ` + accountColumns + `
 		FROM user_roles JOIN users ON users.id = user_roles.user_id
-		WHERE user_roles.role = $1 AND user_roles.user_id > $2 AND ` + isSelected + `
+		WHERE user_roles.role = $1 AND user_roles.user_id > $2 AND ` + matchesFilter + `
 		AND user_roles.user_id <= $5 ORDER BY user_roles.user_id LIMIT $6`
 
 	// selectSessionsOf does not join users, so it also finds the sessions of a deleted account.
@@ -71,8 +71,8 @@ var (
 	selectAccount = `SELECT ` + accountColumns + ` FROM users WHERE users.id = $1`
 )
 
-func scanAccount(s scanner) (a admin.Account, err error) {
-	return a, s.Scan(append(fields(userRow(&a.User)), &a.TOTP, &a.Passkey)...)
+func scanAccount(s rowScanner) (a admin.Account, err error) {
+	return a, s.Scan(append(scanTargets(userRow(&a.User)), &a.TOTP, &a.Passkey)...)
 }
 
 // insertRoles inserts one row per role. An account has at most 32 roles.
@@ -90,7 +90,7 @@ func (t Tx) insertRoles(ctx context.Context, id watchword.UserID, roles []string
 func (t Tx) Accounts(
 	ctx context.Context, from, below watchword.Address, f admin.Filter, limit int,
 ) ([]admin.Account, error) {
-	return rows(ctx, t, scanAccount, selectAccounts, from, below, f.State, f.Factor, f.Role, limit)
+	return queryRows(ctx, t, scanAccount, selectAccounts, from, below, f.State, f.Factor, f.Role, limit)
 }
 
 // LastAccount returns the last of the first n addresses in a range, and the number of these addresses. The caller
@@ -99,7 +99,7 @@ func (t Tx) Accounts(
 func (t Tx) LastAccount(
 	ctx context.Context, from, below watchword.Address, n int,
 ) (last watchword.Address, found int, err error) {
-	last, err = row(ctx, t, func(s scanner) (last watchword.Address, err error) {
+	last, err = queryRow(ctx, t, func(s rowScanner) (last watchword.Address, err error) {
 		return last, s.Scan(&last, &found)
 	}, lastAccount, from, below, n)
 	return last, found, err
@@ -109,7 +109,7 @@ func (t Tx) LastAccount(
 func (t Tx) AccountsWithRole(
 	ctx context.Context, after, upTo watchword.UserID, f admin.Filter, limit int,
 ) ([]admin.Account, error) {
-	return rows(ctx, t, scanAccount, selectRoleAccounts, f.Role, after, f.State, f.Factor, upTo, limit)
+	return queryRows(ctx, t, scanAccount, selectRoleAccounts, f.Role, after, f.State, f.Factor, upTo, limit)
 }
 
 // LastWithRole is like LastAccount, for AccountsWithRole. It returns the last of the first n user ids with the role,
@@ -117,7 +117,7 @@ func (t Tx) AccountsWithRole(
 func (t Tx) LastWithRole(
 	ctx context.Context, role string, after watchword.UserID, n int,
 ) (last watchword.UserID, found int, err error) {
-	last, err = row(ctx, t, func(s scanner) (last watchword.UserID, err error) {
+	last, err = queryRow(ctx, t, func(s rowScanner) (last watchword.UserID, err error) {
 		return last, s.Scan(&last, &found)
 	}, lastWithRole, role, after, n)
 	return last, found, err
@@ -134,16 +134,16 @@ func (t Tx) HasAdmin(ctx context.Context) (bool, error) {
 	case err != nil:
 		return false, err
 	}
-	return row(ctx, t, scanBool, hasAdmin)
+	return queryRow(ctx, t, scanBool, hasAdmin)
 }
 
 // Account reads one account with the same columns as Accounts.
 func (t Tx) Account(ctx context.Context, id watchword.UserID) (admin.Account, error) {
-	return row(ctx, t, scanAccount, selectAccount, id)
+	return queryRow(ctx, t, scanAccount, selectAccount, id)
 }
 
 // SessionsOf sorts all sessions of one user. They are few: at most max-sessions active ones, and the ended ones that
 // the sweep has not deleted yet.
 func (t Tx) SessionsOf(ctx context.Context, id watchword.UserID, limit int) ([]watchword.Session, error) {
-	return rows(ctx, t, scanSession, selectSessionsOf, id, limit)
+	return queryRows(ctx, t, scanSession, selectSessionsOf, id, limit)
 }

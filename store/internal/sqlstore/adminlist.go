@@ -13,11 +13,12 @@ import (
 
 // The condition older selects the events before a position: a time ($2) and an id ($3). The index contains only the
 // time. The database therefore compares ids only among events with the same millisecond, which are few.
-const older = `at >= $1 AND at <= $2 AND (at < $2 OR id < $3)`
+const beforePosition = `at >= $1 AND at <= $2 AND (at < $2 OR id < $3)`
 
 var (
-	selectEventsBefore = `SELECT ` + eventColumns + ` FROM events WHERE ` + older + ` ORDER BY at DESC, id DESC LIMIT $4`
-	selectUserEvents   = `SELECT ` + eventColumns + ` FROM events WHERE ` + older + ` AND user_id = $4
+	selectEventsBefore = `SELECT ` + eventColumns + ` FROM events WHERE ` + beforePosition + `
+		ORDER BY at DESC, id DESC LIMIT $4`
+	selectUserEvents = `SELECT ` + eventColumns + ` FROM events WHERE ` + beforePosition + ` AND user_id = $4
 		ORDER BY at DESC, id DESC LIMIT $5`
 	// selectSystemEvents may read many events without an account, and skips those of other kinds. The number of
 	// skipped events is limited, because the range is only a few days.
@@ -35,7 +36,7 @@ var (
 	// lists of sessions, so all three agree.
 	//
 	// It reads the sessions that have not reached their absolute expiry.
-	countLive = `SELECT COUNT(*) FROM (SELECT 1 FROM sessions WHERE ` + alive(1) + ` LIMIT $5) AS counted`
+	countLive = `SELECT COUNT(*) FROM (SELECT 1 FROM sessions WHERE ` + isActive(1) + ` LIMIT $5) AS counted`
 )
 
 const (
@@ -55,9 +56,9 @@ func (t Tx) EventsBefore(
 	ctx context.Context, user watchword.UserID, from time.Time, before admin.EventPosition, limit int,
 ) ([]watchword.Event, error) {
 	if user == "" {
-		return rows(ctx, t, scanEvent, selectEventsBefore, millis(from), millis(before.At), before.ID, limit)
+		return queryRows(ctx, t, scanEvent, selectEventsBefore, toMillis(from), toMillis(before.At), before.ID, limit)
 	}
-	return rows(ctx, t, scanEvent, selectUserEvents, millis(from), millis(before.At), before.ID, user, limit)
+	return queryRows(ctx, t, scanEvent, selectUserEvents, toMillis(from), toMillis(before.At), before.ID, user, limit)
 }
 
 // SystemEvents lists events of one kind that belong to no account. Unlike EventsBefore, it filters by kind in the
@@ -66,7 +67,7 @@ func (t Tx) EventsBefore(
 func (t Tx) SystemEvents(
 	ctx context.Context, kind watchword.EventKind, from, upTo time.Time, limit int,
 ) ([]watchword.Event, error) {
-	return rows(ctx, t, scanEvent, selectSystemEvents, kind, millis(from), millis(upTo), limit)
+	return queryRows(ctx, t, scanEvent, selectSystemEvents, kind, toMillis(from), toMillis(upTo), limit)
 }
 
 // MailsAfter lists the mails that have not been sent. It sorts the whole outbox for each page, which is slow only if
@@ -75,28 +76,28 @@ func (t Tx) MailsAfter(
 	ctx context.Context, user watchword.UserID, after admin.EventPosition, limit int,
 ) ([]watchword.Mail, error) {
 	if user == "" {
-		return rows(ctx, t, scanMail, selectMailsAfter, millis(after.At), after.ID, limit)
+		return queryRows(ctx, t, scanMail, selectMailsAfter, toMillis(after.At), after.ID, limit)
 	}
-	return rows(ctx, t, scanMail, selectUserMails, millis(after.At), after.ID, user, limit)
+	return queryRows(ctx, t, scanMail, selectUserMails, toMillis(after.At), after.ID, user, limit)
 }
 
 // CountAccounts runs one statement for each count.
 func (t Tx) CountAccounts(
 	ctx context.Context, alive watchword.Cutoffs, limit int,
 ) (accounts, sessions int, err error) {
-	if accounts, err = row(ctx, t, scanInt, countUsers, limit); err != nil {
+	if accounts, err = queryRow(ctx, t, scanInt, countUsers, limit); err != nil {
 		return 0, 0, err
 	}
-	sessions, err = row(ctx, t, scanInt, countLive, append(aliveArgs(alive), limit)...)
+	sessions, err = queryRow(ctx, t, scanInt, countLive, append(isActiveArgs(alive), limit)...)
 	return accounts, sessions, err
 }
 
 // scanInt reads one number.
-func scanInt(s scanner) (n int, err error) { return n, s.Scan(&n) }
+func scanInt(s rowScanner) (n int, err error) { return n, s.Scan(&n) }
 
 // CountEvents counts at most limit events, the newest ones, so a burst of events does not slow it down.
 func (t Tx) CountEvents(ctx context.Context, since time.Time, limit int) ([]admin.KindCount, error) {
-	return rows(ctx, t, func(s scanner) (k admin.KindCount, err error) {
+	return queryRows(ctx, t, func(s rowScanner) (k admin.KindCount, err error) {
 		return k, s.Scan(&k.Kind, &k.Hour, &k.Times)
-	}, countEvents, millis(since), limit)
+	}, countEvents, toMillis(since), limit)
 }

@@ -21,10 +21,10 @@ func TestEveryStatementIsListedUnderItsName(t *testing.T) {
 		for _, decl := range file.Decls {
 			switch d := decl.(type) {
 			case *ast.GenDecl:
-				written = append(written, statementsOf(d)...)
+				written = append(written, declaredStatements(d)...)
 			case *ast.FuncDecl:
 				if strings.HasSuffix(d.Name.Name, "Statements") {
-					listed = append(listed, listedNames(t, d.Body)...)
+					listed = append(listed, namesInList(t, d.Body)...)
 				}
 			}
 		}
@@ -66,7 +66,7 @@ func parsePackage(t *testing.T) (files []*ast.File) {
 
 // statementsOf returns the names of constants and variables whose text begins with an SQL
 // verb or is built from a column list.
-func statementsOf(decl *ast.GenDecl) (names []string) {
+func declaredStatements(decl *ast.GenDecl) (names []string) {
 	verb := regexp.MustCompile("^[`\"]\\s*(?i:SELECT|INSERT|UPDATE|DELETE|WITH)\\b")
 	for _, spec := range decl.Specs {
 		value, ok := spec.(*ast.ValueSpec)
@@ -74,7 +74,7 @@ func statementsOf(decl *ast.GenDecl) (names []string) {
 			continue
 		}
 		for i, expr := range value.Values {
-			if text := leftmost(expr); text != nil && verb.MatchString(text.Value) || isBuilt(expr) {
+			if text := firstLiteral(expr); text != nil && verb.MatchString(text.Value) || isBuiltFromColumns(expr) {
 				names = append(names, value.Names[i].Name)
 			}
 		}
@@ -83,7 +83,7 @@ func statementsOf(decl *ast.GenDecl) (names []string) {
 }
 
 // isBuilt reports whether a statement is built from a list of columns (column.go).
-func isBuilt(expr ast.Expr) bool {
+func isBuiltFromColumns(expr ast.Expr) bool {
 	call, ok := expr.(*ast.CallExpr)
 	if !ok {
 		return false
@@ -93,7 +93,7 @@ func isBuilt(expr ast.Expr) bool {
 }
 
 // leftmost returns the first literal of a concatenation of strings.
-func leftmost(expr ast.Expr) *ast.BasicLit {
+func firstLiteral(expr ast.Expr) *ast.BasicLit {
 	for {
 		switch e := expr.(type) {
 		case *ast.BinaryExpr:
@@ -110,7 +110,7 @@ func leftmost(expr ast.Expr) *ast.BasicLit {
 
 // listedNames returns the names in the list that a function returns. It fails if a name
 // differs from the identifier next to it.
-func listedNames(t *testing.T, body *ast.BlockStmt) (names []string) {
+func namesInList(t *testing.T, body *ast.BlockStmt) (names []string) {
 	t.Helper()
 	ast.Inspect(body, func(n ast.Node) bool {
 		row, ok := n.(*ast.CompositeLit)

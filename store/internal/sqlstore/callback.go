@@ -61,20 +61,20 @@ const (
 // processes, only one therefore inserts.
 func (t Tx) QueueEnded(ctx context.Context, now time.Time, limit int) error {
 	type marks struct{ ended, expired, toEnded, toExpired int64 }
-	m, err := row(ctx, t, func(s scanner) (m marks, err error) {
+	m, err := queryRow(ctx, t, func(s rowScanner) (m marks, err error) {
 		return m, s.Scan(&m.ended, &m.expired, &m.toEnded, &m.toExpired)
-	}, selectQueued, limit, millis(now))
+	}, selectQueued, limit, toMillis(now))
 	if err != nil || m.ended == m.toEnded && m.expired == m.toExpired {
 		return err
 	}
-	advanced, err := t.change(ctx, advanceQueued, m.toEnded, m.toExpired, m.ended, m.expired)
+	advanced, err := t.tryChange(ctx, advanceQueued, m.toEnded, m.toExpired, m.ended, m.expired)
 	if err != nil || !advanced {
 		return err
 	}
-	if _, err := t.exec(ctx, queueEnded, millis(now), m.ended, m.toEnded); err != nil {
+	if _, err := t.exec(ctx, queueEnded, toMillis(now), m.ended, m.toEnded); err != nil {
 		return err
 	}
-	_, err = t.exec(ctx, queueExpired, millis(now), m.expired, m.toExpired)
+	_, err = t.exec(ctx, queueExpired, toMillis(now), m.expired, m.toExpired)
 	return err
 }
 
@@ -83,14 +83,14 @@ func (t Tx) QueueEnded(ctx context.Context, now time.Time, limit int) error {
 func (t Tx) ClaimCallbacks(
 	ctx context.Context, kind watchword.CallbackKind, now, until time.Time, limit int,
 ) ([]watchword.Callback, error) {
-	return rows(ctx, t, func(s scanner) (c watchword.Callback, err error) {
+	return queryRows(ctx, t, func(s rowScanner) (c watchword.Callback, err error) {
 		return c, s.Scan(&c.Kind, &c.ID, &c.Attempts)
-	}, claimCallbacks, millis(until), kind, millis(now), limit)
+	}, claimCallbacks, toMillis(until), kind, toMillis(now), limit)
 }
 
 // PostponeCallback has no effect if another process has already run the callback and deleted the row.
 func (t Tx) PostponeCallback(ctx context.Context, c watchword.Callback, next time.Time) error {
-	_, err := t.exec(ctx, postponeCallback, millis(next), c.Kind, c.ID)
+	_, err := t.exec(ctx, postponeCallback, toMillis(next), c.Kind, c.ID)
 	return err
 }
 

@@ -12,13 +12,13 @@ import (
 // a query, the parameters of an insert and the destinations of a scan. A new field needs a migration and an entry in
 // the list. If the entry is missing, a test of storetest fails.
 type column struct {
-	name  string // name of the column, or an expression in parentheses, which is only read
-	field any    // a pointer to the field, or its sql.Scanner (timeColumn, boolColumn, listColumn, …)
+	name   string // name of the column, or an expression in parentheses, which is only read
+	target any    // a pointer to the field, or its sql.Scanner (timeColumn, boolColumn, listColumn, …)
 }
 
 // names returns the column list of a SELECT. Each name has its table as prefix, because
 // sessions and users are joined and share names such as id and created_at.
-func names(table string, columns []column) string {
+func selectList(table string, columns []column) string {
 	all := make([]string, len(columns))
 	for i, c := range columns {
 		all[i] = table + "." + c.name
@@ -37,7 +37,7 @@ func insertInto(table string, columns []column, source string) string {
 	for i, c := range columns {
 		bare[i] = c.name
 		parameters[i] = fmt.Sprintf("$%d", i+1)
-		if _, isTime := c.field.(timeColumn); isTime {
+		if _, isTime := c.target.(timeColumn); isTime {
 			parameters[i] = fmt.Sprintf("CAST($%d AS BIGINT)", i+1)
 		}
 	}
@@ -47,32 +47,32 @@ func insertInto(table string, columns []column, source string) string {
 
 // parameterOf returns the parameter ($n) that insertInto uses for the named column. A clause after the VALUES of the
 // INSERT gets the number from here, because the number changes when a column is added.
-func parameterOf(columns []column, name string) string {
+func placeholderOf(columns []column, name string) string {
 	return fmt.Sprintf("$%d", 1+slices.IndexFunc(columns, func(c column) bool { return c.name == name }))
 }
 
 // values returns the arguments for insertInto, in the same order.
-func values(columns []column) []any {
+func insertArgs(columns []column) []any {
 	all := make([]any, len(columns))
 	for i, c := range columns {
-		all[i] = value(c.field)
+		all[i] = columnValue(c.target)
 	}
 	return all
 }
 
 // value returns the value that the database stores for a field. Named string types become string, so that no driver
 // calls a method of the type. For example, the methods of watchword.Secret return a redacted text.
-func value(field any) any {
+func columnValue(field any) any {
 	switch f := field.(type) {
 	case timeColumn:
-		return millis(*f.Time)
+		return toMillis(*f.Time)
 	case boolColumn:
 		if *f.into {
 			return 1
 		}
 		return 0
 	case listColumn:
-		return list(*f.into)
+		return encodeList(*f.into)
 	case supersededColumn:
 		return f.String()
 	}
@@ -84,10 +84,10 @@ func value(field any) any {
 }
 
 // fields returns the destinations for a scan of names, in the same order.
-func fields(columns []column) []any {
+func scanTargets(columns []column) []any {
 	all := make([]any, len(columns))
 	for i, c := range columns {
-		all[i] = c.field
+		all[i] = c.target
 	}
 	return all
 }

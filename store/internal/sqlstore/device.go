@@ -25,19 +25,20 @@ func deviceRow(d *factors.Device) []column {
 // The condition unchanged is true for devices that were created after the last change of the user's factors. Older
 // devices are invalid, so flows that change factors need not delete them. The sweep deletes their rows after they
 // expire.
-const unchanged = `created_at > (SELECT factors_changed_at FROM users WHERE users.id = devices.user_id)`
+const newerThanFactors = `created_at > (SELECT factors_changed_at FROM users WHERE users.id = devices.user_id)`
 
 var (
 	insertDevice  = insertInto("devices", deviceRow(new(factors.Device)), "VALUES (%s)")
-	selectDevices = `SELECT ` + names("devices", deviceRow(new(factors.Device))) + ` FROM devices
-		WHERE user_id = $1 AND created_at > $2 AND expires_at > $3 AND ` + unchanged + ` ORDER BY created_at DESC, id DESC`
+	selectDevices = `SELECT ` + selectList("devices", deviceRow(new(factors.Device))) + ` FROM devices
+		WHERE user_id = $1 AND created_at > $2 AND expires_at > $3 AND ` + newerThanFactors + `
+		ORDER BY created_at DESC, id DESC`
 )
 
 const (
 	// useDevice changes no row if a concurrent transaction has deleted the device. The caller has locked the user's
 	// row, so the sub-select reads its current version.
 	useDevice = `UPDATE devices SET last_used_at = $1
-		WHERE id = $2 AND user_id = $3 AND created_at > $4 AND expires_at > $1 AND ` + unchanged
+		WHERE id = $2 AND user_id = $3 AND created_at > $4 AND expires_at > $1 AND ` + newerThanFactors
 
 	deleteDevice  = `DELETE FROM devices WHERE id = $1 AND user_id = $2`
 	deleteDevices = `DELETE FROM devices WHERE user_id = $1`
@@ -52,7 +53,7 @@ const (
 func (t Tx) UseDevice(
 	ctx context.Context, id watchword.UserID, device string, since, now time.Time,
 ) (bool, error) {
-	return t.change(ctx, useDevice, millis(now), device, id, millis(since))
+	return t.tryChange(ctx, useDevice, toMillis(now), device, id, toMillis(since))
 }
 
 func (t Tx) ForgetDevices(ctx context.Context, id watchword.UserID) error {
@@ -63,7 +64,7 @@ func (t Tx) ForgetDevices(ctx context.Context, id watchword.UserID) error {
 // InsertDevice also deletes the user's oldest devices, so that at most keep remain. The id is random, so it can't
 // conflict.
 func (t Tx) InsertDevice(ctx context.Context, d factors.Device, keep int) error {
-	if _, err := t.exec(ctx, insertDevice, values(deviceRow(&d))...); err != nil {
+	if _, err := t.exec(ctx, insertDevice, insertArgs(deviceRow(&d))...); err != nil {
 		return err
 	}
 	_, err := t.exec(ctx, deleteOldDevices, d.UserID, keep)
@@ -72,12 +73,12 @@ func (t Tx) InsertDevice(ctx context.Context, d factors.Device, keep int) error 
 
 // Devices omits expired and invalid devices, which the sweep has not deleted yet.
 func (t Tx) Devices(ctx context.Context, id watchword.UserID, since, now time.Time) ([]factors.Device, error) {
-	return rows(ctx, t, func(s scanner) (d factors.Device, err error) {
-		return d, s.Scan(fields(deviceRow(&d))...)
-	}, selectDevices, id, millis(since), millis(now))
+	return queryRows(ctx, t, func(s rowScanner) (d factors.Device, err error) {
+		return d, s.Scan(scanTargets(deviceRow(&d))...)
+	}, selectDevices, id, toMillis(since), toMillis(now))
 }
 
 // DeleteDevice requires the id of the owner, so a guessed device id deletes no row of another account.
 func (t Tx) DeleteDevice(ctx context.Context, id watchword.UserID, device string) (bool, error) {
-	return t.change(ctx, deleteDevice, device, id)
+	return t.tryChange(ctx, deleteDevice, device, id)
 }

@@ -24,7 +24,7 @@ func eventRow(e *watchword.Event) []column {
 }
 
 var (
-	eventColumns = names("events", eventRow(new(watchword.Event)))
+	eventColumns = selectList("events", eventRow(new(watchword.Event)))
 
 	// insertEvent stores repeated failed sign-ins in one row. Repetitions have the same id, so the statement adds to
 	// the count of the existing row. It keeps the later of the two times, because a later event may be committed
@@ -49,22 +49,22 @@ var (
 // InsertEvent stores an event. If Times is 0, it stores 1.
 func (t Tx) InsertEvent(ctx context.Context, e watchword.Event) error {
 	e.Times = max(e.Times, 1)
-	_, err := t.exec(ctx, insertEvent, values(eventRow(&e))...)
+	_, err := t.exec(ctx, insertEvent, insertArgs(eventRow(&e))...)
 	return err
 }
 
 func (t Tx) Events(ctx context.Context, id watchword.UserID, limit int) ([]watchword.Event, error) {
-	return rows(ctx, t, scanEvent, selectEvents, id, limit)
+	return queryRows(ctx, t, scanEvent, selectEvents, id, limit)
 }
 
 func (t Tx) LastEvent(ctx context.Context, id watchword.UserID, kind watchword.EventKind) (watchword.Event, error) {
-	return row(ctx, t, scanEvent, selectLastEvent, id, kind)
+	return queryRow(ctx, t, scanEvent, selectLastEvent, id, kind)
 }
 
 func (t Tx) RequestEvents(ctx context.Context, request string, limit int) ([]watchword.Event, error) {
-	return rows(ctx, t, scanEvent, selectRequestEvents, request, limit)
+	return queryRows(ctx, t, scanEvent, selectRequestEvents, request, limit)
 }
 
-func scanEvent(s scanner) (e watchword.Event, err error) {
-	return e, s.Scan(fields(eventRow(&e))...)
+func scanEvent(s rowScanner) (e watchword.Event, err error) {
+	return e, s.Scan(scanTargets(eventRow(&e))...)
 }

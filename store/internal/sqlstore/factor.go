@@ -62,21 +62,21 @@ var (
 	insertLoginChallenge = insertInto("challenges", challengeRow(new(watchword.Challenge)),
 		`VALUES (%s) RETURNING (SELECT COALESCE(string_agg(kind || ' ' || credential_id || ' ' || record, '`+"\n"+`'
 			ORDER BY created_at, id), '') FROM factors
-			WHERE factors.user_id = `+parameterOf(challengeRow(new(watchword.Challenge)), "user_id")+`)`)
+			WHERE factors.user_id = `+placeholderOf(challengeRow(new(watchword.Challenge)), "user_id")+`)`)
 
-	selectChallenge = `SELECT ` + names("challenges", challengeRow(new(watchword.Challenge))) + ` FROM challenges
+	selectChallenge = `SELECT ` + selectList("challenges", challengeRow(new(watchword.Challenge))) + ` FROM challenges
 		WHERE id = $1 AND purpose = $2 AND expires_at > $3`
 
 	// claimChallenge counts each guess before its code is checked, so parallel guesses can't exceed the limit: the
 	// sixth guess changes no row. The number 5 is watchword.ChallengeAttempts.
 	claimChallenge = `UPDATE challenges SET attempts = attempts + 1
 		WHERE id = $1 AND purpose = $2 AND expires_at > $3 AND attempts < 5
-		RETURNING ` + names("challenges", challengeRow(new(watchword.Challenge)))
+		RETURNING ` + selectList("challenges", challengeRow(new(watchword.Challenge)))
 
 	// selectUserWithFactors repeats the user's columns in the row of each factor, which costs little: an account has
 	// few factors.
-	selectUserWithFactors = `SELECT ` + names("users", userRow(new(watchword.User))) + `, ` +
-		names("factors", factorRow(new(factors.Factor))) + ` FROM users JOIN factors ON factors.user_id = users.id
+	selectUserWithFactors = `SELECT ` + selectList("users", userRow(new(watchword.User))) + `, ` +
+		selectList("factors", factorRow(new(factors.Factor))) + ` FROM users JOIN factors ON factors.user_id = users.id
 		WHERE users.id = $1 ORDER BY factors.created_at, factors.id`
 
 	// insertFactor inserts no row if a concurrent request has inserted the same factor, or if another account has
@@ -84,11 +84,11 @@ var (
 	insertFactor = insertInto("factors", factorRow(new(factors.Factor)), "VALUES (%s) ON CONFLICT DO NOTHING")
 
 	// selectFactors orders by age, so that using a factor does not change the order of a list.
-	selectFactors = `SELECT ` + names("factors", factorRow(new(factors.Factor))) + ` FROM factors
+	selectFactors = `SELECT ` + selectList("factors", factorRow(new(factors.Factor))) + ` FROM factors
 		WHERE user_id = $1 ORDER BY created_at, id`
 
 	// proveSession changes no row if a concurrent request has ended the session.
-	proveSession = `UPDATE sessions SET methods = $1, authenticated_at = $2 WHERE id = $3 AND ` + alive(4)
+	proveSession = `UPDATE sessions SET methods = $1, authenticated_at = $2 WHERE id = $3 AND ` + isActive(4)
 )
 
 const (
@@ -109,7 +109,7 @@ const (
 
 	// deleteFactor does not delete a passkey that is the last way to sign in. It always deletes an authenticator app,
 	// because users can't sign in with the app alone.
-	deleteFactor  = `DELETE FROM factors WHERE id = $1 AND user_id = $2 AND (kind <> 'passkey' OR ` + anotherWayIn + `)`
+	deleteFactor  = `DELETE FROM factors WHERE id = $1 AND user_id = $2 AND (kind <> 'passkey' OR ` + hasOtherSignIn + `)`
 	deleteFactors = `DELETE FROM factors WHERE user_id = $1`
 
 	// deleteFactorsSince, deleteCodesSince and deleteDevicesSince delete only rows created at or after $2.
@@ -139,7 +139,7 @@ const (
 
 // InsertChallenge can't conflict, because the id is random.
 func (t Tx) InsertChallenge(ctx context.Context, c watchword.Challenge) error {
-	_, err := t.exec(ctx, insertChallenge, values(challengeRow(&c))...)
+	_, err := t.exec(ctx, insertChallenge, insertArgs(challengeRow(&c))...)
 	return err
 }
 
@@ -153,8 +153,8 @@ func (t Tx) InsertSessionChallenge(ctx context.Context, c watchword.Challenge, k
 }
 
 func (t Tx) InsertLoginChallenge(ctx context.Context, c watchword.Challenge) ([]watchword.OfferedFactor, error) {
-	lines, err := row(ctx, t, func(s scanner) (lines string, err error) { return lines, s.Scan(&lines) },
-		insertLoginChallenge, values(challengeRow(&c))...)
+	lines, err := queryRow(ctx, t, func(s rowScanner) (lines string, err error) { return lines, s.Scan(&lines) },
+		insertLoginChallenge, insertArgs(challengeRow(&c))...)
 	all := []watchword.OfferedFactor{}
 	for line := range strings.Lines(lines) {
 		kind, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
@@ -168,9 +168,9 @@ func (t Tx) InsertLoginChallenge(ctx context.Context, c watchword.Challenge) ([]
 func (t Tx) Challenge(
 	ctx context.Context, id string, purpose watchword.ChallengePurpose, now time.Time,
 ) (watchword.Challenge, error) {
-	return row(ctx, t, func(s scanner) (c watchword.Challenge, err error) {
-		return c, s.Scan(fields(challengeRow(&c))...)
-	}, selectChallenge, id, string(purpose), millis(now))
+	return queryRow(ctx, t, func(s rowScanner) (c watchword.Challenge, err error) {
+		return c, s.Scan(scanTargets(challengeRow(&c))...)
+	}, selectChallenge, id, string(purpose), toMillis(now))
 }
 
 // ClaimChallenge counts an attempt, see claimChallenge. The caller must commit before it checks the code. The
@@ -178,9 +178,9 @@ func (t Tx) Challenge(
 func (t Tx) ClaimChallenge(
 	ctx context.Context, id string, purpose watchword.ChallengePurpose, now time.Time,
 ) (watchword.Challenge, error) {
-	return row(ctx, t, func(s scanner) (c watchword.Challenge, err error) {
-		return c, s.Scan(fields(challengeRow(&c))...)
-	}, claimChallenge, id, string(purpose), millis(now))
+	return queryRow(ctx, t, func(s rowScanner) (c watchword.Challenge, err error) {
+		return c, s.Scan(scanTargets(challengeRow(&c))...)
+	}, claimChallenge, id, string(purpose), toMillis(now))
 }
 
 // UserWithFactors reads a user and the user's factors in one round trip, because each sign-in with a factor needs
@@ -189,8 +189,8 @@ func (t Tx) ClaimChallenge(
 func (t Tx) UserWithFactors(
 	ctx context.Context, id watchword.UserID,
 ) (u watchword.User, all []factors.Factor, err error) {
-	all, err = rows(ctx, t, func(s scanner) (f factors.Factor, err error) {
-		return f, s.Scan(append(fields(userRow(&u)), fields(factorRow(&f))...)...)
+	all, err = queryRows(ctx, t, func(s rowScanner) (f factors.Factor, err error) {
+		return f, s.Scan(append(scanTargets(userRow(&u)), scanTargets(factorRow(&f))...)...)
 	}, selectUserWithFactors, id)
 	if err == nil && len(all) == 0 {
 		err = watchword.ErrNotFound
@@ -202,54 +202,54 @@ func (t Tx) UserWithFactors(
 func (t Tx) TakeChallenge(
 	ctx context.Context, id string, purpose watchword.ChallengePurpose, now time.Time,
 ) (bool, error) {
-	return t.change(ctx, takeChallenge, id, string(purpose), millis(now))
+	return t.tryChange(ctx, takeChallenge, id, string(purpose), toMillis(now))
 }
 
 // InsertFactor reports false for a credential that another account has registered. A partial unique index ensures
 // that only one of two concurrent registrations of a passkey succeeds. An authenticator app has no credential id and
 // never conflicts.
 func (t Tx) InsertFactor(ctx context.Context, f factors.Factor) (bool, error) {
-	return t.change(ctx, insertFactor, values(factorRow(&f))...)
+	return t.tryChange(ctx, insertFactor, insertArgs(factorRow(&f))...)
 }
 
 // Factors also returns the encrypted secrets, because a sign-in compares a code with each of them.
 func (t Tx) Factors(ctx context.Context, id watchword.UserID) ([]factors.Factor, error) {
-	return rows(ctx, t, func(s scanner) (f factors.Factor, err error) {
-		return f, s.Scan(fields(factorRow(&f))...)
+	return queryRows(ctx, t, func(s rowScanner) (f factors.Factor, err error) {
+		return f, s.Scan(scanTargets(factorRow(&f))...)
 	}, selectFactors, id)
 }
 
 // ClaimStep requires the id of the owner, so the id of another account's factor has no effect.
 func (t Tx) ClaimStep(ctx context.Context, f factors.Factor, step int64, at time.Time) (bool, error) {
-	return t.change(ctx, claimStep, step, millis(at), f.ID, f.UserID)
+	return t.tryChange(ctx, claimStep, step, toMillis(at), f.ID, f.UserID)
 }
 
 // RenameFactor requires the id of the owner, so a guessed factor id renames no factor of another account.
 func (t Tx) RenameFactor(ctx context.Context, id watchword.UserID, factor, name string) (bool, error) {
-	return t.change(ctx, renameFactor, name, factor, id)
+	return t.tryChange(ctx, renameFactor, name, factor, id)
 }
 
 // DeleteFactor requires the id of the owner, so a guessed factor id deletes no factor of another account.
 func (t Tx) DeleteFactor(
 	ctx context.Context, id watchword.UserID, factor, spare string, offered []string,
 ) (bool, error) {
-	return t.change(ctx, deleteFactor, factor, id, spare, idList(offered))
+	return t.tryChange(ctx, deleteFactor, factor, id, spare, delimitedIDs(offered))
 }
 
 // CountFactors updates the number of factors of a user. The caller has locked the user's row in an earlier statement.
 // The sub-select therefore also sees factors that a previous holder of the lock committed.
 func (t Tx) CountFactors(ctx context.Context, id watchword.UserID, changed time.Time) error {
-	return t.changeRow(ctx, countFactors, id, millis(changed))
+	return t.changeExisting(ctx, countFactors, id, toMillis(changed))
 }
 
 // DeleteFactors locks the user's row first. It thereby waits for a concurrent enrolment, and then also deletes the
 // new factor.
 func (t Tx) DeleteFactors(ctx context.Context, id watchword.UserID, since, changed time.Time) error {
-	if err := t.changeRow(ctx, lockFactors, id); err != nil {
+	if err := t.changeExisting(ctx, lockFactors, id); err != nil {
 		return err
 	}
 	for _, text := range []string{deleteFactorsSince, deleteCodesSince, deleteDevicesSince} {
-		if _, err := t.exec(ctx, text, id, millis(since)); err != nil {
+		if _, err := t.exec(ctx, text, id, toMillis(since)); err != nil {
 			return err
 		}
 	}
@@ -261,7 +261,7 @@ func (t Tx) DeleteFactors(ctx context.Context, id watchword.UserID, since, chang
 
 // SealedFactors starts each page of the list after a factor id (cursor), so a deep page costs the same as the first.
 func (t Tx) SealedFactors(ctx context.Context, after string, limit int) ([]watchword.SealedFactor, error) {
-	return rows(ctx, t, func(s scanner) (f watchword.SealedFactor, err error) {
+	return queryRows(ctx, t, func(s rowScanner) (f watchword.SealedFactor, err error) {
 		return f, s.Scan(&f.ID, &f.Sealed)
 	}, selectSealedFactors, after, limit)
 }
@@ -278,25 +278,25 @@ func (t Tx) SetSealedFactor(ctx context.Context, f watchword.SealedFactor) error
 func (t Tx) ProveSession(
 	ctx context.Context, id watchword.SessionID, methods []string, at time.Time, c watchword.Cutoffs,
 ) (bool, error) {
-	return t.change(ctx, proveSession, append([]any{list(methods), millis(at), id}, aliveArgs(c)...)...)
+	return t.tryChange(ctx, proveSession, append([]any{encodeList(methods), toMillis(at), id}, isActiveArgs(c)...)...)
 }
 
 // InsertRecoveryCode stores the hash of a code. Codes are random, so a duplicate is an internal error.
 func (t Tx) InsertRecoveryCode(ctx context.Context, id watchword.UserID, hash string, created time.Time) error {
-	_, err := t.exec(ctx, insertRecoveryCode, id, hash, millis(created))
+	_, err := t.exec(ctx, insertRecoveryCode, id, hash, toMillis(created))
 	return err
 }
 
 // RecoveryCodes counts at most ten rows of the primary key.
 func (t Tx) RecoveryCodes(ctx context.Context, id watchword.UserID) (factors.RecoveryCodes, error) {
-	return row(ctx, t, func(s scanner) (c factors.RecoveryCodes, err error) {
+	return queryRow(ctx, t, func(s rowScanner) (c factors.RecoveryCodes, err error) {
 		return c, s.Scan(&c.Left, timeColumn{&c.CreatedAt})
 	}, selectRecoveryCodes, id)
 }
 
 // TakeRecoveryCode reports true to only one of several concurrent callers, see takeRecoveryCode.
 func (t Tx) TakeRecoveryCode(ctx context.Context, id watchword.UserID, hash string) (bool, error) {
-	return t.change(ctx, takeRecoveryCode, id, hash)
+	return t.tryChange(ctx, takeRecoveryCode, id, hash)
 }
 
 func (t Tx) DeleteRecoveryCodes(ctx context.Context, id watchword.UserID) error {

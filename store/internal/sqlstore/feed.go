@@ -53,7 +53,7 @@ const (
 		ORDER BY 1 LIMIT $3`
 )
 
-func scanNumber(row scanner) (n int64, err error) {
+func scanNumber(row rowScanner) (n int64, err error) {
 	return n, row.Scan(&n)
 }
 
@@ -61,14 +61,14 @@ func scanNumber(row scanner) (n int64, err error) {
 // argument. The engine passes the current time in microseconds, so that numbers still increase after the database was
 // restored from a backup.
 func (t Tx) NumberFeed(ctx context.Context, above int64, limit int) (int, error) {
-	last, err := row(ctx, t, scanNumber, lockFeed)
+	last, err := queryRow(ctx, t, scanNumber, lockFeed)
 	if err != nil {
 		return 0, fmt.Errorf("lock the feed: %w", err)
 	}
 	last = max(last, above)
 	numbered := 0
 	for _, text := range []string{numberUsers, numberSessions} {
-		given, err := rows(ctx, t, scanNumber, text, last, limit)
+		given, err := queryRows(ctx, t, scanNumber, text, last, limit)
 		if err != nil {
 			return 0, err
 		}
@@ -80,13 +80,13 @@ func (t Tx) NumberFeed(ctx context.Context, above int64, limit int) (int, error)
 	if numbered == 0 {
 		return 0, nil
 	}
-	return numbered, t.changeRow(ctx, advanceFeed, last)
+	return numbered, t.changeExisting(ctx, advanceFeed, last)
 }
 
 // FeedState reads the state of the feed. Its field Unnumbered is the time since which the oldest session or user
 // waits for a number.
 func (t Tx) FeedState(ctx context.Context) (watchword.FeedState, error) {
-	return row(ctx, t, func(s scanner) (state watchword.FeedState, err error) {
+	return queryRow(ctx, t, func(s rowScanner) (state watchword.FeedState, err error) {
 		var session, user *int64
 		err = s.Scan(&state.Last, &session, &user)
 		for _, at := range []*int64{session, user} {
@@ -102,7 +102,7 @@ func (t Tx) FeedState(ctx context.Context) (watchword.FeedState, error) {
 }
 
 func (t Tx) Feed(ctx context.Context, after int64, since time.Time, limit int) ([]watchword.FeedItem, error) {
-	return rows(ctx, t, func(s scanner) (item watchword.FeedItem, err error) {
+	return queryRows(ctx, t, func(s rowScanner) (item watchword.FeedItem, err error) {
 		return item, s.Scan(&item.Number, &item.Session, &item.User, timeColumn{&item.At}, &item.Why)
-	}, selectFeed, after, millis(since), limit)
+	}, selectFeed, after, toMillis(since), limit)
 }

@@ -28,7 +28,7 @@ var (
 	claimRecord = insertInto("idempotency", recordRow(new(admin.Record)), `VALUES (%s)
 		ON CONFLICT (owner, key) DO UPDATE SET request_hash = excluded.request_hash, status = 0, result_id = '',
 			expires_at = excluded.expires_at WHERE idempotency.expires_at <= $7`)
-	selectRecord = `SELECT ` + names("idempotency", recordRow(new(admin.Record))) + ` FROM idempotency
+	selectRecord = `SELECT ` + selectList("idempotency", recordRow(new(admin.Record))) + ` FROM idempotency
 		WHERE owner = $1 AND key = $2`
 )
 
@@ -46,23 +46,23 @@ const (
 
 // ClaimRecord reports false if another request has claimed the key.
 func (t Tx) ClaimRecord(ctx context.Context, r admin.Record, now time.Time) (bool, error) {
-	return t.change(ctx, claimRecord, append(values(recordRow(&r)), millis(now))...)
+	return t.tryChange(ctx, claimRecord, append(insertArgs(recordRow(&r)), toMillis(now))...)
 }
 
 // Record returns ErrNotFound if the record was dropped by the request that claimed it.
 func (t Tx) Record(ctx context.Context, owner, key string) (admin.Record, error) {
-	return row(ctx, t, func(s scanner) (r admin.Record, err error) {
-		return r, s.Scan(fields(recordRow(&r))...)
+	return queryRow(ctx, t, func(s rowScanner) (r admin.Record, err error) {
+		return r, s.Scan(scanTargets(recordRow(&r))...)
 	}, selectRecord, owner, key)
 }
 
 // FinishRecord reports false if another request has taken over the claim, or the sweep has deleted it.
 func (t Tx) FinishRecord(ctx context.Context, r admin.Record, claimed time.Time) (bool, error) {
-	return t.change(ctx, finishRecord, r.Status, r.Result, millis(r.ExpiresAt), r.Owner, r.Key, millis(claimed))
+	return t.tryChange(ctx, finishRecord, r.Status, r.Result, toMillis(r.ExpiresAt), r.Owner, r.Key, toMillis(claimed))
 }
 
 // DropRecord returns no error if another request has taken over the claim.
 func (t Tx) DropRecord(ctx context.Context, r admin.Record) error {
-	_, err := t.exec(ctx, dropRecord, r.Owner, r.Key, millis(r.ExpiresAt))
+	_, err := t.exec(ctx, dropRecord, r.Owner, r.Key, toMillis(r.ExpiresAt))
 	return err
 }

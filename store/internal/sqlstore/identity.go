@@ -33,11 +33,11 @@ var (
 	insertIdentity = insertInto("identities", identityRow(new(federation.Identity)),
 		"VALUES (%s) ON CONFLICT DO NOTHING")
 
-	selectIdentity = `SELECT ` + names("identities", identityRow(new(federation.Identity))) + ` FROM identities
+	selectIdentity = `SELECT ` + selectList("identities", identityRow(new(federation.Identity))) + ` FROM identities
 		WHERE issuer = $1 AND subject = $2`
 
 	// selectIdentities orders by age, so that using an identity does not change the order of a list.
-	selectIdentities = `SELECT ` + names("identities", identityRow(new(federation.Identity))) + ` FROM identities
+	selectIdentities = `SELECT ` + selectList("identities", identityRow(new(federation.Identity))) + ` FROM identities
 		WHERE user_id = $1 ORDER BY linked_at, id`
 
 	// selectStranded selects users who have no password, and whose identities all belong to providers that are not in
@@ -58,55 +58,55 @@ const (
 	useIdentity = `UPDATE identities SET provider = $1, email = $2, last_used_at = $3 WHERE id = $4 AND user_id = $5`
 
 	// deleteIdentity does not delete the last way to sign in, see anotherWayIn.
-	deleteIdentity = `DELETE FROM identities WHERE id = $1 AND user_id = $2 AND ` + anotherWayIn
+	deleteIdentity = `DELETE FROM identities WHERE id = $1 AND user_id = $2 AND ` + hasOtherSignIn
 
 	deleteIdentities      = `DELETE FROM identities WHERE user_id = $1`
 	deleteIdentitiesSince = `DELETE FROM identities WHERE user_id = $1 AND linked_at >= $2`
 )
 
-func scanIdentity(s scanner) (i federation.Identity, err error) {
-	return i, s.Scan(fields(identityRow(&i))...)
+func scanIdentity(s rowScanner) (i federation.Identity, err error) {
+	return i, s.Scan(scanTargets(identityRow(&i))...)
 }
 
 // InsertIdentity waits for a concurrent transaction that inserts the same identity. It reports false if that
 // transaction commits.
 func (t Tx) InsertIdentity(ctx context.Context, i federation.Identity) (bool, error) {
-	return t.change(ctx, insertIdentity, values(identityRow(&i))...)
+	return t.tryChange(ctx, insertIdentity, insertArgs(identityRow(&i))...)
 }
 
 // Identity compares issuer and subject byte by byte, so they are case-sensitive.
 func (t Tx) Identity(ctx context.Context, issuer, subject string) (federation.Identity, error) {
-	return row(ctx, t, scanIdentity, selectIdentity, issuer, subject)
+	return queryRow(ctx, t, scanIdentity, selectIdentity, issuer, subject)
 }
 
 // Identities has no parameter limit, because the engine limits the number of identities per account.
 func (t Tx) Identities(ctx context.Context, id watchword.UserID) ([]federation.Identity, error) {
-	return rows(ctx, t, scanIdentity, selectIdentities, id)
+	return queryRows(ctx, t, scanIdentity, selectIdentities, id)
 }
 
 // Stranded starts each page of the list after a user id (cursor), so a deep page costs the same as the first.
 func (t Tx) Stranded(
 	ctx context.Context, after watchword.UserID, offered []string, limit int,
 ) ([]watchword.User, error) {
-	return rows(ctx, t, func(s scanner) (u watchword.User, err error) {
+	return queryRows(ctx, t, func(s rowScanner) (u watchword.User, err error) {
 		return u, s.Scan(&u.ID, timeColumn{&u.VerifiedAt}, &u.Factors)
-	}, selectStranded, after, idList(offered), limit)
+	}, selectStranded, after, delimitedIDs(offered), limit)
 }
 
 // UseIdentity requires the id of the owner, see useIdentity.
 func (t Tx) UseIdentity(ctx context.Context, i federation.Identity) (bool, error) {
-	return t.change(ctx, useIdentity, i.Provider, i.Email, millis(i.LastUsedAt), i.ID, i.UserID)
+	return t.tryChange(ctx, useIdentity, i.Provider, i.Email, toMillis(i.LastUsedAt), i.ID, i.UserID)
 }
 
 // DeleteIdentity requires the id of the owner, so a guessed identity id deletes no row of another account.
 func (t Tx) DeleteIdentity(
 	ctx context.Context, id watchword.UserID, identity, spare string, offered []string,
 ) (bool, error) {
-	return t.change(ctx, deleteIdentity, identity, id, spare, idList(offered))
+	return t.tryChange(ctx, deleteIdentity, identity, id, spare, delimitedIDs(offered))
 }
 
 // DeleteIdentities deletes the identities that were connected at or after the given time. The zero time means all.
 func (t Tx) DeleteIdentities(ctx context.Context, id watchword.UserID, since time.Time) error {
-	_, err := t.exec(ctx, deleteIdentitiesSince, id, millis(since))
+	_, err := t.exec(ctx, deleteIdentitiesSince, id, toMillis(since))
 	return err
 }

@@ -22,7 +22,7 @@ func keyRow(k *watchword.Key) []column {
 }
 
 var (
-	keyColumns = names("keys", keyRow(new(watchword.Key)))
+	keyColumns = selectList("keys", keyRow(new(watchword.Key)))
 
 	// insertKey inserts no row if the key already exists. The column id is unique, and so is the pair of the columns
 	// purpose and number. If several processes create the same key concurrently, one inserts it and the others read
@@ -46,29 +46,29 @@ const (
 
 // InsertKey reports false if the key exists already.
 func (t Tx) InsertKey(ctx context.Context, k watchword.Key) (bool, error) {
-	return t.change(ctx, insertKey, values(keyRow(&k))...)
+	return t.tryChange(ctx, insertKey, insertArgs(keyRow(&k))...)
 }
 
 // Keys returns all keys. They are few, and every process needs all of them.
 func (t Tx) Keys(ctx context.Context) ([]watchword.Key, error) {
-	return rows(ctx, t, scanKey, selectKeys)
+	return queryRows(ctx, t, scanKey, selectKeys)
 }
 
-func scanKey(s scanner) (k watchword.Key, err error) {
-	return k, s.Scan(fields(keyRow(&k))...)
+func scanKey(s rowScanner) (k watchword.Key, err error) {
+	return k, s.Scan(scanTargets(keyRow(&k))...)
 }
 
 func (t Tx) HoldKey(ctx context.Context, use watchword.KeyUse) (watchword.Key, error) {
-	return row(ctx, t, scanKey, holdKey, use)
+	return queryRow(ctx, t, scanKey, holdKey, use)
 }
 
 // SetSealedKey replaces the encrypted form of a secret, not the secret itself. The key and its tokens stay valid.
 func (t Tx) SetSealedKey(ctx context.Context, id string, sealed []byte) error {
-	return t.changeRow(ctx, sealKey, sealed, id)
+	return t.changeExisting(ctx, sealKey, sealed, id)
 }
 
 func (t Tx) SetKeyTimes(ctx context.Context, id string, activeFrom, dropAt time.Time) error {
-	return t.changeRow(ctx, updateKey, millis(activeFrom), millis(dropAt), id)
+	return t.changeExisting(ctx, updateKey, toMillis(activeFrom), toMillis(dropAt), id)
 }
 
 // DeleteKey can't be undone. The caller deletes a key only after its last token has expired, because tokens can't be

@@ -44,7 +44,7 @@ const (
 
 // Charge counts one use and returns 0. If the limit is reached, it counts nothing and returns how long to wait.
 func (t Tx) Charge(ctx context.Context, c watchword.Charge) (time.Duration, error) {
-	allowed, err := t.change(ctx, charge, chargeArgs(c)...)
+	allowed, err := t.tryChange(ctx, charge, chargeArgs(c)...)
 	if err != nil || allowed {
 		return 0, err
 	}
@@ -64,7 +64,7 @@ func chargeArgs(c watchword.Charge) []any {
 // may allow a use again, or the counter may be deleted. In both cases, Wait returns a millisecond. It never returns
 // 0, because a 0 from Charge means that the use was counted.
 func (t Tx) Wait(ctx context.Context, c watchword.Charge) (time.Duration, error) {
-	tat, err := row(ctx, t, func(s scanner) (n int64, err error) { return n, s.Scan(&n) }, selectLimit, c.Key)
+	tat, err := queryRow(ctx, t, func(s rowScanner) (n int64, err error) { return n, s.Scan(&n) }, selectLimit, c.Key)
 	if err != nil && !errors.Is(err, watchword.ErrNotFound) {
 		return 0, err
 	}

@@ -20,7 +20,7 @@ type Live struct {
 }
 
 // ScanLive reads one row.
-func ScanLive(row scanner) (l Live, err error) {
-	into := tolerantFields(append(sessionRow(&l.Session), userRow(&l.User)...), &l.Err)
+func ScanLive(row rowScanner) (l Live, err error) {
+	into := tolerantTargets(append(sessionRow(&l.Session), userRow(&l.User)...), &l.Err)
 	return l, row.Scan(append([]any{&l.Position}, into...)...)
 }

@@ -65,35 +65,35 @@ const (
 )
 
 func (t Tx) InsertMailToken(ctx context.Context, m watchword.MailToken) error {
-	_, err := t.exec(ctx, insertMailToken, m.Hash, m.Kind, m.UserID, m.Email, millis(m.ExpiresAt), m.SignupID)
+	_, err := t.exec(ctx, insertMailToken, m.Hash, m.Kind, m.UserID, m.Email, toMillis(m.ExpiresAt), m.SignupID)
 	return err
 }
 
 func (t Tx) MailToken(
 	ctx context.Context, hash string, kind watchword.MailKind, now time.Time,
 ) (watchword.MailToken, error) {
-	return row(ctx, t, scanMailToken, selectMailToken, hash, kind, millis(now))
+	return queryRow(ctx, t, scanMailToken, selectMailToken, hash, kind, toMillis(now))
 }
 
-func scanMailToken(s scanner) (m watchword.MailToken, err error) {
+func scanMailToken(s rowScanner) (m watchword.MailToken, err error) {
 	return m, s.Scan(&m.Hash, &m.Kind, &m.UserID, &m.Email, timeColumn{&m.ExpiresAt}, &m.SignupID)
 }
 
 func (t Tx) MailTokens(
 	ctx context.Context, id watchword.UserID, kind watchword.MailKind, now time.Time,
 ) ([]watchword.MailToken, error) {
-	return rows(ctx, t, scanMailToken, selectMailTokens, id, kind, millis(now))
+	return queryRows(ctx, t, scanMailToken, selectMailTokens, id, kind, toMillis(now))
 }
 
 // ExtendMailToken changes the expiry of a token. It reports false if the token no longer exists, because it was used
 // or deleted.
 func (t Tx) ExtendMailToken(ctx context.Context, hash string, expires time.Time) (bool, error) {
-	return t.change(ctx, extendMailToken, millis(expires), hash)
+	return t.tryChange(ctx, extendMailToken, toMillis(expires), hash)
 }
 
 // TakeMailToken reports true to only one of several concurrent callers, see takeMailToken.
 func (t Tx) TakeMailToken(ctx context.Context, hash string, kind watchword.MailKind, now time.Time) (bool, error) {
-	return t.change(ctx, takeMailToken, hash, kind, millis(now))
+	return t.tryChange(ctx, takeMailToken, hash, kind, toMillis(now))
 }
 
 // DeleteMailTokens runs one statement for each kind, because the two drivers pass lists in different ways.
@@ -109,7 +109,7 @@ func (t Tx) DeleteMailTokens(ctx context.Context, id watchword.UserID, kinds ...
 func (t Tx) DeleteMailTokensAfter(
 	ctx context.Context, id watchword.UserID, kind watchword.MailKind, expires time.Time,
 ) error {
-	_, err := t.exec(ctx, deleteLaterMails, id, kind, millis(expires))
+	_, err := t.exec(ctx, deleteLaterMails, id, kind, toMillis(expires))
 	return err
 }
 
@@ -122,7 +122,7 @@ func (t Tx) DeleteSentTokens(ctx context.Context, email watchword.Address, kind 
 func (t Tx) SentTokenWorks(
 	ctx context.Context, email watchword.Address, kind watchword.MailKind, now time.Time,
 ) (bool, error) {
-	return row(ctx, t, scanBool, selectSentTokens, email, kind, millis(now))
+	return queryRow(ctx, t, scanBool, selectSentTokens, email, kind, toMillis(now))
 }
 
 // LastMailToken returns the latest expiry of the user's valid tokens of one kind. It returns the zero time if no
@@ -130,19 +130,19 @@ func (t Tx) SentTokenWorks(
 func (t Tx) LastMailToken(
 	ctx context.Context, id watchword.UserID, kind watchword.MailKind, now time.Time,
 ) (time.Time, error) {
-	return row(ctx, t, func(s scanner) (expires time.Time, err error) {
+	return queryRow(ctx, t, func(s rowScanner) (expires time.Time, err error) {
 		return expires, s.Scan(timeColumn{&expires})
-	}, lastMailToken, id, kind, millis(now))
+	}, lastMailToken, id, kind, toMillis(now))
 }
 
 // scanMail reads the columns in the order of mailColumns.
-func scanMail(s scanner) (m watchword.Mail, err error) {
-	return m, s.Scan(&m.ID, &m.Kind, &m.To, &m.UserID, jsonColumn{factsOf(&m)},
+func scanMail(s rowScanner) (m watchword.Mail, err error) {
+	return m, s.Scan(&m.ID, &m.Kind, &m.To, &m.UserID, jsonColumn{jsonFacts(&m)},
 		timeColumn{&m.CreatedAt}, timeColumn{&m.NextAt}, &m.Attempts, &m.LastError, timeColumn{&m.GivenUpAt})
 }
 
 // factsOf returns the fields of a mail that are stored as JSON, in the column named facts.
-func factsOf(m *watchword.Mail) any {
+func jsonFacts(m *watchword.Mail) any {
 	return &struct {
 		*watchword.MailFacts
 		*watchword.MailCause
@@ -152,22 +152,22 @@ func factsOf(m *watchword.Mail) any {
 // InsertMail stores the facts as JSON, because each kind of mail has different facts and no statement searches in
 // them.
 func (t Tx) InsertMail(ctx context.Context, m watchword.Mail) error {
-	facts, err := json.Marshal(factsOf(&m))
+	facts, err := json.Marshal(jsonFacts(&m))
 	if err != nil {
 		return fmt.Errorf("encode facts of mail: %w", err)
 	}
 	_, err = t.exec(ctx, insertMail, m.ID, m.Kind, m.To, m.UserID, string(facts),
-		millis(m.CreatedAt), millis(m.NextAt), m.Attempts, m.LastError, millis(m.GivenUpAt))
+		toMillis(m.CreatedAt), toMillis(m.NextAt), m.Attempts, m.LastError, toMillis(m.GivenUpAt))
 	return err
 }
 
 // ClaimMail returns ErrNotFound if no mail is due, or if another process claims the first due mail at the same time.
 func (t Tx) ClaimMail(ctx context.Context, now, until time.Time) (watchword.Mail, error) {
-	return row(ctx, t, scanMail, claimMail, millis(until), millis(now))
+	return queryRow(ctx, t, scanMail, claimMail, toMillis(until), toMillis(now))
 }
 
 func (t Tx) PostponeMail(ctx context.Context, id string, next time.Time, why string, givenUp time.Time) error {
-	_, err := t.exec(ctx, postponeMail, millis(next), why, millis(givenUp), id)
+	_, err := t.exec(ctx, postponeMail, toMillis(next), why, toMillis(givenUp), id)
 	return err
 }
 
@@ -178,15 +178,15 @@ func (t Tx) DeleteMail(ctx context.Context, id string) error {
 }
 
 func (t Tx) Mails(ctx context.Context, limit int) ([]watchword.Mail, error) {
-	return rows(ctx, t, scanMail, selectMails, limit)
+	return queryRows(ctx, t, scanMail, selectMails, limit)
 }
 
 // RetryMail returns the number of mails that it made due. It returns 0 for an unknown id.
 func (t Tx) RetryMail(ctx context.Context, id string, now time.Time) (int, error) {
 	if id == "" {
-		return t.exec(ctx, retryMails, millis(now))
+		return t.exec(ctx, retryMails, toMillis(now))
 	}
-	return t.exec(ctx, retryMail, millis(now), id)
+	return t.exec(ctx, retryMail, toMillis(now), id)
 }
 
 // Outbox counts at most watchword.OutboxCounted mails of each state, so that a long outbox does not slow down the
@@ -196,7 +196,7 @@ func (t Tx) Outbox(ctx context.Context) (waiting, givenUp int, oldest time.Time,
 		waiting, givenUp int
 		oldest           time.Time
 	}
-	c, err := row(ctx, t, func(s scanner) (c counts, err error) {
+	c, err := queryRow(ctx, t, func(s rowScanner) (c counts, err error) {
 		return c, s.Scan(&c.waiting, &c.givenUp, timeColumn{&c.oldest})
 	}, outbox, watchword.OutboxCounted)
 	return c.waiting, c.givenUp, c.oldest, err

@@ -33,7 +33,7 @@ const (
 
 // Metadata returns the zero Metadata for an account without a row, which is the usual case.
 func (t Tx) Metadata(ctx context.Context, id watchword.UserID) (metadata.Metadata, error) {
-	m, err := row(ctx, t, func(s scanner) (m metadata.Metadata, err error) {
+	m, err := queryRow(ctx, t, func(s rowScanner) (m metadata.Metadata, err error) {
 		return m, s.Scan(&m.Version, &m.Public, &m.Private)
 	}, selectMetadata, id)
 	if errors.Is(err, watchword.ErrNotFound) {
@@ -51,7 +51,7 @@ func (t Tx) PrivateMetadata(
 		id   watchword.UserID
 		text string
 	}
-	found, err := rows(ctx, t, func(s scanner) (p private, err error) {
+	found, err := queryRows(ctx, t, func(s rowScanner) (p private, err error) {
 		return p, s.Scan(&p.id, &p.text)
 	}, selectPrivate, first, last)
 	of := make(map[watchword.UserID]string, len(found))
@@ -66,5 +66,5 @@ func (t Tx) PrivateMetadata(
 func (t Tx) SetMetadata(
 	ctx context.Context, id watchword.UserID, m metadata.Metadata, was int64,
 ) (bool, error) {
-	return t.change(ctx, setMetadata, id, m.Version, m.Public, m.Private, was)
+	return t.tryChange(ctx, setMetadata, id, m.Version, m.Public, m.Private, was)
 }

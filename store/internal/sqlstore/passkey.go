@@ -13,7 +13,7 @@ import (
 var (
 	// selectByCredential repeats the condition of the partial index on credential ids, so that
 	// databases use this index.
-	selectByCredential = `SELECT ` + names("factors", factorRow(new(factors.Factor))) + ` FROM factors
+	selectByCredential = `SELECT ` + selectList("factors", factorRow(new(factors.Factor))) + ` FROM factors
 		WHERE credential_id = $1 AND credential_id <> ''`
 
 	// consumeChallenge marks a passwordless challenge as used, by inserting its id. Ids are unique, so of two
@@ -30,18 +30,19 @@ const claimCount = `UPDATE factors SET counter = $1, record = $2, unproven = $3,
 
 // FactorByCredential finds at most one row, because credential ids are unique over all accounts.
 func (t Tx) FactorByCredential(ctx context.Context, credential string) (factors.Factor, error) {
-	return row(ctx, t, func(s scanner) (f factors.Factor, err error) {
-		return f, s.Scan(fields(factorRow(&f))...)
+	return queryRow(ctx, t, func(s rowScanner) (f factors.Factor, err error) {
+		return f, s.Scan(scanTargets(factorRow(&f))...)
 	}, selectByCredential, credential)
 }
 
 // ClaimCount also stores the record of the passkey, because a sign-in may change its flags.
 func (t Tx) ClaimCount(ctx context.Context, f factors.Factor, at time.Time) (bool, error) {
-	return t.change(ctx, claimCount, f.Counter, f.Record, value(boolColumn{&f.Unproven}), millis(at), f.ID, f.UserID)
+	return t.tryChange(ctx, claimCount, f.Counter, f.Record, columnValue(boolColumn{&f.Unproven}), toMillis(at),
+		f.ID, f.UserID)
 }
 
 // ConsumeChallenge inserts a row that marks the challenge as used. The sweep deletes the row after the challenge has
 // expired.
 func (t Tx) ConsumeChallenge(ctx context.Context, c watchword.Challenge) (bool, error) {
-	return t.change(ctx, consumeChallenge, values(challengeRow(&c))...)
+	return t.tryChange(ctx, consumeChallenge, insertArgs(challengeRow(&c))...)
 }

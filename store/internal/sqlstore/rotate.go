@@ -28,15 +28,15 @@ import (
 // others are not, and the caller refunds the counted ones.
 func RotateStatement(charges int) string {
 	var with, taken strings.Builder
-	condition := noneFull(1, charges) // the condition of the next charge, or of the rotation
+	condition := allLimitsAllow(1, charges) // the condition of the next charge, or of the rotation
 	taken.WriteString("0")
 	for i := range charges {
 		one := strings.Replace(charge, "VALUES ($1, $2, $3)", "SELECT $1, $2, $3 WHERE "+condition, 1)
-		fmt.Fprintf(&with, "charge%d AS (%s RETURNING 1), ", i, shifted(one, i*chargeArgCount))
+		fmt.Fprintf(&with, "charge%d AS (%s RETURNING 1), ", i, shiftPlaceholders(one, i*chargeArgCount))
 		fmt.Fprintf(&taken, " + %d * (SELECT COUNT(*) FROM charge%d)", 1<<i, i)
 		condition = fmt.Sprintf("(SELECT COUNT(*) FROM charge%d) = 1", i)
 	}
-	rotate := shifted(rotateSession, charges*chargeArgCount)
+	rotate := shiftPlaceholders(rotateSession, charges*chargeArgCount)
 	rotate = strings.Replace(rotate, "RETURNING", "AND "+condition+" RETURNING", 1)
 	// The LEFT JOIN on one constant row returns a row even without a rotation.
 	columns := strings.ReplaceAll(sessionColumns, "sessions.", "rotated.")
@@ -46,20 +46,21 @@ func RotateStatement(charges int) string {
 }
 
 // noneFull returns an SQL condition: each limit of the charges from first to end-1 allows one more use.
-func noneFull(first, end int) string {
+func allLimitsAllow(first, end int) string {
 	condition := "TRUE"
 	for i := first; i < end; i++ {
-		condition += shifted(" AND NOT EXISTS (SELECT 1 FROM limits WHERE key = $1 AND NOT "+hasRoom+")", i*chargeArgCount)
+		condition += shiftPlaceholders(
+			" AND NOT EXISTS (SELECT 1 FROM limits WHERE key = $1 AND NOT "+hasRoom+")", i*chargeArgCount)
 	}
 	return condition
 }
 
-var parameter = regexp.MustCompile(`\$(\d+)`)
+var placeholderPattern = regexp.MustCompile(`\$(\d+)`)
 
 // shifted adds a number to each parameter in the text: with 7, $1 becomes $8. The parts of the combined statement
 // need different numbers, because they share one list of arguments.
-func shifted(text string, by int) string {
-	return parameter.ReplaceAllStringFunc(text, func(p string) string {
+func shiftPlaceholders(text string, by int) string {
+	return placeholderPattern.ReplaceAllStringFunc(text, func(p string) string {
 		n, err := strconv.Atoi(p[1:])
 		if err != nil {
 			panic(err) // unreachable: the expression matches digits only
@@ -90,8 +91,8 @@ func AllCounted(r watchword.RotateRequest) int { return 1<<len(r.Charges) - 1 }
 
 // ScanRotated reads one row. If a value can't be decoded, it sets Rotated.Err and returns no error, because the other
 // rows of the result are valid and committed.
-func ScanRotated(row scanner) (r Rotated, err error) {
-	into := tolerantFields(append(sessionRow(&r.Result.Session), userRow(&r.Result.User)...), &r.Err)
+func ScanRotated(row rowScanner) (r Rotated, err error) {
+	into := tolerantTargets(append(sessionRow(&r.Result.Session), userRow(&r.Result.User)...), &r.Err)
 	// If the session was not rotated, its columns are NULL, which the fields can't store. The first scan skips these
 	// columns.
 	skipped := append([]any{&r.Position, &r.Counted, &r.Result.Rotated}, make([]any, len(into))...)
@@ -103,11 +104,11 @@ func ScanRotated(row scanner) (r Rotated, err error) {
 
 // tolerantFields returns the scan destinations of the columns, like fields. If a value can't be decoded, they store
 // the error in err, and the scan continues.
-func tolerantFields(columns []column, err *error) []any {
-	into := fields(columns)
+func tolerantTargets(columns []column, err *error) []any {
+	into := scanTargets(columns)
 	for i, field := range into {
 		if s, ok := field.(sql.Scanner); ok {
-			into[i] = tolerant{s, err}
+			into[i] = tolerantScanner{s, err}
 		}
 	}
 	return into
@@ -115,12 +116,12 @@ func tolerantFields(columns []column, err *error) []any {
 
 // A tolerant scanner stores a decoding error instead of returning it, because the driver would stop reading the
 // result at an error.
-type tolerant struct {
+type tolerantScanner struct {
 	sql.Scanner
 	err *error
 }
 
-func (t tolerant) Scan(src any) error {
+func (t tolerantScanner) Scan(src any) error {
 	if err := t.Scanner.Scan(src); err != nil {
 		*t.err = err
 	}

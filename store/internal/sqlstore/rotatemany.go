@@ -28,13 +28,13 @@ func RotateManyStatement() string {
 	return `WITH due AS (SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $5::bigint[], $17::int[])
 			AS due (key, tat, sweep_from, position, bit)),
 		refused AS (SELECT due.position FROM due JOIN limits ON limits.key = due.key
-			WHERE NOT ` + chargeOf("due", hasRoom) + `),
-		charged AS (` + chargeAll() + ` RETURNING key),
+			WHERE NOT ` + substituteCharge("due", hasRoom) + `),
+		charged AS (` + chargeMany() + ` RETURNING key),
 		counted AS (SELECT due.position, SUM(due.bit) AS charges
 			FROM charged JOIN due ON due.key = charged.key GROUP BY due.position),
 		requests AS (SELECT given.*, COALESCE(counted.charges, 0) AS counted
 			FROM ` + requests + ` LEFT JOIN counted ON counted.position = given.position),
-		rotated AS (` + rotateAll() + `)
+		rotated AS (` + rotateSessionMany() + `)
 		SELECT requests.position, requests.counted, rotated.id IS NOT NULL, ` +
 		strings.ReplaceAll(sessionColumns, "sessions.", "rotated.") + `, ` + userColumns + `
 		FROM requests LEFT JOIN rotated ON rotated.position = requests.position
@@ -43,24 +43,24 @@ func RotateManyStatement() string {
 
 // rotateAll returns rotateSession for many requests. It replaces the parameters $1, $2, … by the columns p1, p2, … of
 // requests.
-func rotateAll() string {
-	text := parameter.ReplaceAllString(rotateSession, "requests.p$1")
+func rotateSessionMany() string {
+	text := placeholderPattern.ReplaceAllString(rotateSession, "requests.p$1")
 	text = strings.Replace(text, "WHERE", "FROM requests WHERE requests.counted = requests.charges AND", 1)
 	return strings.Replace(text, "RETURNING", "RETURNING requests.position,", 1)
 }
 
 // chargeAll returns the statement charge for all rows of the table due. Its ON CONFLICT clause reads the columns
 // under the name excluded, because SQL does not allow the name due there.
-func chargeAll() string {
+func chargeMany() string {
 	_, conflict, _ := strings.Cut(charge, "ON CONFLICT")
 	return `INSERT INTO limits (key, tat, sweep_from) SELECT key, tat, sweep_from FROM due
-		WHERE position NOT IN (SELECT position FROM refused) ON CONFLICT` + chargeOf("excluded", conflict)
+		WHERE position NOT IN (SELECT position FROM refused) ON CONFLICT` + substituteCharge("excluded", conflict)
 }
 
 // chargeOf replaces the parameters in a part of charge by expressions on the columns of a row. It computes the cost
 // and the span by subtracting the current time from tat and sweep_from. In the result, $4 is a JSON object that
 // contains the current time for each limit key.
-func chargeOf(row, text string) string {
+func substituteCharge(row, text string) string {
 	now := "($4::jsonb ->> " + row + ".key)::bigint"
 	tat, full := row+".tat", row+".sweep_from"
 	expressions := map[string]string{
@@ -71,7 +71,7 @@ func chargeOf(row, text string) string {
 		"$6": tat + " - " + now,
 		"$7": now + " + " + full + " - " + tat,
 	}
-	return parameter.ReplaceAllStringFunc(text, func(p string) string { return expressions[p] })
+	return placeholderPattern.ReplaceAllStringFunc(text, func(p string) string { return expressions[p] })
 }
 
 // RotateRounds splits a list of calls into rounds, and each round becomes one RotateManyStatement. Calls that share a
@@ -148,10 +148,10 @@ func rotateArrays(round []watchword.RotateRequest) []any {
 	keys, charges := make([]int32, n), make([]int32, n)
 	var cutoffs [4][]int64
 	for i, r := range round {
-		at[i], generations[i] = millis(r.At), r.Generation
+		at[i], generations[i] = toMillis(r.At), r.Generation
 		agents[i], addresses[i], sessions[i] = string(r.Agent), r.Address, string(r.Session)
 		keys[i], charges[i] = int32(r.RefreshKey), int32(AllCounted(r))
-		for j, cutoff := range aliveArgs(r.Cutoffs) {
+		for j, cutoff := range isActiveArgs(r.Cutoffs) {
 			cutoffs[j] = append(cutoffs[j], cutoff.(int64))
 		}
 	}

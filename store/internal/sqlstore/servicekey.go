@@ -27,7 +27,7 @@ func serviceKeyRow(k *admin.ServiceKey) []column {
 }
 
 var (
-	serviceKeyColumns = names("service_keys", serviceKeyRow(new(admin.ServiceKey)))
+	serviceKeyColumns = selectList("service_keys", serviceKeyRow(new(admin.ServiceKey)))
 
 	insertServiceKey  = insertInto("service_keys", serviceKeyRow(new(admin.ServiceKey)), "VALUES (%s)")
 	selectServiceKey  = `SELECT ` + serviceKeyColumns + ` FROM service_keys WHERE id = $1`
@@ -47,33 +47,33 @@ const (
 		WHERE expires_at < $1 OR (revoked_at > 0 AND revoked_at < $1) LIMIT $2)`
 )
 
-func scanServiceKey(s scanner) (k admin.ServiceKey, err error) {
-	return k, s.Scan(fields(serviceKeyRow(&k))...)
+func scanServiceKey(s rowScanner) (k admin.ServiceKey, err error) {
+	return k, s.Scan(scanTargets(serviceKeyRow(&k))...)
 }
 
 // InsertServiceKey can't conflict, because ids are random.
 func (t Tx) InsertServiceKey(ctx context.Context, k admin.ServiceKey) error {
-	_, err := t.exec(ctx, insertServiceKey, values(serviceKeyRow(&k))...)
+	_, err := t.exec(ctx, insertServiceKey, insertArgs(serviceKeyRow(&k))...)
 	return err
 }
 
 // ServiceKey also returns expired and revoked keys. The caller checks the state.
 func (t Tx) ServiceKey(ctx context.Context, id string) (admin.ServiceKey, error) {
-	return row(ctx, t, scanServiceKey, selectServiceKey, id)
+	return queryRow(ctx, t, scanServiceKey, selectServiceKey, id)
 }
 
 // ServiceKeys lists the newest keys first. It sorts by id, because an id begins with the time of creation.
 func (t Tx) ServiceKeys(ctx context.Context, before string, limit int) ([]admin.ServiceKey, error) {
-	return rows(ctx, t, scanServiceKey, selectServiceKeys, before, limit)
+	return queryRows(ctx, t, scanServiceKey, selectServiceKeys, before, limit)
 }
 
 // RevokeServiceKey keeps the row, so that lists show the key until the sweep deletes it.
 func (t Tx) RevokeServiceKey(ctx context.Context, id string, now time.Time) (bool, error) {
-	return t.change(ctx, revokeServiceKey, millis(now), id)
+	return t.tryChange(ctx, revokeServiceKey, toMillis(now), id)
 }
 
 // TouchServiceKey returns no error if it changes no row, because a concurrent request may have updated the row first.
 func (t Tx) TouchServiceKey(ctx context.Context, id string, now, since time.Time) error {
-	_, err := t.exec(ctx, touchServiceKey, millis(now), id, millis(since))
+	_, err := t.exec(ctx, touchServiceKey, toMillis(now), id, toMillis(since))
 	return err
 }

@@ -36,7 +36,7 @@ func sessionRow(s *watchword.Session) []column {
 }
 
 var (
-	sessionColumns = names("sessions", sessionRow(new(watchword.Session)))
+	sessionColumns = selectList("sessions", sessionRow(new(watchword.Session)))
 
 	insertSession = insertInto("sessions", sessionRow(new(watchword.Session)), "VALUES (%s)")
 	selectSession = `SELECT ` + sessionColumns + `, ` + userColumns + `
@@ -63,12 +63,12 @@ const (
 // These statements use the condition alive, which is rule 1 of docs/rotation.md. It selects the active sessions.
 var (
 	selectSessions = `SELECT ` + sessionColumns + ` FROM sessions
-		WHERE user_id = $1 AND ` + alive(2) + ` ORDER BY rotated_at DESC, id DESC`
+		WHERE user_id = $1 AND ` + isActive(2) + ` ORDER BY rotated_at DESC, id DESC`
 
 	// endOldest keeps the sessions with the newest sign-ins, not those used last. The caller has locked the user's
 	// row, so no concurrent sign-in adds a session.
-	endOldest = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND ` + alive(4) + `
-		AND id NOT IN (SELECT id FROM sessions WHERE user_id = $3 AND ` + alive(4) + `
+	endOldest = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND ` + isActive(4) + `
+		AND id NOT IN (SELECT id FROM sessions WHERE user_id = $3 AND ` + isActive(4) + `
 			ORDER BY created_at DESC, id DESC LIMIT $8) RETURNING id`
 
 	// rotateSession implements rules 1 and 2 of docs/rotation.md. Of two concurrent requests with the same token,
@@ -87,24 +87,24 @@ var (
 			superseded = substr(superseded, 14) ||
 				substr(CAST(10000000000000 + CASE WHEN rotated_at > $1 THEN rotated_at ELSE $1 END AS TEXT), 2),
 			rotated_by = $2, refresh_key = $3, address = $4
-		WHERE id = $5 AND generation = $6 AND ` + alive(7) + `
+		WHERE id = $5 AND generation = $6 AND ` + isActive(7) + `
 			AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND users.disabled_at = 0)`
 )
 
 // alive returns the SQL condition for an active session: rule 1 of docs/rotation.md, except that it does not check
 // the user. It has four parameters from $n on, and aliveArgs returns their values. A test of storetest compares it
 // with Session.EndedBy, the same rule in Go.
-func alive(n int) string {
+func isActive(n int) string {
 	return fmt.Sprintf(`ended_at = 0 AND expires_at > $%d AND created_at > $%d
 		AND rotated_at > CASE WHEN persistent = 1 THEN CAST($%d AS BIGINT) ELSE CAST($%d AS BIGINT) END`, n, n+1, n+2, n+3)
 }
 
 // digits is the length of one time in the column superseded, in milliseconds. 13 digits are enough until the year
 // 2286.
-const digits = 13
+const timeDigits = 13
 
-func aliveArgs(c watchword.Cutoffs) []any {
-	return []any{millis(c.Now), millis(c.Created), millis(c.Rotated), millis(c.RotatedShort)}
+func isActiveArgs(c watchword.Cutoffs) []any {
+	return []any{toMillis(c.Now), toMillis(c.Created), toMillis(c.Rotated), toMillis(c.RotatedShort)}
 }
 
 // supersededColumn stores Rotation.Superseded as text of a fixed width, oldest time first. With this format,
@@ -117,18 +117,18 @@ type supersededColumn struct {
 func (s supersededColumn) String() string {
 	var text strings.Builder
 	for _, t := range s.times {
-		fmt.Fprintf(&text, "%0*d", digits, millis(t))
+		fmt.Fprintf(&text, "%0*d", timeDigits, toMillis(t))
 	}
 	return text.String()
 }
 
 func (s supersededColumn) Scan(src any) error {
 	text, ok := src.(string)
-	if !ok || len(text) != digits*len(s.times) {
-		return fmt.Errorf("scan superseded: want %d digits", digits*len(s.times))
+	if !ok || len(text) != timeDigits*len(s.times) {
+		return fmt.Errorf("scan superseded: want %d digits", timeDigits*len(s.times))
 	}
 	for i := range s.times {
-		n, err := strconv.ParseInt(text[i*digits:(i+1)*digits], 10, 64)
+		n, err := strconv.ParseInt(text[i*timeDigits:(i+1)*timeDigits], 10, 64)
 		if err != nil {
 			return err
 		}
@@ -141,47 +141,47 @@ func (s supersededColumn) Scan(src any) error {
 
 // scanSession scans the columns of sessionRow. The statements select the same list, so a new column is never scanned
 // into the wrong field.
-func scanSession(row scanner) (s watchword.Session, err error) {
-	return s, row.Scan(fields(sessionRow(&s))...)
+func scanSession(row rowScanner) (s watchword.Session, err error) {
+	return s, row.Scan(scanTargets(sessionRow(&s))...)
 }
 
-func scanSessionID(row scanner) (id watchword.SessionID, err error) { return id, row.Scan(&id) }
+func scanSessionID(row rowScanner) (id watchword.SessionID, err error) { return id, row.Scan(&id) }
 
 type sessionAndUser struct {
 	watchword.Session
 	watchword.User
 }
 
-func scanSessionAndUser(row scanner) (both sessionAndUser, err error) {
-	return both, row.Scan(fields(append(sessionRow(&both.Session), userRow(&both.User)...))...)
+func scanSessionAndUser(row rowScanner) (both sessionAndUser, err error) {
+	return both, row.Scan(scanTargets(append(sessionRow(&both.Session), userRow(&both.User)...))...)
 }
 
 func (t Tx) InsertSession(ctx context.Context, s watchword.Session) error {
-	_, err := t.exec(ctx, insertSession, values(sessionRow(&s))...)
+	_, err := t.exec(ctx, insertSession, insertArgs(sessionRow(&s))...)
 	return err
 }
 
 // Session also reads the user, and returns ErrNotFound if the user was deleted. Without a foreign key (see
 // DeleteUser), the sessions of a deleted user exist until the sweep deletes them.
 func (t Tx) Session(ctx context.Context, id watchword.SessionID) (watchword.Session, watchword.User, error) {
-	both, err := row(ctx, t, scanSessionAndUser, selectSession, id)
+	both, err := queryRow(ctx, t, scanSessionAndUser, selectSession, id)
 	return both.Session, both.User, err
 }
 
 // SessionAlone does not join the user, so callbacks can read the sessions of a deleted account.
 func (t Tx) SessionAlone(ctx context.Context, id watchword.SessionID) (watchword.Session, error) {
-	return row(ctx, t, scanSession, selectSessionAlone, id)
+	return queryRow(ctx, t, scanSession, selectSessionAlone, id)
 }
 
 func (t Tx) Sessions(ctx context.Context, id watchword.UserID, c watchword.Cutoffs) ([]watchword.Session, error) {
-	return rows(ctx, t, scanSession, selectSessions, append([]any{id}, aliveArgs(c)...)...)
+	return queryRows(ctx, t, scanSession, selectSessions, append([]any{id}, isActiveArgs(c)...)...)
 }
 
 // rotateArgs returns the arguments of rotateSession.
 func rotateArgs(r watchword.RotateRequest) []any {
 	args := make([]any, 0, 6+4) // with room for aliveArgs
-	args = append(args, millis(r.At), r.Agent, r.RefreshKey, r.Address, r.Session, r.Generation)
-	return append(args, aliveArgs(r.Cutoffs)...)
+	args = append(args, toMillis(r.At), r.Agent, r.RefreshKey, r.Address, r.Session, r.Generation)
+	return append(args, isActiveArgs(r.Cutoffs)...)
 }
 
 // Rotate implements watchword.Store.Rotate inside a transaction of the caller. A refused charge is a result and not
@@ -191,7 +191,7 @@ func (t Tx) Rotate(ctx context.Context, r watchword.RotateRequest) (result watch
 	if result.Wait, err = t.chargeAll(ctx, r.Charges); err != nil || result.Wait > 0 {
 		return result, err
 	}
-	result.Session, err = row(ctx, t, scanSession, rotateSession, rotateArgs(r)...)
+	result.Session, err = queryRow(ctx, t, scanSession, rotateSession, rotateArgs(r)...)
 	if errors.Is(err, watchword.ErrNotFound) {
 		return watchword.RotateResult{}, nil
 	}
@@ -212,12 +212,12 @@ func (t Tx) RotateKnown(
 	if result.Wait, err = t.chargeAll(ctx, r.Charges); err != nil || result.Wait > 0 {
 		return result, err
 	}
-	result.Rotated, err = t.change(ctx, rotateKnown, rotateArgs(r)...)
+	result.Rotated, err = t.tryChange(ctx, rotateKnown, rotateArgs(r)...)
 	if err != nil || !result.Rotated {
 		return result, err
 	}
 	p := r.Presentation
-	p.At = time.UnixMilli(millis(r.At)).UTC() // rounded to milliseconds, like the stored time
+	p.At = time.UnixMilli(toMillis(r.At)).UTC() // rounded to milliseconds, like the stored time
 	verdict, rotation := watchword.Judge(session.Rotation, watchword.RotationPolicy{}, p)
 	// Judge and the statement use the same rule. If they disagree, the caller passed an outdated row.
 	if verdict != watchword.VerdictRotate {
@@ -253,14 +253,14 @@ func (t Tx) refundAll(ctx context.Context, charges []watchword.Charge) error {
 
 // Forgive reports false if the generation is no longer the newest.
 func (t Tx) Forgive(ctx context.Context, id watchword.SessionID, generation int64) (bool, error) {
-	return t.change(ctx, forgive, generation, id)
+	return t.tryChange(ctx, forgive, generation, id)
 }
 
 // EndSession reports false if the session has already ended. The first reason is kept.
 func (t Tx) EndSession(
 	ctx context.Context, id watchword.SessionID, why watchword.EndReason, at time.Time,
 ) (bool, error) {
-	return t.change(ctx, endSession, millis(at), why, id)
+	return t.tryChange(ctx, endSession, toMillis(at), why, id)
 }
 
 // EndSessions does not end a session that a concurrent transaction inserts. Callers first lock the user's row
@@ -268,14 +268,14 @@ func (t Tx) EndSession(
 func (t Tx) EndSessions(
 	ctx context.Context, id watchword.UserID, except watchword.SessionID, why watchword.EndReason, at time.Time,
 ) (int, error) {
-	return t.exec(ctx, endSessions, millis(at), why, id, except)
+	return t.exec(ctx, endSessions, toMillis(at), why, id, except)
 }
 
 func (t Tx) EndOldestSessions(
 	ctx context.Context, id watchword.UserID, keep int, why watchword.EndReason, c watchword.Cutoffs,
 ) ([]watchword.SessionID, error) {
-	args := slices.Concat([]any{millis(c.Now), why, id}, aliveArgs(c), []any{keep})
-	return rows(ctx, t, scanSessionID, endOldest, args...)
+	args := slices.Concat([]any{toMillis(c.Now), why, id}, isActiveArgs(c), []any{keep})
+	return queryRows(ctx, t, scanSessionID, endOldest, args...)
 }
 
 // EndNextSessions returns the id of the last session that it ended, and the number of ended sessions. If no active
@@ -283,7 +283,7 @@ func (t Tx) EndOldestSessions(
 func (t Tx) EndNextSessions(
 	ctx context.Context, after watchword.SessionID, limit int, why watchword.EndReason, at time.Time,
 ) (watchword.SessionID, int, error) {
-	ids, err := rows(ctx, t, scanSessionID, endNext, millis(at), why, after, limit)
+	ids, err := queryRows(ctx, t, scanSessionID, endNext, toMillis(at), why, after, limit)
 	if err != nil || len(ids) == 0 {
 		return after, 0, err
 	}

@@ -36,20 +36,20 @@ const (
 )
 
 func (t Tx) InsertSignup(ctx context.Context, s watchword.Signup) error {
-	_, err := t.exec(ctx, insertSignup, s.ID, s.Email, millis(s.CreatedAt), s.Sealed)
+	_, err := t.exec(ctx, insertSignup, s.ID, s.Email, toMillis(s.CreatedAt), s.Sealed)
 	return err
 }
 
 func (t Tx) Signups(ctx context.Context, email watchword.Address, after time.Time) ([]watchword.Signup, error) {
-	return rows(ctx, t, scanSignup, selectSignups, email, millis(after))
+	return queryRows(ctx, t, scanSignup, selectSignups, email, toMillis(after))
 }
 
-func scanSignup(row scanner) (s watchword.Signup, err error) {
+func scanSignup(row rowScanner) (s watchword.Signup, err error) {
 	return s, row.Scan(&s.ID, &s.Email, timeColumn{&s.CreatedAt}, &s.Sealed)
 }
 
 func (t Tx) NextSignups(ctx context.Context, after watchword.Signup, limit int) ([]watchword.Signup, error) {
-	return rows(ctx, t, scanSignup, nextSignups, after.Email, after.ID, limit)
+	return queryRows(ctx, t, scanSignup, nextSignups, after.Email, after.ID, limit)
 }
 
 // SetSealedSignup replaces the encrypted part of a sign-up. It returns no error if the sign-up no longer exists,
@@ -61,7 +61,7 @@ func (t Tx) SetSealedSignup(ctx context.Context, email watchword.Address, id str
 
 // TakeSignup reports true to only one of several concurrent callers, see takeSignup.
 func (t Tx) TakeSignup(ctx context.Context, email watchword.Address, id string) (bool, error) {
-	return t.change(ctx, takeSignup, email, id)
+	return t.tryChange(ctx, takeSignup, email, id)
 }
 
 func (t Tx) DeleteSignups(ctx context.Context, email watchword.Address) error {

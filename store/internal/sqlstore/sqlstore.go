@@ -59,14 +59,14 @@ func (t Tx) exec(ctx context.Context, text string, args ...any) (int, error) {
 
 // change runs a conditional SQL statement and reports whether it changed a row. The statement itself checks the
 // condition, because the result of a query before it could be outdated.
-func (t Tx) change(ctx context.Context, text string, args ...any) (bool, error) {
+func (t Tx) tryChange(ctx context.Context, text string, args ...any) (bool, error) {
 	n, err := t.exec(ctx, text, args...)
 	return n > 0, err
 }
 
 // changeRow runs a statement on a row that must exist. If the row was deleted in the meantime, it returns
 // ErrNotFound, so that the engine does not report a success.
-func (t Tx) changeRow(ctx context.Context, text string, args ...any) error {
+func (t Tx) changeExisting(ctx context.Context, text string, args ...any) error {
 	n, err := t.exec(ctx, text, args...)
 	if err == nil && n == 0 {
 		err = watchword.ErrNotFound
@@ -76,8 +76,8 @@ func (t Tx) changeRow(ctx context.Context, text string, args ...any) error {
 
 // The function rows runs a query, and scans each row with the function read. It reads all rows before it returns,
 // because a connection runs one statement at a time.
-func rows[T any](
-	ctx context.Context, t Tx, read func(scanner) (T, error), text string, args ...any,
+func queryRows[T any](
+	ctx context.Context, t Tx, read func(rowScanner) (T, error), text string, args ...any,
 ) ([]T, error) {
 	result, err := t.conn.Query(ctx, text, args...)
 	if err != nil {
@@ -96,10 +96,10 @@ func rows[T any](
 }
 
 // The function row runs a query for one row. It returns ErrNotFound if there is no row.
-func row[T any](
-	ctx context.Context, t Tx, read func(scanner) (T, error), text string, args ...any,
+func queryRow[T any](
+	ctx context.Context, t Tx, read func(rowScanner) (T, error), text string, args ...any,
 ) (one T, err error) {
-	all, err := rows(ctx, t, read, text, args...)
+	all, err := queryRows(ctx, t, read, text, args...)
 	if err != nil {
 		return one, err
 	}
@@ -110,14 +110,14 @@ func row[T any](
 }
 
 // A scanner is one row of a result.
-type scanner interface{ Scan(...any) error }
+type rowScanner interface{ Scan(...any) error }
 
 // scanBool reads a row of one column, such as the result of EXISTS.
-func scanBool(s scanner) (yes bool, err error) { return yes, s.Scan(&yes) }
+func scanBool(s rowScanner) (yes bool, err error) { return yes, s.Scan(&yes) }
 
 // millis returns the value of a time column: milliseconds since 1970, or 0 for the zero
 // time.
-func millis(t time.Time) int64 {
+func toMillis(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}
@@ -154,7 +154,7 @@ func (f boolColumn) Scan(src any) error {
 
 // list returns the value of a column of strings, as JSON. It stores both nil and an empty list as [], so a reader
 // can't distinguish them.
-func list(values []string) string {
+func encodeList(values []string) string {
 	if len(values) == 0 {
 		return "[]"
 	}

@@ -49,7 +49,7 @@ func (t Tx) SweepLimits(
 	ctx context.Context, after watchword.LimitMark, before time.Time, limit int,
 ) (watchword.LimitMark, int, error) {
 	now := before.UnixNano()
-	next, err := row(ctx, t, func(s scanner) (m watchword.LimitMark, err error) {
+	next, err := queryRow(ctx, t, func(s rowScanner) (m watchword.LimitMark, err error) {
 		return m, s.Scan(&m.SweepFrom, &m.Key)
 	}, selectLimitMark, now, after.SweepFrom, after.Key, limit-1)
 	last := next
@@ -68,25 +68,25 @@ func (t Tx) SweepLimits(
 func (t Tx) Sweep(ctx context.Context, what watchword.Sweep, before time.Time, limit int) (int, error) {
 	switch what {
 	case watchword.SweepSessions:
-		return t.exec(ctx, sweepSessions, millis(before), limit)
+		return t.exec(ctx, sweepSessions, toMillis(before), limit)
 	case watchword.SweepMailTokens:
-		return t.exec(ctx, sweepMailTokens, millis(before), limit)
+		return t.exec(ctx, sweepMailTokens, toMillis(before), limit)
 	case watchword.SweepEvents:
-		return t.exec(ctx, sweepEvents, millis(before), limit)
+		return t.exec(ctx, sweepEvents, toMillis(before), limit)
 	case watchword.SweepMails:
-		return t.exec(ctx, sweepMails, millis(before), limit)
+		return t.exec(ctx, sweepMails, toMillis(before), limit)
 	case watchword.SweepSignups:
-		return t.exec(ctx, sweepSignups, millis(before), limit)
+		return t.exec(ctx, sweepSignups, toMillis(before), limit)
 	case watchword.SweepCallbacks:
-		return t.exec(ctx, sweepCallbacks, millis(before), limit)
+		return t.exec(ctx, sweepCallbacks, toMillis(before), limit)
 	case watchword.SweepChallenges:
-		return t.exec(ctx, sweepChallenges, millis(before), limit)
+		return t.exec(ctx, sweepChallenges, toMillis(before), limit)
 	case watchword.SweepDevices:
-		return t.exec(ctx, sweepDevices, millis(before), limit)
+		return t.exec(ctx, sweepDevices, toMillis(before), limit)
 	case watchword.SweepServiceKeys:
-		return t.exec(ctx, sweepServiceKeys, millis(before), limit)
+		return t.exec(ctx, sweepServiceKeys, toMillis(before), limit)
 	case watchword.SweepIdempotency:
-		return t.exec(ctx, sweepRecords, millis(before), limit)
+		return t.exec(ctx, sweepRecords, toMillis(before), limit)
 	}
 	return 0, fmt.Errorf("unknown sweep %q", what)
 }

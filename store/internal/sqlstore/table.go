@@ -52,7 +52,7 @@ func (s Sum) String() string {
 
 // add adds the SHA-256 of one row. It hashes each value with its type and length, so that a byte that moves from one
 // value to the next changes the hash.
-func (s *Sum) add(row []any) error {
+func (s *Sum) addRow(row []any) error {
 	var text []byte
 	for _, value := range row {
 		switch v := value.(type) {
@@ -83,7 +83,7 @@ type Reader struct {
 	rows    Rows
 	columns []string
 	row     []any // values of type int64, string and []byte
-	into    []any // pointers to the elements of row
+	targets []any // pointers to the elements of row
 	done    func(rows int)
 	err     error
 }
@@ -92,14 +92,14 @@ type Reader struct {
 // of rows since the previous call: after each 1,000 rows, and after the last one.
 func NewReader(rows Rows, columns []string, done func(rows int)) *Reader {
 	r := &Reader{rows: rows, columns: columns, done: done}
-	r.row, r.into = make([]any, len(columns)), make([]any, len(columns))
+	r.row, r.targets = make([]any, len(columns)), make([]any, len(columns))
 	for i := range r.row {
-		r.into[i] = &r.row[i]
+		r.targets[i] = &r.row[i]
 	}
 	return r
 }
 
-const doneEvery = 1000
+const progressEvery = 1000
 
 // Next reads a row. It returns false after the last row, and after an error, which Err returns.
 func (r *Reader) Next() bool {
@@ -107,20 +107,20 @@ func (r *Reader) Next() bool {
 		return false
 	}
 	if !r.rows.Next() {
-		r.done(r.Sum.Rows % doneEvery)
+		r.done(r.Sum.Rows % progressEvery)
 		return false
 	}
-	if r.err = r.read(); r.err != nil {
+	if r.err = r.readRow(); r.err != nil {
 		return false
 	}
-	if r.Sum.Rows%doneEvery == 0 {
-		r.done(doneEvery)
+	if r.Sum.Rows%progressEvery == 0 {
+		r.done(progressEvery)
 	}
 	return true
 }
 
-func (r *Reader) read() error {
-	if err := r.rows.Scan(r.into...); err != nil {
+func (r *Reader) readRow() error {
+	if err := r.rows.Scan(r.targets...); err != nil {
 		return err
 	}
 	for i, value := range r.row { // converts to the types that Sum hashes, which are the same for both databases
@@ -138,7 +138,7 @@ func (r *Reader) read() error {
 			}
 		}
 	}
-	return r.Sum.add(r.row)
+	return r.Sum.addRow(r.row)
 }
 
 // Values returns the row that Next read. It is valid until the next call of Next.

@@ -13,13 +13,13 @@ import (
 // metadata. The metadata is in a separate table, so that the rows of users stay small. It is read by a sub-select, so
 // that a refresh needs no second statement.
 func userRow(u *watchword.User) []column {
-	return append(storedUser(u), column{publicMetadata, &u.Metadata})
+	return append(userTableColumns(u), column{publicMetadata, &u.Metadata})
 }
 
 const publicMetadata = `(COALESCE((SELECT public FROM user_metadata WHERE user_metadata.user_id = users.id), ''))`
 
 // storedUser lists the columns of the table users. It omits feed_number, which only feed.go and updateRoles use.
-func storedUser(u *watchword.User) []column {
+func userTableColumns(u *watchword.User) []column {
 	return []column{
 		{"id", &u.ID},
 		{"email", &u.Email},
@@ -37,9 +37,9 @@ func storedUser(u *watchword.User) []column {
 }
 
 var (
-	userColumns = names("users", userRow(new(watchword.User)))
+	userColumns = selectList("users", userRow(new(watchword.User)))
 
-	insertUser = insertUserUnlessReserved(storedUser(new(watchword.User)))
+	insertUser = insertUserUnlessReserved(userTableColumns(new(watchword.User)))
 
 	selectUser        = `SELECT ` + userColumns + ` FROM users WHERE id = $1`
 	selectUserByEmail = `SELECT ` + userColumns + ` FROM users WHERE email = $1`
@@ -114,13 +114,13 @@ const (
 // index.
 func insertUserUnlessReserved(row []column) string {
 	return insertInto("users", row, `SELECT %s WHERE NOT EXISTS (SELECT 1 FROM mail_tokens
-			WHERE mail_tokens.email = `+parameterOf(row, "email")+` AND mail_tokens.kind = 'address_changed'
+			WHERE mail_tokens.email = `+placeholderOf(row, "email")+` AND mail_tokens.kind = 'address_changed'
 			AND mail_tokens.expires_at > `+fmt.Sprintf("$%d", len(row)+1)+`)
 		ON CONFLICT DO NOTHING`)
 }
 
-func scanUser(s scanner) (u watchword.User, err error) {
-	return u, s.Scan(fields(userRow(&u))...)
+func scanUser(s rowScanner) (u watchword.User, err error) {
+	return u, s.Scan(scanTargets(userRow(&u))...)
 }
 
 // InsertUser inserts an account, unless its address is taken or reserved. It checks twice whether the address is
@@ -136,13 +136,13 @@ func (t Tx) InsertUser(ctx context.Context, u watchword.User, now time.Time) (bo
 	if u.ID == "" {
 		return false, errors.New("the account has no id")
 	}
-	inserted, err := t.change(ctx, insertUser, append(values(storedUser(&u)), millis(now))...)
+	inserted, err := t.tryChange(ctx, insertUser, append(insertArgs(userTableColumns(&u)), toMillis(now))...)
 	if err != nil || !inserted {
 		return false, err
 	}
 	reserved, err := t.Reserved(ctx, u.Email, now)
 	if err == nil && !reserved {
-		if _, err = t.exec(ctx, queueSignup, u.ID, millis(now)); err == nil {
+		if _, err = t.exec(ctx, queueSignup, u.ID, toMillis(now)); err == nil {
 			err = t.insertRoles(ctx, u.ID, u.Roles)
 		}
 		return err == nil, err
@@ -150,41 +150,41 @@ func (t Tx) InsertUser(ctx context.Context, u watchword.User, now time.Time) (bo
 	if err != nil {
 		return false, err
 	}
-	return false, t.changeRow(ctx, deleteUser, u.ID)
+	return false, t.changeExisting(ctx, deleteUser, u.ID)
 }
 
 func (t Tx) Reserved(ctx context.Context, email watchword.Address, now time.Time) (bool, error) {
-	return row(ctx, t, scanBool, selectReserved, email, millis(now))
+	return queryRow(ctx, t, scanBool, selectReserved, email, toMillis(now))
 }
 
 func (t Tx) User(ctx context.Context, id watchword.UserID) (watchword.User, error) {
-	return row(ctx, t, scanUser, selectUser, id)
+	return queryRow(ctx, t, scanUser, selectUser, id)
 }
 
 // UserByEmail expects the address in its stored form, which address.Parse returns. It looks up this form in the
 // unique index, and finds no other spelling.
 func (t Tx) UserByEmail(ctx context.Context, email watchword.Address) (watchword.User, error) {
-	return row(ctx, t, scanUser, selectUserByEmail, email)
+	return queryRow(ctx, t, scanUser, selectUserByEmail, email)
 }
 
 // Users starts each page at an address instead of an offset. A deep page costs the same as the first, and accounts
 // that are created or deleted in the meantime do not shift the pages.
 func (t Tx) Users(ctx context.Context, from, below watchword.Address, limit int) ([]watchword.User, error) {
-	return rows(ctx, t, scanUser, selectUsers, from, below, limit)
+	return queryRows(ctx, t, scanUser, selectUsers, from, below, limit)
 }
 
 func (t Tx) SetName(ctx context.Context, id watchword.UserID, name string) error {
-	return t.changeRow(ctx, updateName, name, id)
+	return t.changeExisting(ctx, updateName, name, id)
 }
 
 func (t Tx) SetLocale(ctx context.Context, id watchword.UserID, locale string) error {
-	return t.changeRow(ctx, updateLocale, locale, id)
+	return t.changeExisting(ctx, updateLocale, locale, id)
 }
 
 // SetRoles first changes the user's row, which locks it. Concurrent calls for one user run one after the other, so
 // user_roles contains the roles of the last call.
 func (t Tx) SetRoles(ctx context.Context, id watchword.UserID, roles []string, changed time.Time) error {
-	if err := t.changeRow(ctx, updateRoles, list(roles), millis(changed), id); err != nil {
+	if err := t.changeExisting(ctx, updateRoles, encodeList(roles), toMillis(changed), id); err != nil {
 		return err
 	}
 	if _, err := t.exec(ctx, deleteRoles, id); err != nil {
@@ -194,21 +194,21 @@ func (t Tx) SetRoles(ctx context.Context, id watchword.UserID, roles []string, c
 }
 
 func (t Tx) SetDisabled(ctx context.Context, id watchword.UserID, at time.Time) error {
-	return t.changeRow(ctx, updateDisabled, millis(at), id)
+	return t.changeExisting(ctx, updateDisabled, toMillis(at), id)
 }
 
 // SetPassword converts the hash to string, because the methods of watchword.Secret return a redacted text.
 func (t Tx) SetPassword(ctx context.Context, id watchword.UserID, hash watchword.Secret) error {
-	return t.changeRow(ctx, updatePassword, string(hash), id)
+	return t.changeExisting(ctx, updatePassword, string(hash), id)
 }
 
 // ReplacePassword also locks the user's row, even if the new hash equals the current one.
 func (t Tx) ReplacePassword(ctx context.Context, u watchword.User, to watchword.Secret) (bool, error) {
-	return t.change(ctx, replacePassword, string(to), u.ID, string(u.PasswordHash), millis(u.FactorsChangedAt))
+	return t.tryChange(ctx, replacePassword, string(to), u.ID, string(u.PasswordHash), toMillis(u.FactorsChangedAt))
 }
 
 func (t Tx) LockUser(ctx context.Context, id watchword.UserID, email watchword.Address) (bool, error) {
-	return t.change(ctx, lockUser, id, email)
+	return t.tryChange(ctx, lockUser, id, email)
 }
 
 // SetEmail changes the address of a user. It first locks the row in a separate statement, so that updateEmail reads a
@@ -223,11 +223,11 @@ func (t Tx) SetEmail(
 	if err != nil || !held {
 		return false, err
 	}
-	changed, err := t.change(ctx, updateEmail, to, millis(verified), id, from)
+	changed, err := t.tryChange(ctx, updateEmail, to, toMillis(verified), id, from)
 	if err != nil || !changed {
 		return false, err
 	}
-	reserved, err := row(ctx, t, scanBool, selectReservedElse, to, millis(verified), id)
+	reserved, err := queryRow(ctx, t, scanBool, selectReservedElse, to, toMillis(verified), id)
 	if err == nil && reserved {
 		err = fmt.Errorf("%w: the address was reserved by a concurrent change", watchword.ErrUnavailable)
 	}
@@ -237,11 +237,11 @@ func (t Tx) SetEmail(
 func (t Tx) SetVerified(
 	ctx context.Context, id watchword.UserID, email watchword.Address, at time.Time,
 ) (bool, error) {
-	return t.change(ctx, updateVerified, millis(at), id, email)
+	return t.tryChange(ctx, updateVerified, toMillis(at), id, email)
 }
 
 func (t Tx) ProveFirst(ctx context.Context, u watchword.User) (bool, error) {
-	return t.change(ctx, proveFirst, millis(u.VerifiedAt), string(u.PasswordHash), u.Name, u.Locale, u.ID, u.Email)
+	return t.tryChange(ctx, proveFirst, toMillis(u.VerifiedAt), string(u.PasswordHash), u.Name, u.Locale, u.ID, u.Email)
 }
 
 // DeleteUser runs one DELETE per table. The tables have no foreign keys with ON DELETE CASCADE, because these would
@@ -257,5 +257,5 @@ func (t Tx) DeleteUser(ctx context.Context, id watchword.UserID) (bool, error) {
 			return false, err
 		}
 	}
-	return t.change(ctx, deleteUser, id)
+	return t.tryChange(ctx, deleteUser, id)
 }

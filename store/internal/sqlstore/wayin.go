@@ -12,11 +12,11 @@ import "strings"
 //
 // If a new kind of sign-in is added, this constant must include it, and the statement that deletes it must use this
 // constant.
-const anotherWayIn = `(
+const hasOtherSignIn = `(
 	EXISTS (SELECT 1 FROM users AS owner WHERE owner.id = $2 AND owner.password_hash <> '')
 	OR EXISTS (SELECT 1 FROM factors AS spare WHERE spare.id = $3 AND spare.user_id = $2 AND spare.id <> $1)
 	OR EXISTS (SELECT 1 FROM identities AS other WHERE other.user_id = $2 AND other.id <> $1
 		AND $4 LIKE '%,' || other.provider || ',%'))`
 
 // idList returns the ids of providers as ",a,b,", so that LIKE finds one of them. Ids have no comma and no wildcard.
-func idList(ids []string) string { return "," + strings.Join(ids, ",") + "," }
+func delimitedIDs(ids []string) string { return "," + strings.Join(ids, ",") + "," }
