@@ -89,7 +89,6 @@ func TestOpenStoreSurvivesSchemaChanges(t *testing.T) {
 	}
 }
 
-// useTables inserts, reads and rotates the session with number n.
 func useSession(ctx context.Context, store watchword.Store, n int) error {
 	one := storetest.Session(storetest.User(n).ID, n)
 	insert := store.Update(ctx, func(tx watchword.Tx) error {
@@ -137,7 +136,7 @@ func TestHangingStatementIsCanceled(t *testing.T) {
 	wantInsertTimesOut(t, direct, direct+"&lock_timeout=0&statement_timeout=200")
 }
 
-// wantCutOff fails unless an insert returns ErrUnavailable while another connection keeps the table locked.
+// wantInsertTimesOut keeps the table locked by another connection. The insert must return ErrUnavailable.
 func wantInsertTimesOut(t *testing.T, direct, url string) {
 	t.Helper()
 	store := openStore(t, url)

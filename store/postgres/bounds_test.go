@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// filled returns a store on a new database in which it has run the statement.
+// openFilledStore runs the statement on a new database.
 func openFilledStore(t *testing.T, text string, args ...any) *postgres.Store {
 	t.Helper()
 	database := pgtest.Database(t)

@@ -13,9 +13,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// unavailable wraps err in watchword.ErrUnavailable if a retry may succeed: the database did not respond, or returned
-// a temporary error class (PostgreSQL documentation, appendix A). If the database accepts no writes, it wraps err in
-// watchword.ErrNotWritable. It returns a cancellation by the caller unchanged.
+// classifyError wraps err in watchword.ErrUnavailable if a retry may succeed: the database did not respond, or
+// returned a temporary error class (PostgreSQL documentation, appendix A). If the database accepts no writes, it
+// wraps err in watchword.ErrNotWritable. It returns a cancellation by the caller unchanged.
 func classifyError(err error) error {
 	if err == nil || errors.Is(err, watchword.ErrUnavailable) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, pgx.ErrNoRows) {
@@ -46,8 +46,8 @@ func isReadOnly(err error) bool {
 	return errors.As(err, &answer) && answer.Code == "25006"
 }
 
-// isUnprepared reports whether a prepared statement does not exist or exists already. The cause is a proxy that uses
-// several server connections for one client connection.
+// isStatementLost reports whether a prepared statement does not exist or exists already. The cause is a proxy that
+// uses several server connections for one client connection.
 func isStatementLost(err error) bool {
 	var answer *pgconn.PgError
 	return errors.As(err, &answer) && (answer.Code == "26000" || answer.Code == "42P05")
@@ -78,14 +78,12 @@ func isConflict(err error) bool {
 		return false
 	}
 	switch answer.Code {
-	// Serialization failure, deadlock, unique violation.
 	case "40001", "40P01", "23505":
 		return true
 	}
 	return false
 }
 
-// isLockTimeout reports whether a statement failed because it waited too long for a lock.
 func isLockTimeout(err error) bool {
 	var answer *pgconn.PgError
 	return errors.As(err, &answer) && answer.Code == "55P03"

@@ -12,7 +12,6 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// open opens a store and creates missing tables.
 func openStore(t testing.TB, url string) *postgres.Store {
 	t.Helper()
 	store, err := postgres.Open(t.Context(), url)
@@ -23,7 +22,6 @@ func openStore(t testing.TB, url string) *postgres.Store {
 	return store
 }
 
-// bothHosts returns a URL that names two servers.
 func urlOfBothHosts(t *testing.T, database string, other *pgtest.Server) string {
 	t.Helper()
 	first, err := url.Parse(database)
@@ -38,7 +36,6 @@ func urlOfBothHosts(t *testing.T, database string, other *pgtest.Server) string 
 	return first.String() + "&target_session_attrs=read-write&connect_timeout=2"
 }
 
-// post inserts a mail; posted returns the number of mails.
 func insertMail(ctx context.Context, s *postgres.Store, id string) error {
 	return s.Update(ctx, func(tx watchword.Tx) error { return tx.InsertMail(ctx, watchword.Mail{ID: id}) })
 }

@@ -64,7 +64,7 @@ func TestRotationsChangeNoIndex(t *testing.T) {
 	}
 }
 
-// hotShare waits until the table's statistics contain all updates, and returns the share of HOT updates.
+// hotUpdateShare waits until the table's statistics contain all updates.
 func hotUpdateShare(t *testing.T, url, table string, updates int) float64 {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)

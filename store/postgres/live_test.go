@@ -15,7 +15,6 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// A counter counts the statements of a store.
 type statementCounter struct{ atomic.Int64 }
 
 func (c *statementCounter) TraceQueryStart(

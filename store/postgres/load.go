@@ -108,8 +108,8 @@ func load(ctx context.Context, tx pgx.Tx, from Source, done func(step string, ro
 	return all, nil
 }
 
-// A tableOf names a table and the columns to copy. Source and target return the columns in this order, because the
-// checksum depends on the order.
+// A copiedTable names a table and the columns to copy. Source and target return the columns in this order, because
+// the checksum depends on the order.
 type copiedTable struct {
 	name    string
 	columns []string

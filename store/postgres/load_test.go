@@ -66,7 +66,7 @@ func wantSameColumns(t *testing.T, server *pgtest.Server) {
 // Load must copy every column of every table, including values that are difficult to transfer.
 func wantEqualCopy(t *testing.T, server *pgtest.Server) {
 	path, url := newSQLiteFile(t), server.Database(t)
-	const rowsPerTable = 1500 // rows per table, so many that Load calls done several times
+	const rowsPerTable = 1500 // so many that Load calls done several times
 	fillTables(t, path, rowsPerTable)
 	source := openSQLiteSource(t, path)
 	seen := map[string]int{}
@@ -186,7 +186,7 @@ func loadFrom(t *testing.T, url string, from *sqlite.Source) error {
 	return err
 }
 
-// newFile returns the path of a SQLite file with empty tables.
+// newSQLiteFile returns the path of a file with empty tables.
 func newSQLiteFile(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "watchword.db")
@@ -216,7 +216,7 @@ func openSQLite(t *testing.T, path string) *sql.DB {
 	return db
 }
 
-// fill inserts rows into every table, with different values in each column.
+// fillTables inserts different values in each column.
 func fillTables(t *testing.T, path string, rows int) {
 	t.Helper()
 	db := openSQLite(t, path)
@@ -263,7 +263,6 @@ func fillTables(t *testing.T, path string, rows int) {
 	}
 }
 
-// printed returns the rows of a result as text, sorted.
 func sortedRowTexts(t *testing.T, answer interface {
 	Next() bool
 	Scan(...any) error
@@ -301,7 +300,7 @@ type rowQuerier interface {
 	Query(text string, args ...any) (*sql.Rows, error)
 }
 
-// column returns the only column of a result.
+// queryStrings returns the only column of a result.
 func queryStrings(t *testing.T, db rowQuerier, text string) (all []string) {
 	t.Helper()
 	rows, err := db.Query(text)

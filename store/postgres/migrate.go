@@ -72,8 +72,7 @@ func Status(ctx context.Context, url string) (pending []string, err error) {
 	return pending, err
 }
 
-// versions returns the numbers of the applied migrations. It queries goose's table directly, because a goose.Provider
-// would create the table if it is missing.
+// appliedVersions queries goose's table directly, because a goose.Provider would create the table if it is missing.
 func appliedVersions(ctx context.Context, config *pgx.ConnConfig) ([]int64, error) {
 	config = config.Copy()
 	// Prepared statements would fail through a proxy that pools by transaction.

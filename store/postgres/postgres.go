@@ -38,7 +38,7 @@ const maxAttempts = 8
 type Store struct {
 	pool            *pgxpool.Pool
 	timeout         time.Duration                                            // of one operation, including all attempts
-	withoutPrepared atomic.Bool                                              // see replan
+	withoutPrepared atomic.Bool                                              // see resetIfPlanFailed
 	rotations       *gather.Queue[watchword.RotateRequest, sqlstore.Rotated] // see rotate.go
 	liveReads       *gather.Queue[watchword.SessionID, sqlstore.Live]        // see live.go
 }
@@ -65,8 +65,8 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	return open(ctx, config)
 }
 
-// probe connects once, so that a mistake in the URL causes a short error before any other work. A proxy that pools by
-// transaction (PgBouncer) rejects session parameters. In this case, probe removes the timeouts from config, and
+// connectOnce reports a mistake in the URL in a short error, before any other work. A proxy that pools by transaction
+// (PgBouncer) rejects session parameters. In this case, connectOnce removes the timeouts from config, and
 // Store.TimeoutsOff reports them later.
 func connectOnce(ctx context.Context, config *pgx.ConnConfig) error {
 	conn, err := pgx.ConnectConfig(ctx, config)
@@ -98,8 +98,9 @@ func CheckURL(url string) error {
 	return err
 }
 
-// parse sets defaults for parameters that the URL omits: the timeouts, application_name, a pool of 4 connections per
-// CPU (at least 8) and 5 seconds to connect. Its error omits the cause, because the cause may contain the password.
+// parseURL sets defaults for parameters that the URL omits: the timeouts, application_name, a pool of 4 connections
+// per CPU (at least 8) and 5 seconds to connect. Its error omits the cause, because the cause may contain the
+// password.
 func parseURL(url string) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -152,8 +153,8 @@ func open(ctx context.Context, config *pgxpool.Config) (*Store, error) {
 	return s, nil
 }
 
-// beforeConnect disables named prepared statements if replan has detected a proxy that does not
-// support them.
+// beforeConnect disables named prepared statements if resetIfPlanFailed has detected a proxy that does not support
+// them.
 func (s *Store) beforeConnect(ctx context.Context, config *pgx.ConnConfig) error {
 	if s.withoutPrepared.Load() {
 		config.DefaultQueryExecMode = unpreparedMode
@@ -181,7 +182,7 @@ func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 // needed, because the pool detects its broken connections one at a time.
 var errNotBegun = errors.New("transaction not begun")
 
-// run calls fn in a transaction until it succeeds, fails permanently, or reaches the time limit.
+// runTransaction calls fn until it succeeds, fails permanently, or reaches the time limit.
 func (s *Store) runTransaction(ctx context.Context, options pgx.TxOptions, fn func(watchword.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -190,7 +191,7 @@ func (s *Store) runTransaction(ctx context.Context, options pgx.TxOptions, fn fu
 }
 
 // retry calls fn until it succeeds, fails permanently, or reaches the time limit. It retries after errors that roll a
-// transaction back, and after errors for which safe returns true.
+// transaction back, and after errors for which isSafeToRetry returns true.
 func (s *Store) retry(ctx context.Context, isSafeToRetry func(error) bool, fn func() error) error {
 	var err error
 	for attempt := range maxAttempts {
@@ -216,12 +217,12 @@ func (s *Store) resetIfStandby(err error) bool {
 	return true
 }
 
-// unprepared is the execution mode without named prepared statements. It works through a
-// proxy that changes the server connection between transactions.
+// unpreparedMode uses no named prepared statements. It works through a proxy that changes the server connection
+// between transactions.
 const unpreparedMode = pgx.QueryExecModeCacheDescribe
 
-// replan reports whether err means that a prepared statement could not run. A retry is then safe, because no change
-// was made. There are two causes:
+// resetIfPlanFailed reports whether err means that a prepared statement could not run. A retry is then safe, because
+// no change was made. There are two causes:
 //
 //   - A proxy pools by transaction. It uses another server connection than the one on
 //     which the statement was prepared, or it keeps an outdated statement. From then on,
@@ -229,7 +230,7 @@ const unpreparedMode = pgx.QueryExecModeCacheDescribe
 //     Planning takes four fifths of the time of a single rotation.
 //   - A newer program migrated the tables, so the plans of all connections are outdated.
 //
-// In both cases, replan closes all connections.
+// In both cases, resetIfPlanFailed closes all connections.
 func (s *Store) resetIfPlanFailed(err error) bool {
 	switch {
 	case isStatementLost(err), isSharedPlan(err):
@@ -249,7 +250,7 @@ func backoff(attempt int) time.Duration {
 	return longest/2 + time.Duration(time.Now().UnixNano())%(longest/2)
 }
 
-// The method try makes one attempt of the method run.
+// attemptOnce is one attempt of runTransaction.
 func (s *Store) attemptOnce(ctx context.Context, options pgx.TxOptions, fn func(watchword.Tx) error) error {
 	tx, err := s.pool.BeginTx(ctx, options)
 	if err != nil {
@@ -331,9 +332,9 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// A conn implements sqlstore.Conn on a transaction. Each statement ends at the deadline of the operation, even if the
-// caller's context has no deadline. A statement without a deadline could keep row locks for which other transactions
-// wait.
+// A txConn implements sqlstore.Conn on a transaction. Each statement ends at the deadline of the operation, even if
+// the caller's context has no deadline. A statement without a deadline could keep row locks for which other
+// transactions wait.
 type txConn struct {
 	tx       pgx.Tx
 	deadline time.Time
@@ -357,7 +358,7 @@ func (c txConn) Query(ctx context.Context, text string, args ...any) (sqlstore.R
 	return resultRows{answer, cancel}, classifyError(err)
 }
 
-// rows implements sqlstore.Rows. Close also releases the context of the query.
+// resultRows implements sqlstore.Rows. Close also releases the context of the query.
 type resultRows struct {
 	pgx.Rows
 	cancel context.CancelFunc

@@ -51,12 +51,10 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 	wantTableInDocument(t, "../../docs/scale.md", table.String())
 }
 
-// handful lists the tables that stay small, so that statements may scan them: keys, the single row of the feed,
-// service keys, and unsent mails.
+// smallTables may be scanned: keys, the single row of the feed, service keys, and unsent mails.
 var smallTables = []string{"keys", "feed", "mails", "service_keys"}
 
-// holdTable fails if the document at path does not contain the table. With the flag -update, it writes the table into
-// the document.
+// wantTableInDocument writes the table into the document if the flag -update is set.
 func wantTableInDocument(t *testing.T, path, table string) {
 	t.Helper()
 	const begin, end = "<!-- statements -->\n\n", "\n<!-- end of statements -->\n"
@@ -80,9 +78,9 @@ func wantTableInDocument(t *testing.T, path, table string) {
 	}
 }
 
-// migrated returns a connection to a new database with all tables. Because the tables are empty, the settings of the
-// connection make the planner prefer any index to a scan, as for large tables. The planner must also plan for unknown
-// parameters.
+// connectForPlans returns a connection to a new database with all tables. Because the tables are empty, the settings
+// of the connection make the planner prefer any index to a scan, as for large tables. The planner must also plan for
+// unknown parameters.
 func connectForPlans(t *testing.T, server *pgtest.Server) *pgx.Conn {
 	t.Helper()
 	url := server.Database(t)
@@ -101,7 +99,6 @@ func connectForPlans(t *testing.T, server *pgtest.Server) *pgx.Conn {
 	return conn
 }
 
-// A step is a node of a plan.
 type planNode struct {
 	Type      string     `json:"Node Type"`
 	Table     string     `json:"Relation Name"`
@@ -111,7 +108,6 @@ type planNode struct {
 	Plans     []planNode `json:"Plans"`
 }
 
-// plan returns the steps of the query plan of a statement.
 func queryPlan(t *testing.T, conn *pgx.Conn, text string) (steps []planNode) {
 	t.Helper()
 	highest := len(slices.Compact(slices.Sorted(slices.Values(regexp.MustCompile(`\$\d+`).FindAllString(text, -1)))))

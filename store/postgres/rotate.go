@@ -25,18 +25,19 @@ const (
 	// callers that a slow statement delays.
 	maxBatch = 64
 
-	// patience is how long the next batch waits for the running batch to finish. After that, both run concurrently. A
-	// batch can run for longer, because it may wait for a standby, or for a row that another transaction has locked.
+	// maxBatchWait is how long the next batch waits for the running batch to finish. After that, both run
+	// concurrently. A batch can run for longer, because it may wait for a standby, or for a row that another
+	// transaction has locked.
 	maxBatchWait = 5 * time.Millisecond
 
-	// lockPatience is how long a batch waits for a row lock. After that, the requests of the batch run separately, so
-	// that only the requests for the locked row wait longer. It is shorter than deadlock_timeout (a second by
-	// default).
+	// batchLockTimeout is how long a batch waits for a row lock. After that, the requests of the batch run
+	// separately, so that only the requests for the locked row wait longer. It is shorter than deadlock_timeout (a
+	// second by default).
 	batchLockTimeout = 200 * time.Millisecond
 )
 
-// newQueue returns a queue in which a batch starts when the previous one has finished, or after patience. At most the
-// given number of batches run at the same time.
+// newQueue returns a queue in which a batch starts when the previous one has finished, or after maxBatchWait. At most
+// maxRunning batches run at the same time.
 func newQueue[Q, A any](maxRunning int, run func([]*gather.Call[Q, A])) *gather.Queue[Q, A] {
 	turn, running := make(chan struct{}, 1), make(chan struct{}, maxRunning)
 	return gather.New(maxBatch, func() {
@@ -73,8 +74,8 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 	return s.refuseRotation(ctx, r, got.Counted)
 }
 
-// refuse returns how long a rate-limited request must wait. It also refunds the charges of the request that were
-// counted. This happens if a concurrent request used up one of several limits in the meantime.
+// refuseRotation returns how long a rate-limited request must wait. It also refunds the charges of the request that
+// were counted. This happens if a concurrent request used up one of several limits in the meantime.
 func (s *Store) refuseRotation(
 	ctx context.Context, r watchword.RotateRequest, counted int,
 ) (result watchword.RotateResult, err error) {
@@ -100,9 +101,8 @@ func (s *Store) refuseRotation(
 // A rotateCall is one call of Rotate that waits for the result of a batch.
 type rotateCall = gather.Call[watchword.RotateRequest, sqlstore.Rotated]
 
-// rotateBatch rotates the sessions of the calls. If a statement fails or waits too long for a lock, the whole batch
-// is rolled back. rotateBatch then runs each request separately, so that a failing request does not affect the other
-// requests.
+// rotateBatch sends all calls together. If a statement fails or waits too long for a lock, the whole batch is rolled
+// back. rotateBatch then runs each request separately, so that a failing request does not affect the other requests.
 //
 // During an outage, it runs no request again, and all calls get the error. The commit may then have succeeded
 // although its response was lost.
@@ -162,7 +162,7 @@ func (s *Store) rotateMany(ctx context.Context, calls []*rotateCall) error {
 	return cmp.Or(err, answers.Close()) // Close waits for the commit
 }
 
-// setLockPatience sets the lock timeout for the current transaction.
+// setLockTimeout applies to the current transaction only.
 const setLockTimeout = "SELECT set_config('lock_timeout', $1, true)"
 
 // maxCharges is the maximum number of charges of one rotation. The engine uses two.

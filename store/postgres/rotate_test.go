@@ -34,7 +34,7 @@ func TestBatchGivesWhatASequenceGives(t *testing.T) {
 	}
 }
 
-// addSessions inserts a user with the given number of sessions, and returns a request for each session.
+// addSessions inserts one user, and returns a request for each session of this user.
 func addSessions(t *testing.T, store *postgres.Store, many int) (requests []watchword.RotateRequest) {
 	t.Helper()
 	err := store.Update(t.Context(), func(tx watchword.Tx) error {
@@ -52,8 +52,7 @@ func addSessions(t *testing.T, store *postgres.Store, many int) (requests []watc
 	return requests
 }
 
-// begin runs a statement in a transaction and leaves the transaction open. The returned function ends it with COMMIT
-// or ROLLBACK.
+// leaveOpenTransaction runs a statement. The returned function ends the transaction with COMMIT or ROLLBACK.
 func leaveOpenTransaction(t *testing.T, url, text string, args ...any) (end func(string)) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
@@ -75,8 +74,7 @@ func leaveOpenTransaction(t *testing.T, url, text string, args ...any) (end func
 	}
 }
 
-// patient contains URL parameters for long timeouts. Tests use it if they hold a lock until other operations have
-// ended.
+// longTimeouts are URL parameters for tests that hold a lock until other operations have ended.
 const longTimeouts = "&lock_timeout=60000&statement_timeout=60000"
 
 // While a transaction locks the row of one session, or of its limit, all other sessions must rotate, even those in
@@ -204,13 +202,12 @@ func TestChargeOfTheClientIsRefundedIfTheOtherLimitFillsMeanwhile(t *testing.T) 
 	wantRotated(t, store, r)
 }
 
-// waitForLock waits until a statement of another connection is waiting for a lock.
 func waitForBlockedStatement(t *testing.T, url string) {
 	t.Helper()
 	waitForConnection(t, url, "wait_event_type = 'Lock'")
 }
 
-// waitFor waits until a connection to the database is in the given state (a condition on pg_stat_activity).
+// waitForConnection expects a condition on pg_stat_activity as state.
 func waitForConnection(t *testing.T, url, state string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)

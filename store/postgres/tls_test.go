@@ -47,7 +47,7 @@ func TestTLSSettingsAreApplied(t *testing.T) {
 
 	for _, c := range []struct {
 		name, settings string
-		wantError      string // text that the error contains; "" if connecting succeeds
+		wantError      string // "" if connecting succeeds
 	}{
 		{"the right authority", "sslmode=verify-full&sslrootcert=" + ours.certFile, ""},
 		{"another authority",
@@ -79,7 +79,7 @@ func TestTLSSettingsAreApplied(t *testing.T) {
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
-	certFile    string // path of the authority's certificate
+	certFile    string
 }
 
 func newAuthority(t *testing.T) *authority {

@@ -21,8 +21,8 @@ import (
 type connection struct {
 	conn      driver.Conn
 	prepared  map[string]statement // by SQL text; a statement is prepared at its first use
-	argBuffer []driver.NamedValue  // of the last statement; the slice is reused
-	rowBuffer []driver.Value       // of the last row; the slice is reused
+	argBuffer []driver.NamedValue  // reused by each statement
+	rowBuffer []driver.Value       // reused by each row
 }
 
 var _ sqlstore.Conn = (*connection)(nil)
@@ -34,7 +34,7 @@ type statement interface {
 	driver.StmtQueryContext
 }
 
-// dial opens a connection. source is a data source name, see sourceName.
+// dial expects a data source name, see sourceName.
 func dial(ctx context.Context, d driver.Driver, source string) (c *connection, err error) {
 	c = &connection{prepared: map[string]statement{}}
 	err = retryBusy(ctx, func() (err error) {
@@ -47,8 +47,8 @@ func dial(ctx context.Context, d driver.Driver, source string) (c *connection, e
 	return c, nil
 }
 
-// close closes a connection. It accepts nil, because a store that failed to open may have no connection. It closes
-// the statements first, because the driver leaks a connection whose statements are open.
+// close accepts nil, because a store that failed to open may have no connection. It closes the statements first,
+// because the driver leaks a connection whose statements are open.
 func (c *connection) close() error {
 	if c == nil {
 		return nil
@@ -104,7 +104,6 @@ func (c *connection) Query(ctx context.Context, text string, args ...any) (sqlst
 	return &resultRows{Rows: result, values: c.rowBuffer[:n]}, nil
 }
 
-// queryRow reads the only row of a query.
 func (c *connection) queryRow(ctx context.Context, text string, into ...any) error {
 	result, err := c.Query(ctx, text)
 	if err != nil {
@@ -129,9 +128,9 @@ func (c *connection) bind(args []any) []driver.NamedValue {
 	return c.argBuffer
 }
 
-// version reads the version of the file (data_version). The version of a connection changes whenever another
-// connection, of this or another process, commits a change. Live may call version for every authenticated request, so
-// version uses the cheapest query: a read transaction without rows.
+// readVersion reads data_version, which changes whenever another connection, of this or another process, commits a
+// change. Live may call readVersion for every authenticated request, so it uses the cheapest query: a read
+// transaction without rows.
 func (c *connection) readVersion() int64 {
 	if _, err := c.Exec(context.Background(), "PRAGMA data_version"); err != nil {
 		return unknownVersion
@@ -139,8 +138,8 @@ func (c *connection) readVersion() int64 {
 	return c.lastVersion()
 }
 
-// noticed returns the last version that this connection has read, without reading the file. A connection reads the
-// version when it calls version and when it begins a transaction. The versions of two connections are not comparable.
+// lastVersion does not read the file. A connection reads the version in readVersion and when it begins a transaction.
+// The versions of two connections are not comparable.
 func (c *connection) lastVersion() int64 {
 	n, err := c.conn.(sqlite.FileControl).FileControlDataVersion("main")
 	if err != nil {
@@ -149,7 +148,7 @@ func (c *connection) lastVersion() int64 {
 	return int64(n)
 }
 
-// rows implements sqlstore.Rows on the rows of the driver.
+// resultRows implements sqlstore.Rows on the rows of the driver.
 type resultRows struct {
 	driver.Rows
 	values []driver.Value
@@ -182,7 +181,7 @@ func (r *resultRows) Scan(into ...any) error {
 	return nil
 }
 
-// writing is a connection in a write transaction. It records which users and sessions its statements may have
+// A trackedConn is a connection in a write transaction. It records which users and sessions its statements may have
 // changed.
 type trackedConn struct {
 	*connection

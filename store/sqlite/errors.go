@@ -19,10 +19,9 @@ import (
 // Unstable: for the program watchword.
 var ErrDamaged = errors.New("the database is damaged")
 
-// unavailable returns the error that a caller of the store gets for err. It wraps err in watchword.ErrUnavailable if
-// a retry may succeed, at least after a repair: the file is busy, damaged or missing, or the caller's deadline has
-// passed. For a full or read-only file, it wraps err in watchword.ErrNotWritable. If the caller cancelled, it returns
-// context.Canceled.
+// classifyError wraps err in watchword.ErrUnavailable if a retry may succeed, at least after a repair: the file is
+// busy, damaged or missing, or the caller's deadline has passed. For a full or read-only file, it wraps err in
+// watchword.ErrNotWritable. If the caller cancelled, it returns context.Canceled.
 //
 // The engine responds to ErrUnavailable with 503 and keeps sessions. Any other error is a bug, and the response is
 // 500.
@@ -45,14 +44,14 @@ func classifyError(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
 }
 
-// interrupted reports whether err is an error that the driver may return because the context ended.
+// isInterruption reports whether the driver may return err because the context ended.
 func isInterruption(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, sql.ErrTxDone) || resultCode(err) == sqlite3.SQLITE_INTERRUPT
 }
 
-// isFault reports whether err is a failure of the database, such as a full disk, and not a mistake in a statement.
-// After a failure, a retry may succeed, in some cases only after an operator has removed the cause.
+// isDatabaseFailure is true for a full disk, for example, and false for a mistake in a statement. After a failure, a
+// retry may succeed, in some cases only after an operator has removed the cause.
 func isDatabaseFailure(err error) bool {
 	switch resultCode(err) {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT,
@@ -73,7 +72,7 @@ func isNotWritable(err error) bool {
 	return false
 }
 
-// code returns the primary result code of SQLite, or 0 (SQLITE_OK) for any other error.
+// resultCode returns the primary result code of SQLite, or 0 (SQLITE_OK) for any other error.
 func resultCode(err error) int {
 	var fault *sqlite.Error
 	if errors.As(err, &fault) {

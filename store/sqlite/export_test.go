@@ -34,7 +34,6 @@ func (s *Store) Exec(ctx context.Context, text string, args ...any) error {
 	return err
 }
 
-// Plan returns the query plan of a statement.
 func (s *Store) Plan(ctx context.Context, text string) (steps []string, err error) {
 	reader, err := s.takeReader(ctx)
 	if err != nil {
@@ -57,7 +56,6 @@ func (s *Store) Plan(ctx context.Context, text string) (steps []string, err erro
 	return steps, rows.Err()
 }
 
-// Queued returns the number of rotations that wait for the write lock.
 func (s *Store) Queued() int { return s.rotations.Len() }
 
 // InMemory returns the number of sessions in memory. Live returns them without reading the file, unless another

@@ -38,19 +38,18 @@ func prepareFile(path string) error {
 	return errors.Join(err, file.Close())
 }
 
-// durable returns the pragmas of a connection that serves requests. With synchronous(FULL), each commit is on disk
-// before it returns.
+// durablePragmas include synchronous(FULL), so each commit is on disk before it returns. Connections that serve
+// requests use them.
 func durablePragmas(more ...string) []string {
 	return append([]string{"journal_mode(WAL)", "synchronous(FULL)"}, more...)
 }
 
-// openPool opens a pool of one connection for migrations, and connects. Each transaction takes the write lock when it
-// begins, so that no later statement can fail because the file is locked.
+// openMigrationPool opens a pool of one connection. Each transaction takes the write lock when it begins, so that no
+// later statement can fail because the file is locked.
 func openMigrationPool(ctx context.Context, path string) (*sql.DB, error) {
 	return openPoolWith(ctx, path, "immediate", durablePragmas())
 }
 
-// openWith is like openPool, but the caller chooses all pragmas.
 func openPoolWith(ctx context.Context, path, txlock string, pragmas []string) (*sql.DB, error) {
 	pool, err := sql.Open("sqlite", sourceName(path, txlock, pragmas))
 	if err != nil {

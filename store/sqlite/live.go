@@ -17,10 +17,10 @@ import (
 // Each connection has a version (data_version). It changes when another connection commits, in this process or in
 // another one. One connection, the checker, never writes, so every commit changes its version.
 //
-//  1. Each call of Live compares the version of the checker with liveRows.version. If they
+//  1. Each call of Live compares the version of the checker with liveRows.rowsVersion. If they
 //     are equal, the file has not changed, so all rows in memory are current. If they differ
 //     and this process is not committing, Live drops all rows. Live needs to read the
-//     version again only if the header of the WAL-index has changed (number).
+//     version again only if the header of the WAL-index has changed (currentVersion).
 //  2. Commits of this process also change the version of the checker. On a server with
 //     refreshes, dropping all rows for each commit would make the memory useless. After its
 //     commit, a writer therefore reads (a) the version of the checker and then (b) its own
@@ -33,9 +33,9 @@ import (
 //     replaces the rows that its commit has changed. All other rows are current at (a).
 //  3. Between a commit and (b), Live sees a new version without knowing which rows
 //     changed. It then reads the row from the file and does not store it in memory.
-//  4. Live stores a row that it has read from the file only if liveRows.version is the same
+//  4. Live stores a row that it has read from the file only if liveRows.rowsVersion is the same
 //     as before the read. Otherwise, a commit may have changed the row during the read, and
-//     put would store the old state.
+//     addIfUnchanged would store the old state.
 //  5. A rotation uses a row in memory without reading it again. It runs inside a write
 //     transaction, so no process commits before it ends. If isCurrent is true at the
 //     beginning, no process has committed since the previous (b), so all rows are current.
@@ -60,8 +60,8 @@ type liveRows struct {
 	mu           sync.Mutex
 	checker      *connection
 	sharedHeader *[walIndexHeader]byte // memory shared by all processes; nil if not found
-	lastHeader   [walIndexHeader]byte  // copy of index from the last read of the version
-	lastRead     int64                 // the checker's version when it was last read
+	lastHeader   [walIndexHeader]byte  // copy from the last read of the version
+	lastRead     int64                 // the checker's version
 	rowsVersion  int64                 // the checker's version at which all rows are current
 	committing   bool                  // this process is committing and has not reached (b)
 	sessions     map[watchword.SessionID]*liveRow
@@ -78,8 +78,8 @@ type liveRow struct {
 	user    *watchword.User
 }
 
-// openLive opens the checker. The checker can't write (query_only), because a connection's version does not change
-// with its own commits, so Live would not notice them.
+// openChecker opens a connection that can't write (query_only). A connection's version does not change with its own
+// commits, so Live would not notice them.
 func (s *Store) openChecker(ctx context.Context) (err error) {
 	l := &s.live
 	l.rowsVersion, l.writerVersion, l.lastRead = unknownVersion, unknownVersion, unknownVersion
@@ -93,10 +93,9 @@ func (s *Store) openChecker(ctx context.Context) (err error) {
 	return nil
 }
 
-// The method number returns the version of the checker (data_version). It skips reading the version while the header
-// of the WAL-index is unchanged, which saves a third of the time of an authenticated request. This is correct,
-// because each commit rewrites the header before it returns. SQLite changes the version only if the header has
-// changed.
+// currentVersion returns the version of the checker (data_version). It skips reading the version while the header of
+// the WAL-index is unchanged, which saves a third of the time of an authenticated request. This is correct, because
+// each commit rewrites the header before it returns. SQLite changes the version only if the header has changed.
 //
 // The copy of the header is made before the version is read. If a commit comes in between, the next call finds a
 // different header and reads the version again. The caller holds mu.
@@ -137,7 +136,7 @@ func (s *Store) Live(
 	return session, user, nil
 }
 
-// ownSlices copies the slices, so that callers who change them do not change the rows in memory.
+// cloneSlices prevents that callers who change a slice change the row in memory.
 func cloneSlices(s watchword.Session, u watchword.User) (watchword.Session, watchword.User) {
 	s.Methods, u.Roles = slices.Clone(s.Methods), slices.Clone(u.Roles)
 	return s, u
@@ -154,8 +153,8 @@ func (s *Store) readSession(
 	return sqlstore.NewTx(reader).Session(ctx, id)
 }
 
-// get returns the row if it is in memory and current. Otherwise, it returns nil and the version that the caller
-// passes to put after reading the row.
+// currentRow returns nil if the row is not in memory or may be outdated. The caller then reads the row, and passes
+// the version to addIfUnchanged.
 func (l *liveRows) currentRow(id watchword.SessionID) (row *liveRow, version int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -169,7 +168,7 @@ func (l *liveRows) currentRow(id watchword.SessionID) (row *liveRow, version int
 	return l.findRow(id), now
 }
 
-// find returns the row in memory, or nil. The caller holds mu.
+// findRow returns nil if the row is not in memory. The caller holds mu.
 func (l *liveRows) findRow(id watchword.SessionID) *liveRow {
 	if row := l.sessions[id]; row != nil && l.users[row.session.UserID] == row.user {
 		return row
@@ -184,8 +183,8 @@ func (l *liveRows) isCurrent(writer *connection) bool {
 	return now != unknownVersion && now == l.writerVersion
 }
 
-// row returns the row of a session in memory, including the changes of the current transaction. It returns nil if the
-// row is not in memory or may not be current.
+// rowInTransaction includes the changes of the current transaction. It returns nil if the row is not in memory or may
+// not be current.
 func (l *liveRows) rowInTransaction(id watchword.SessionID, changed *changes) *liveRow {
 	if row := changed.finalRows[id]; row != nil || !changed.rowsWereCurrent {
 		return row
@@ -195,8 +194,8 @@ func (l *liveRows) rowInTransaction(id watchword.SessionID, changed *changes) *l
 	return l.findRow(id)
 }
 
-// put stores a row that the caller has read from the file. The argument version is the result of get before the read.
-// If liveRows.version has changed since, put has no effect, because the row may be out of date.
+// addIfUnchanged stores a row that the caller has read from the file. The argument version is the result of
+// currentRow before the read. If rowsVersion has changed since, the row is not stored, because it may be out of date.
 func (l *liveRows) addIfUnchanged(session watchword.Session, user watchword.User, version int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -205,7 +204,7 @@ func (l *liveRows) addIfUnchanged(session watchword.Session, user watchword.User
 	}
 }
 
-// add stores a row. If the user is already in memory, the row refers to that user. The caller holds mu.
+// addRow uses the user that is already in memory, if there is one. The caller holds mu.
 func (l *liveRows) addRow(row *liveRow) {
 	if owner := l.users[row.user.ID]; owner == nil {
 		insertOrEvict(l.users, row.user.ID, row.user)
@@ -215,8 +214,8 @@ func (l *liveRows) addRow(row *liveRow) {
 	insertOrEvict(l.sessions, row.session.ID, row)
 }
 
-// addTo adds a row. If the map is full, it first deletes an arbitrary row. The map is rarely full, and deleting the
-// least recently used row would need a list in the order of use.
+// insertOrEvict deletes an arbitrary row if the map is full. The map is rarely full, and deleting the least recently
+// used row would need a list in the order of use.
 func insertOrEvict[K comparable, V any](rows map[K]V, id K, row V) {
 	if _, replaces := rows[id]; !replaces && len(rows) >= maxLiveRows {
 		for other := range rows {
@@ -249,7 +248,7 @@ func (s *Store) commit(changed *changes) error {
 	defer s.live.mu.Unlock()
 	if len(s.live.sessions)+len(changed.finalRows) == 0 { // no rows in memory, so (a) and (b) are not needed
 		s.live.dropAll(unknownVersion)
-		// From now on, put stores only rows that were read after this commit.
+		// From now on, addIfUnchanged stores only rows that were read after this commit.
 		s.live.writerVersion = s.writer.lastVersion()
 	} else {
 		s.updateRows(changed)
@@ -258,8 +257,8 @@ func (s *Store) commit(changed *changes) error {
 	return err
 }
 
-// settle updates the rows in memory after a commit of this process. It implements point 2 of the explanation at the
-// top of this file. The caller holds writeLock and live.mu.
+// updateRows runs after a commit of this process. It implements point 2 of the explanation at the top of this file.
+// The caller holds writeLock and live.mu.
 func (s *Store) updateRows(changed *changes) {
 	l := &s.live
 	committed := s.writer.lastVersion()
@@ -280,8 +279,8 @@ func (s *Store) updateRows(changed *changes) {
 	for _, id := range changed.sessions {
 		delete(l.sessions, id)
 	}
-	// If only this process has committed, the rows in changed.kept are current: the transaction has read them, and no
-	// later commit has changed them. They are stored even if all other rows were dropped.
+	// If only this process has committed, changed.finalRows are current: the transaction has read them, and no later
+	// commit has changed them. They are stored even if all other rows were dropped.
 	if alone {
 		for _, row := range changed.finalRows {
 			l.addRow(row)
@@ -295,12 +294,12 @@ type changes struct {
 	users      []watchword.UserID
 	sessions   []watchword.SessionID
 
-	rowsWereCurrent bool                             // the rows in memory were current when the transaction began
-	finalRows       map[watchword.SessionID]*liveRow // the rows at the end of the transaction
+	rowsWereCurrent bool                             // when the transaction began
+	finalRows       map[watchword.SessionID]*liveRow // at the end of the transaction
 }
 
-// keep records the row of a session, which is stored in memory after the commit. The transaction must not change the
-// session or the user later.
+// keepRow records a row, which is stored in memory after the commit. The transaction must not change the session or
+// the user later.
 func (c *changes) keepRow(session watchword.Session, user watchword.User) {
 	if c.finalRows == nil {
 		c.finalRows = map[watchword.SessionID]*liveRow{}
@@ -308,7 +307,7 @@ func (c *changes) keepRow(session watchword.Session, user watchword.User) {
 	c.finalRows[session.ID] = &liveRow{session, &user}
 }
 
-// note adds the rows that a statement with these arguments may have changed.
+// noteStatement adds the rows that a statement with these arguments may have changed.
 func (c *changes) noteStatement(text string, args []any) {
 	switch statementEffects[text] {
 	case sqlstore.NoEffect:

@@ -78,7 +78,7 @@ func testLiveMatchesAReadOfTheFile(t *testing.T, stores []*sqlite.Store) {
 
 const testUsers = 3
 
-// writes contains all kinds of changes to a session or its user, and some writes that change neither.
+// writesOfAllKinds also contains some writes that change neither a session nor its user.
 var writesOfAllKinds = []struct {
 	name string
 	run  func(context.Context, *sqlite.Store, watchword.UserID, watchword.SessionID, time.Time) error
@@ -192,7 +192,6 @@ func ignoreNotFound(err error) error {
 	return err
 }
 
-// rotateNewest presents the newest token of a session.
 func presentNewestToken(ctx context.Context, s *sqlite.Store, id watchword.SessionID, at time.Time) error {
 	session, _, err := readWithoutLive(ctx, s, id)
 	if err != nil {
@@ -202,7 +201,6 @@ func presentNewestToken(ctx context.Context, s *sqlite.Store, id watchword.Sessi
 	return err
 }
 
-// readFile reads a session and its user without Live.
 func readWithoutLive(
 	ctx context.Context, s *sqlite.Store, id watchword.SessionID,
 ) (session watchword.Session, user watchword.User, err error) {

@@ -58,7 +58,6 @@ func TestUnwritableFileReturnsErrUnavailable(t *testing.T) {
 	}
 }
 
-// openDir returns a directory that every user may open.
 func worldReadableDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -71,7 +70,7 @@ func worldReadableDir(t *testing.T) string {
 	return dir
 }
 
-// copyOfTest copies the test program to a directory where every user may run it.
+// copyTestProgram uses a directory where every user may run the program.
 func copyTestProgram(t *testing.T) string {
 	t.Helper()
 	self, err := os.Executable()

@@ -22,7 +22,7 @@ type (
 	rotateCall  = gather.Call[watchword.RotateRequest, watchword.RotateResult]
 )
 
-// newRotations returns the queue of rotations. A batch starts as soon as it has the write lock.
+// newRotations returns a queue that starts a batch as soon as it has the write lock.
 func (s *Store) newRotations() *rotateQueue {
 	return gather.New(maxBatch, func() { s.writeLock <- struct{}{} }, func(calls []*rotateCall) {
 		s.rotateBatch(calls)
@@ -82,8 +82,8 @@ func (s *Store) commitBatch(calls []*rotateCall) error {
 	})
 }
 
-// rotate rotates a session. If the session is in memory, it does not read the file. It keeps the rotated session in
-// memory for the next rotation.
+// rotateInTx does not read the file if the session is in memory. It keeps the rotated session in memory for the next
+// rotation.
 func (s *Store) rotateInTx(
 	ctx context.Context, tx sqlstore.Tx, changed *changes, r watchword.RotateRequest,
 ) (result watchword.RotateResult, err error) {

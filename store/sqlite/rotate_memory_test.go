@@ -51,8 +51,8 @@ func TestRowsInMemoryMatchTheFileBesideWritesOfTwoStores(t *testing.T) {
 	}
 }
 
-// rotateAsStored presents the newest token twice at the same time, and compares the result with the file. It reports
-// whether the session was rotated.
+// wantRotationMatchesFile presents the newest token twice at the same time. It reports whether the session was
+// rotated.
 func wantRotationMatchesFile(t *rapid.T, store *sqlite.Store, id watchword.SessionID, at time.Time) bool {
 	t.Helper()
 	ctx := context.Background()

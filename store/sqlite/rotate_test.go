@@ -17,7 +17,6 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// withSessions opens a store with one user and n sessions.
 func openWithSessions(t *testing.T, n int) *sqlite.Store {
 	t.Helper()
 	store := openStore(t, newDatabasePath(t))
@@ -34,7 +33,6 @@ func openWithSessions(t *testing.T, n int) *sqlite.Store {
 	return store
 }
 
-// whileWriting runs fn while an Update holds the write lock.
 func whileUpdateHoldsLock(t *testing.T, store *sqlite.Store, fn func()) {
 	t.Helper()
 	if err := store.Update(t.Context(), func(watchword.Tx) error { fn(); return nil }); err != nil {
@@ -42,7 +40,6 @@ func whileUpdateHoldsLock(t *testing.T, store *sqlite.Store, fn func()) {
 	}
 }
 
-// waitUntil polls until the condition holds.
 func waitUntil(happened func() bool) {
 	for !happened() {
 		time.Sleep(time.Millisecond)
@@ -147,7 +144,6 @@ func TestRotationsWaitForAtMostOneUpdate(t *testing.T) {
 	}
 }
 
-// generations returns the distinct generations of all sessions in ascending order.
 func distinctGenerations(ctx context.Context, tx watchword.Tx) (all []int64, err error) {
 	sessions, err := tx.Sessions(ctx, storetest.User(1).ID, storetest.Policy().Cutoffs(storetest.Start))
 	for _, one := range sessions {

@@ -79,8 +79,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// open opens the file and its connections, and stores them in s. If it returns an error, the caller closes them with
-// closeConnections.
+// open stores the connections in s. If it returns an error, the caller closes them with closeConnections.
 func (s *Store) open(ctx context.Context, path string) (err error) {
 	if err = prepareFile(path); err != nil {
 		return err
@@ -102,8 +101,7 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	return s.openChecker(ctx)
 }
 
-// takeReader returns a connection for reads. If all four are in use, it waits. The caller returns the connection with
-// s.readers <- c.
+// takeReader waits if all four connections are in use. The caller returns the connection with s.readers <- c.
 func (s *Store) takeReader(ctx context.Context) (c *connection, err error) {
 	select {
 	case c = <-s.readers:
@@ -161,8 +159,8 @@ func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 	return classifyError(ctx, s.updateLocked(ctx, func(tx sqlstore.Tx, _ *changes) error { return fn(tx) }))
 }
 
-// write runs fn in a transaction and commits it. fn may use the rows in memory, and records in its second argument
-// the rows that it changes. The caller holds writeLock.
+// updateLocked commits after fn. fn may use the rows in memory, and records in its second argument the rows that it
+// changes. The caller holds writeLock.
 func (s *Store) updateLocked(ctx context.Context, fn func(sqlstore.Tx, *changes) error) error {
 	committed := false
 	defer func() {
@@ -203,7 +201,7 @@ func (s *Store) CheckQuickly(ctx context.Context) error {
 	return s.runCheck(ctx, "PRAGMA quick_check(1)")
 }
 
-// check uses a connection for reads, so that writes continue during a check, which may take seconds.
+// runCheck uses a connection for reads, so that writes continue during a check, which may take seconds.
 func (s *Store) runCheck(ctx context.Context, pragma string) error {
 	if err := s.beginOperation(); err != nil {
 		return err
@@ -224,8 +222,8 @@ func (s *Store) runCheck(ctx context.Context, pragma string) error {
 	return nil
 }
 
-// begin counts a running operation, for which Close waits. It returns an error if the store is closed. The caller
-// ends the operation with s.running.Done.
+// beginOperation returns an error if the store is closed. Close waits until the caller ends the operation with
+// s.running.Done.
 func (s *Store) beginOperation() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,10 +20,8 @@ func TestStoreSuite(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) watchword.Store { return openStore(t, newDatabasePath(t)) })
 }
 
-// newPath returns the path of a database without users.
 func newDatabasePath(t testing.TB) string { return sqlitetest.Path(t, sqlite.Migrate) }
 
-// missingPath returns the path of a file that does not exist.
 func missingPath(t testing.TB) string { return filepath.Join(t.TempDir(), "watchword.db") }
 
 func openStore(t testing.TB, path string) *sqlite.Store {

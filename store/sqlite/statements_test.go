@@ -56,7 +56,7 @@ func TestSignInWithAFactorRunsEightStatementsMore(t *testing.T) {
 
 const someEmail, somePassword = "ada@example.com", "correct horse battery"
 
-// signIns is a server for the sign-ins of one account. Only the test advances its clock.
+// signInServer has one account. Only the test advances its clock.
 type signInServer struct {
 	store   *sqlite.Store
 	engine  *watchword.Engine
@@ -82,10 +82,9 @@ func newSignInServer(t *testing.T) *signInServer {
 	return s
 }
 
-// Send implements a mailer that sends no mail.
 func (s *signInServer) Send(context.Context, watchword.Message) error { return nil }
 
-// enrol adds an authenticator app and returns its secret.
+// addAuthenticator returns the secret of the new authenticator app.
 func (s *signInServer) addAuthenticator(t *testing.T) []byte {
 	t.Helper()
 	in, err := s.engine.Login(t.Context(), watchword.LoginRequest{Email: someEmail, Password: somePassword})
@@ -107,7 +106,7 @@ func (s *signInServer) addAuthenticator(t *testing.T) []byte {
 	return secret
 }
 
-// An offer is the part of a response that asks for a second factor.
+// A factorOffer is the part of a response that asks for a second factor.
 type factorOffer struct {
 	Handle  string
 	Methods []string

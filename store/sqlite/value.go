@@ -7,8 +7,7 @@ import (
 	"reflect"
 )
 
-// argument converts an argument of a statement to a type that the driver accepts: a string, a number, bytes or nil.
-// The driver rejects the argument if it has another type.
+// toDriverValue returns a string, a number, bytes or nil. The driver rejects an argument of any other type.
 func toDriverValue(arg any) driver.Value {
 	switch arg.(type) {
 	case nil, int64, string, []byte:
@@ -25,8 +24,8 @@ func toDriverValue(arg any) driver.Value {
 	return arg
 }
 
-// assign stores a value from the driver in dest, which is a sql.Scanner or a pointer. It makes only conversions
-// without loss. A column of the wrong type therefore causes an error.
+// assignColumn makes only conversions without loss, so a column of the wrong type causes an error. The argument dest
+// is a sql.Scanner or a pointer.
 func assignColumn(dest any, value driver.Value) error {
 	if s, ok := dest.(sql.Scanner); ok {
 		return s.Scan(value)

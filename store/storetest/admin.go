@@ -220,7 +220,7 @@ var adminTests = map[string]func(suite){
 	},
 }
 
-// fullAccount inserts an account with a value in every field, an authenticator app and a passkey.
+// addFullAccount inserts an account with a value in every field, an authenticator app and a passkey.
 func (s suite) addFullAccount() admin.Account {
 	s.Helper()
 	u := fullUser()
@@ -278,9 +278,9 @@ func filterSelects(f admin.Filter, a admin.Account) bool {
 	return factor && (f.State == "" || f.State == a.State()) && (f.Role == "" || a.HasRole(f.Role))
 }
 
-// removeAdmin disables (way 0), demotes (1) or deletes (2) an administrator. It then asks HasAdmin whether another
-// administrator remains, and calls its last argument. If no administrator remains, it rolls back and returns
-// errLastAdmin.
+// removeAdminUnlessLast disables (removal 0), demotes (1) or deletes (2) an administrator. It then asks HasAdmin
+// whether another administrator remains, and calls beforeCommit. If no administrator remains, it rolls back and
+// returns errLastAdmin.
 func (s suite) removeAdminUnlessLast(id watchword.UserID, removal int, beforeCommit func()) error {
 	return s.Update(s.Context(), func(tx watchword.Tx) (err error) {
 		switch removal {
@@ -303,7 +303,6 @@ func (s suite) removeAdminUnlessLast(id watchword.UserID, removal int, beforeCom
 	})
 }
 
-// admin runs fn in a read transaction that must succeed.
 func (s suite) viewAdmin(fn func(context.Context, admin.Tx) error) {
 	s.Helper()
 	s.mustView(func(ctx context.Context, tx watchword.Tx) error { return fn(ctx, tx.(admin.Tx)) })

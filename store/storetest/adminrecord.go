@@ -11,8 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// adminRecords contains the tests of what package admin stores: service keys, results of requests, and lists of all
-// accounts.
+// adminRecordTests cover service keys, results of requests, and lists of all accounts.
 var adminRecordTests = map[string]func(suite){
 	"ServiceKeyKeepsEveryField": func(s suite) {
 		want := newServiceKey(1)
@@ -263,7 +262,7 @@ func (s suite) readServiceKey(id string) (k admin.ServiceKey) {
 	return k
 }
 
-// recordOf returns record number n, as stored while its request is running.
+// newRecord returns record number n, as stored while its request is running.
 func newRecord(n int) admin.Record {
 	return admin.Record{Owner: fixedUUID("0001", 1), Key: fixedUUID("000c", n), Hash: "a request",
 		ExpiresAt: afterStart(24 * time.Hour)}

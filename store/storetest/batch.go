@@ -112,7 +112,7 @@ var batchTests = map[string]func(suite){
 	},
 }
 
-// addSessions inserts a user with the given number of sessions. fn may change each session before it is inserted.
+// addSessions inserts one user for all sessions. fn may change each session before it is inserted.
 func (s suite) addSessions(many int, fn func(n int, one *watchword.Session)) (all []watchword.Session) {
 	s.Helper()
 	u := s.addUser(1)
@@ -124,7 +124,7 @@ func (s suite) addSessions(many int, fn func(n int, one *watchword.Session)) (al
 	return all
 }
 
-// rotateAtOnce rotates all sessions concurrently, at the time Start. fn may change each request.
+// rotateAtOnce presents all tokens at the time Start. fn may change each request.
 func (s suite) rotateAtOnce(
 	all []watchword.Session, fn func(n int, r *watchword.RotateRequest),
 ) (results []watchword.RotateResult, errs []error) {
@@ -200,7 +200,7 @@ func drawBatch(a, b suite, t *rapid.T, first, end int) (requests []watchword.Rot
 	return rapid.Permutation(requests).Draw(t, "order")
 }
 
-// insertDrawn inserts the session and the user of a drawnRotation into the store s.
+// insertDrawnSession also inserts the user.
 func (s suite) insertDrawnSession(c *drawnRotation) {
 	s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
 		_, err := tx.InsertUser(ctx, c.user, Start)
@@ -211,8 +211,8 @@ func (s suite) insertDrawnSession(c *drawnRotation) {
 	})
 }
 
-// drawCharged returns a random request with up to two charges. Few limits exist, and each allows few uses, so that
-// some charges are refused. Different batches use different limits.
+// drawChargedRequest adds up to two charges. Few limits exist, and each allows few uses, so that some charges are
+// refused. Different batches use different limits.
 func drawChargedRequest(t *rapid.T, one watchword.Session, batch int) watchword.RotateRequest {
 	r := drawRequest(t, one)
 	for i := range rapid.IntRange(0, 2).Draw(t, "charges") {

@@ -134,7 +134,6 @@ var callbackTests = map[string]func(suite){
 	},
 }
 
-// calls returns one callback of the given kind for each id.
 func newCallbacks(kind watchword.CallbackKind, attempts int, ids ...string) (all []watchword.Callback) {
 	for _, id := range ids {
 		all = append(all, watchword.Callback{Kind: kind, ID: id, Attempts: attempts})
@@ -147,7 +146,7 @@ func sortCallbacks(all []watchword.Callback) []watchword.Callback {
 	return all
 }
 
-// claimCalls claims up to limit callbacks for one minute.
+// claimCallbacks claims for one minute.
 func (s suite) claimCallbacks(kind watchword.CallbackKind, now time.Time, limit int) (due []watchword.Callback) {
 	s.Helper()
 	s.mustUpdate(func(ctx context.Context, tx watchword.Tx) (err error) {

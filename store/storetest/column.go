@@ -10,7 +10,7 @@ import (
 )
 
 // These tests fail if a store omits a column. Each test stores a fixture that has a value in every field, and
-// compares it with the row that the store returns. If a type gets a new field, completeFixture fails until the
+// compares it with the row that the store returns. If a type gets a new field, wantCompleteFixture fails until the
 // fixture has a value for the field.
 var columnTests = map[string]func(suite){
 	"UserKeepsEveryField": func(s suite) {
@@ -111,18 +111,18 @@ func fullMail() watchword.Mail {
 	return m
 }
 
-// emptyFields lists the fields that a fixture may leave at their zero value. The value of each entry is the reason.
-// Currently the map is empty.
+// fieldsAllowedEmpty gives the reason for each field that a fixture may leave at its zero value. Currently it is
+// empty.
 var fieldsAllowedEmpty = map[string]string{}
 
-// completeFixture fails if a field of row is zero and emptyFields does not list it. With a zero value, a test could
-// not detect that the column is missing.
+// wantCompleteFixture fails if a field of row is zero and fieldsAllowedEmpty does not list it. With a zero value, a
+// test could not detect that the column is missing.
 func wantCompleteFixture(s suite, row any) {
 	s.Helper()
 	wantEveryFieldSet(s, reflect.TypeOf(row).Name(), reflect.ValueOf(row))
 }
 
-// wantFilled checks one value and, recursively, its fields and elements. It treats a time as one value.
+// wantEveryFieldSet checks fields and elements recursively. It treats a time as one value.
 func wantEveryFieldSet(s suite, path string, v reflect.Value) {
 	s.Helper()
 	_, isTime := v.Interface().(time.Time)

@@ -151,7 +151,7 @@ var keyTests = map[string]func(suite){
 	},
 }
 
-// eventOf returns event number n of the user. The times of events ascend with n.
+// newEvent sets times that ascend with n.
 func newEvent(id watchword.UserID, n int) watchword.Event {
 	return watchword.Event{
 		ID:     fixedUUID("0004", n),
@@ -180,7 +180,7 @@ func (s suite) readEvents(id watchword.UserID, limit int) (all []watchword.Event
 	return all
 }
 
-// keyOf returns key number n of a use. The times of keys ascend with n.
+// newKey sets times that ascend with n.
 func newKey(use watchword.KeyUse, n int) watchword.Key {
 	return watchword.Key{
 		ID: string(use) + fixedUUID("0005", n), Use: use, Alg: "ES256", Number: n,

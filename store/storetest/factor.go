@@ -388,13 +388,12 @@ var factorTests = map[string]func(suite){
 	},
 }
 
-// factors runs fn in a transaction that must succeed.
 func (s suite) updateFactors(fn func(context.Context, factors.Tx) error) {
 	s.Helper()
 	s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error { return fn(ctx, tx.(factors.Tx)) })
 }
 
-// inParallel runs fn in n concurrent transactions, and returns how often fn returned true.
+// countSuccesses runs fn in n concurrent transactions, and returns how often fn returned true.
 func (s suite) countSuccesses(n int, fn func(context.Context, factors.Tx) (bool, error)) int {
 	s.Helper()
 	var held atomic.Int32
@@ -421,7 +420,6 @@ func (s suite) addChallenge(c watchword.Challenge) {
 	s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertChallenge(ctx, c) })
 }
 
-// factorOf returns factor number n, an authenticator app of the user.
 func newAuthenticator(u watchword.User, n int) factors.Factor {
 	return factors.Factor{
 		ID: fixedUUID("000a", n), UserID: u.ID, Kind: factors.KindTOTP, Name: fmt.Sprint("factor ", n),
@@ -429,7 +427,7 @@ func newAuthenticator(u watchword.User, n int) factors.Factor {
 	}
 }
 
-// challengeOf returns challenge number n, for a sign-in of the user.
+// newChallenge returns challenge number n, for a sign-in of the user.
 func newChallenge(u watchword.User, n int) watchword.Challenge {
 	return watchword.Challenge{
 		ID: fixedUUID("000b", n), Purpose: watchword.ChallengeLogin, UserID: u.ID, SessionID: Session(u.ID, n).ID,
@@ -438,7 +436,7 @@ func newChallenge(u watchword.User, n int) watchword.Challenge {
 	}
 }
 
-// claimed converts the result of ClaimChallenge: it returns false instead of ErrNotFound.
+// claimSucceeded returns false instead of ErrNotFound.
 func claimSucceeded(_ watchword.Challenge, err error) (bool, error) {
 	if errors.Is(err, watchword.ErrNotFound) {
 		return false, nil

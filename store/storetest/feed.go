@@ -179,7 +179,7 @@ var feedTests = map[string]func(suite){
 	},
 }
 
-// addFed inserts a user whose roles never changed, so that the feed has no entry for this user.
+// addUserWithoutFeedEntry inserts a user whose roles never changed.
 func (s suite) addUserWithoutFeedEntry(n int) watchword.User {
 	s.Helper()
 	u := User(n)

@@ -216,13 +216,12 @@ var identityTests = map[string]func(suite){
 	},
 }
 
-// identities runs fn in a transaction that must succeed.
 func (s suite) updateIdentities(fn func(context.Context, federation.Tx) error) {
 	s.Helper()
 	s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error { return fn(ctx, tx.(federation.Tx)) })
 }
 
-// identityOf returns identity number n, which was connected n minutes after the start.
+// newIdentity returns an identity that was connected n minutes after Start.
 func newIdentity(u watchword.User, n int) federation.Identity {
 	f := newAuthenticator(u, n)
 	return federation.Identity{

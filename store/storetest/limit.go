@@ -112,7 +112,7 @@ var limitTests = map[string]func(suite){
 	},
 }
 
-// chargeOf returns a charge for one use at the time Start. The limit allows count uses per span.
+// newCharge returns a charge for one use at the time Start. The limit allows count uses per span.
 func newCharge(key string, count int, span time.Duration) watchword.Charge {
 	return watchword.Charge{Key: key, Cost: span / time.Duration(count), Span: span, At: Start}
 }
@@ -126,8 +126,7 @@ func (s suite) chargeLimit(c watchword.Charge) (wait time.Duration) {
 	return wait
 }
 
-// holdCharges makes random charges and refunds, and compares the store's counter with ratelimit.Decide after each.
-// The clock usually goes forward, and sometimes back.
+// compareChargesWithDecide makes random charges and refunds. The clock usually goes forward, and sometimes back.
 func compareChargesWithDecide(s suite, t *rapid.T, key string) {
 	count := rapid.IntRange(1, 8).Draw(t, "count")
 	cost := time.Duration(rapid.Int64Range(1, int64(5*time.Second)).Draw(t, "cost"))

@@ -170,7 +170,6 @@ var liveTests = map[string]func(suite){
 	},
 }
 
-// wantLive fails unless Live returns exactly this session and user.
 func (s suite) wantLive(session watchword.Session, user watchword.User) {
 	s.Helper()
 	gotSession, gotUser, err := s.Live(s.Context(), session.ID)

@@ -247,7 +247,7 @@ var mailTests = map[string]func(suite){
 	},
 }
 
-// mailOf returns mail number n to the user. It is due at the time of its creation, and these times ascend with n.
+// newMail returns a mail that is due at the time of its creation. These times ascend with n.
 func newMail(u watchword.User, n int) watchword.Mail {
 	at := afterStart(time.Duration(n) * time.Second)
 	return watchword.Mail{
@@ -257,7 +257,7 @@ func newMail(u watchword.User, n int) watchword.Mail {
 	}
 }
 
-// mailTokenOf returns a token for a password reset of user n. It is valid for an hour.
+// newResetToken returns a token of user n that is valid for an hour.
 func newResetToken(n int) watchword.MailToken {
 	u := User(n)
 	return watchword.MailToken{
@@ -272,7 +272,6 @@ func (s suite) addMailToken(m watchword.MailToken) watchword.MailToken {
 	return m
 }
 
-// mailTokens returns those of the given tokens that exist in the store.
 func (s suite) existingMailTokens(all ...watchword.MailToken) (there []watchword.MailToken) {
 	s.Helper()
 	for _, m := range all {

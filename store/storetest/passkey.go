@@ -114,8 +114,7 @@ var passkeyTests = map[string]func(suite){
 	},
 }
 
-// passkeyOf returns factor number n, a passkey of the user. It was never used with user verification, and its counter
-// is 0.
+// newPasskey returns a passkey that was never used with user verification. Its counter is 0.
 func newPasskey(u watchword.User, n int) factors.Factor {
 	f := newAuthenticator(u, n)
 	f.Kind, f.Sealed, f.Counter, f.Unproven = factors.KindPasskey, []byte{}, 0, true

@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// rounds returns how often a test repeats its race: 200 times, or 40 times with -short.
+// raceRounds returns how often a test repeats its race.
 func raceRounds() int {
 	if testing.Short() {
 		return 40
@@ -289,8 +289,8 @@ func (s suite) wantWinners(want int32, contenders ...func() bool) {
 	}
 }
 
-// The method wins returns a contender that runs fn in a transaction. After the commit, the contender sets each flag
-// in the list done to true and reports the result of fn.
+// contender runs fn in a transaction. After the commit, it sets each flag in afterCommit and reports the result of
+// fn.
 func (s suite) contender(
 	fn func(context.Context, watchword.Tx) (bool, error), afterCommit ...*atomic.Bool,
 ) func() bool {
@@ -309,7 +309,7 @@ func (s suite) contender(
 	}
 }
 
-// The method rotates returns a contender that rotates a session. It reports whether the session was rotated.
+// rotationContender reports whether the session was rotated.
 func (s suite) rotationContender(r watchword.RotateRequest) func() bool {
 	return func() bool {
 		got, err := s.Rotate(s.Context(), r)

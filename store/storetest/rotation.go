@@ -117,14 +117,14 @@ var rotationTests = map[string]func(suite){
 		defer cancel()
 		_, err = s.Rotate(late, Rotate(one, Start))
 		s.wantUnavailable("when its time is up", err)
-		if _, err := s.Rotate(s.Context(), Rotate(one, Start)); err != nil { // succeeds: the token is still the newest
+		if _, err := s.Rotate(s.Context(), Rotate(one, Start)); err != nil { // the token is still the newest
 			s.Fatal(err)
 		}
 		wantEqual(s, "generation", s.readSession(one.ID).Generation, one.Generation+1)
 	},
 }
 
-// checkOften checks a property with hundreds × 100 random inputs, or a quarter of them under the race detector.
+// checkManyInputs tries hundreds × 100 random inputs, or a quarter of them under the race detector.
 func checkManyInputs(s suite, hundreds int, property func(*rapid.T)) {
 	s.Helper()
 	if RaceDetector() {
@@ -135,15 +135,15 @@ func checkManyInputs(s suite, hundreds int, property func(*rapid.T)) {
 	}
 }
 
-// holdRotation rotates session number n from a random state. The result must be the one of Judge. The rows that
-// Forgive and EndSession store must match it, too.
+// compareWithJudge rotates session number n from a random state. The rows that Forgive and EndSession store must
+// match Judge, too.
 func compareWithJudge(s suite, t *rapid.T, n int) {
 	c := s.drawRotation(t, n)
 	c.got, c.err = s.Rotate(s.Context(), c.request)
 	s.wantVerdict(t, c)
 }
 
-// holdRotations does what holdRotation does, for several sessions that rotate concurrently.
+// compareConcurrentWithJudge is compareWithJudge for several sessions that rotate concurrently.
 func compareConcurrentWithJudge(s suite, t *rapid.T, first, many int) {
 	all := make([]*drawnRotation, many)
 	for i := range all {
@@ -220,12 +220,12 @@ func (s suite) wantVerdict(t *rapid.T, c *drawnRotation) {
 	}
 }
 
-// drawFrom returns a random element of values.
 func drawOneOf[T any](t *rapid.T, label string, values ...T) T {
 	return rapid.SampledFrom(values).Draw(t, label)
 }
 
-// near returns a random duration: a time limit of the rules, or a millisecond more or less.
+// drawDurationNearLimit returns a time limit of the rules, or a millisecond more or less, and sometimes the negative
+// of it.
 func drawDurationNearLimit(t *rapid.T, label string) time.Duration {
 	edge := drawOneOf(
 		t,

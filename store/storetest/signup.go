@@ -196,7 +196,7 @@ var signupTests = map[string]func(suite){
 	},
 }
 
-// addSignup inserts sign-up number n of an address. The times of sign-ups ascend with n.
+// addSignup sets times that ascend with n.
 func (s suite) addSignup(email watchword.Address, n int) watchword.Signup {
 	s.Helper()
 	one := watchword.Signup{

@@ -49,7 +49,6 @@ type suite struct {
 	watchword.Store
 }
 
-// update runs fn in a transaction that must succeed.
 func (s suite) mustUpdate(fn func(context.Context, watchword.Tx) error) {
 	s.Helper()
 	if err := s.Update(s.Context(), func(tx watchword.Tx) error { return fn(s.Context(), tx) }); err != nil {
@@ -57,7 +56,6 @@ func (s suite) mustUpdate(fn func(context.Context, watchword.Tx) error) {
 	}
 }
 
-// view runs fn in a read transaction that must succeed.
 func (s suite) mustView(fn func(context.Context, watchword.Tx) error) {
 	s.Helper()
 	if err := s.View(s.Context(), func(tx watchword.Tx) error { return fn(s.Context(), tx) }); err != nil {
@@ -65,8 +63,8 @@ func (s suite) mustView(fn func(context.Context, watchword.Tx) error) {
 	}
 }
 
-// settled runs fn in a separate transaction, and returns the result of fn. fn runs a conditional SQL statement, and
-// returns whether its condition was true.
+// tryUpdate runs fn in a separate transaction. fn runs a conditional SQL statement, and returns whether its condition
+// was true.
 func (s suite) tryUpdate(fn func(context.Context, watchword.Tx) (bool, error)) (held bool) {
 	s.Helper()
 	s.mustUpdate(func(ctx context.Context, tx watchword.Tx) (err error) {
@@ -76,8 +74,7 @@ func (s suite) tryUpdate(fn func(context.Context, watchword.Tx) (bool, error)) (
 	return held
 }
 
-// wantHeld runs fn in a separate transaction, and fails unless fn returns want. fn runs a conditional SQL statement,
-// and returns whether its condition was true.
+// wantUpdate fails unless fn returns want. fn is as in tryUpdate.
 func (s suite) wantUpdate(want bool, what string, fn func(context.Context, watchword.Tx) (bool, error)) {
 	s.Helper()
 	if got := s.tryUpdate(fn); got != want {
@@ -103,7 +100,6 @@ func (s suite) readSession(id watchword.SessionID) (one watchword.Session) {
 	return one
 }
 
-// addUser inserts user number n.
 func (s suite) addUser(n int) watchword.User {
 	s.Helper()
 	u := User(n)
@@ -128,7 +124,7 @@ func (s suite) wantNotFound(what string, err error) {
 	}
 }
 
-// same fails unless two values are equal. It treats nil and an empty list as equal, and compares secrets by content.
+// wantEqual treats nil and an empty list as equal, and compares secrets by content.
 func wantEqual[T any](s suite, what string, got, want T) {
 	s.Helper()
 	if reflect.DeepEqual(got, want) { // fast path, because cmp.Diff is slow
@@ -145,7 +141,6 @@ const startMillis = 1795521600123 // 2026-11-24 12:00:00.123
 // Start is the time at which fixtures are created.
 var Start = time.UnixMilli(startMillis).UTC()
 
-// after returns the time d after Start.
 func afterStart(d time.Duration) time.Time { return Start.Add(d) }
 
 // User returns a verified user. Each n gives a different user.
@@ -204,7 +199,7 @@ func Rotate(one watchword.Session, at time.Time) watchword.RotateRequest {
 	}
 }
 
-// uuidOf returns a UUID of version 7. Each pair of kind and n gives a different UUID.
+// fixedUUID returns a different UUID of version 7 for each pair of kind and n.
 func fixedUUID(kind string, n int) string {
 	return fmt.Sprintf("019355c1-%s-7000-8000-%012x", kind, n)
 }

@@ -31,7 +31,7 @@ const (
 	hasTOTP    = `(SELECT COUNT(*) FROM factors WHERE factors.user_id = users.id AND factors.kind = 'totp') > 0`
 	hasPasskey = `(SELECT COUNT(*) FROM factors WHERE factors.user_id = users.id AND factors.kind = 'passkey') > 0`
 
-	// isSelected is the condition that an account matches a filter. $3 is the state in the filter (see
+	// matchesFilter is the condition that an account matches a filter. $3 is the state in the filter (see
 	// admin.Account.State), and $4 is the factor. The condition is in SQL, because otherwise the caller would receive
 	// thousands of rows to find a few accounts.
 	matchesFilter = `($3 = '' OR $3 = CASE WHEN users.disabled_at <> 0 THEN 'disabled'

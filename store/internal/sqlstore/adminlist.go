@@ -11,8 +11,8 @@ import (
 // SQL for administrators that lists and counts all accounts, events and mails. Each list starts after a given row
 // (cursor), so a deep page costs the same as the first. Each count stops at a limit.
 
-// The condition older selects the events before a position: a time ($2) and an id ($3). The index contains only the
-// time. The database therefore compares ids only among events with the same millisecond, which are few.
+// beforePosition selects the events before a time ($2) and an id ($3). The index contains only the time. The database
+// therefore compares ids only among events with the same millisecond, which are few.
 const beforePosition = `at >= $1 AND at <= $2 AND (at < $2 OR id < $3)`
 
 var (
@@ -32,10 +32,8 @@ var (
 	selectUserMails = `SELECT ` + mailColumns + ` FROM mails WHERE (created_at, id) > ($1, $2) AND user_id = $3
 		ORDER BY created_at, id LIMIT $4`
 
-	// countLive counts active sessions, up to the limit $5. It uses the same condition (alive) as a refresh and the
-	// lists of sessions, so all three agree.
-	//
-	// It reads the sessions that have not reached their absolute expiry.
+	// countLive uses the same condition (isActive) as a refresh and the lists of sessions, so all three agree. It
+	// reads the sessions that have not reached their absolute expiry, up to the limit $5.
 	countLive = `SELECT COUNT(*) FROM (SELECT 1 FROM sessions WHERE ` + isActive(1) + ` LIMIT $5) AS counted`
 )
 
@@ -92,7 +90,6 @@ func (t Tx) CountAccounts(
 	return accounts, sessions, err
 }
 
-// scanInt reads one number.
 func scanInt(s rowScanner) (n int, err error) { return n, s.Scan(&n) }
 
 // CountEvents counts at most limit events, the newest ones, so a burst of events does not slow it down.

@@ -64,8 +64,8 @@ func parsePackage(t *testing.T) (files []*ast.File) {
 	return files
 }
 
-// statementsOf returns the names of constants and variables whose text begins with an SQL
-// verb or is built from a column list.
+// declaredStatements returns the names of constants and variables whose text begins with an SQL verb or is built from
+// a column list.
 func declaredStatements(decl *ast.GenDecl) (names []string) {
 	verb := regexp.MustCompile("^[`\"]\\s*(?i:SELECT|INSERT|UPDATE|DELETE|WITH)\\b")
 	for _, spec := range decl.Specs {
@@ -82,7 +82,6 @@ func declaredStatements(decl *ast.GenDecl) (names []string) {
 	return names
 }
 
-// isBuilt reports whether a statement is built from a list of columns (column.go).
 func isBuiltFromColumns(expr ast.Expr) bool {
 	call, ok := expr.(*ast.CallExpr)
 	if !ok {
@@ -92,7 +91,6 @@ func isBuiltFromColumns(expr ast.Expr) bool {
 	return ok && strings.HasPrefix(name.Name, "insert")
 }
 
-// leftmost returns the first literal of a concatenation of strings.
 func firstLiteral(expr ast.Expr) *ast.BasicLit {
 	for {
 		switch e := expr.(type) {
@@ -108,8 +106,7 @@ func firstLiteral(expr ast.Expr) *ast.BasicLit {
 	}
 }
 
-// listedNames returns the names in the list that a function returns. It fails if a name
-// differs from the identifier next to it.
+// namesInList fails if a name differs from the identifier next to it.
 func namesInList(t *testing.T, body *ast.BlockStmt) (names []string) {
 	t.Helper()
 	ast.Inspect(body, func(n ast.Node) bool {

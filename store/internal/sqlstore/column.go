@@ -16,8 +16,8 @@ type column struct {
 	target any    // a pointer to the field, or its sql.Scanner (timeColumn, boolColumn, listColumn, …)
 }
 
-// names returns the column list of a SELECT. Each name has its table as prefix, because
-// sessions and users are joined and share names such as id and created_at.
+// selectList prefixes each name with its table, because sessions and users are joined and share names such as id and
+// created_at.
 func selectList(table string, columns []column) string {
 	all := make([]string, len(columns))
 	for i, c := range columns {
@@ -45,13 +45,13 @@ func insertInto(table string, columns []column, source string) string {
 		fmt.Sprintf(source, strings.Join(parameters, ", "))
 }
 
-// parameterOf returns the parameter ($n) that insertInto uses for the named column. A clause after the VALUES of the
-// INSERT gets the number from here, because the number changes when a column is added.
+// placeholderOf returns the parameter ($n) of the named column in insertInto. A clause after the VALUES of the INSERT
+// gets the number from here, because the number changes when a column is added.
 func placeholderOf(columns []column, name string) string {
 	return fmt.Sprintf("$%d", 1+slices.IndexFunc(columns, func(c column) bool { return c.name == name }))
 }
 
-// values returns the arguments for insertInto, in the same order.
+// insertArgs has the order of the parameters of insertInto.
 func insertArgs(columns []column) []any {
 	all := make([]any, len(columns))
 	for i, c := range columns {
@@ -60,8 +60,8 @@ func insertArgs(columns []column) []any {
 	return all
 }
 
-// value returns the value that the database stores for a field. Named string types become string, so that no driver
-// calls a method of the type. For example, the methods of watchword.Secret return a redacted text.
+// columnValue converts named string types to string, so that no driver calls a method of the type. For example, the
+// methods of watchword.Secret return a redacted text.
 func columnValue(field any) any {
 	switch f := field.(type) {
 	case timeColumn:
@@ -83,7 +83,7 @@ func columnValue(field any) any {
 	return v.Interface()
 }
 
-// fields returns the destinations for a scan of names, in the same order.
+// scanTargets has the order of selectList.
 func scanTargets(columns []column) []any {
 	all := make([]any, len(columns))
 	for i, c := range columns {

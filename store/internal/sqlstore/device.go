@@ -22,9 +22,8 @@ func deviceRow(d *factors.Device) []column {
 	}
 }
 
-// The condition unchanged is true for devices that were created after the last change of the user's factors. Older
-// devices are invalid, so flows that change factors need not delete them. The sweep deletes their rows after they
-// expire.
+// newerThanFactors holds for devices that were created after the last change of the user's factors. Older devices are
+// invalid, so flows that change factors need not delete them. The sweep deletes their rows after they expire.
 const newerThanFactors = `created_at > (SELECT factors_changed_at FROM users WHERE users.id = devices.user_id)`
 
 var (

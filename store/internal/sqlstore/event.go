@@ -6,7 +6,6 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// eventRow lists the columns of an event.
 func eventRow(e *watchword.Event) []column {
 	return []column{
 		{"id", &e.ID},

@@ -15,7 +15,7 @@ import (
 
 var _ factors.Tx = Tx{}
 
-// factorRow lists the columns of a factor. For an authenticator app, the column sealed contains the encrypted secret,
+// factorRow has two columns for secrets. For an authenticator app, the column sealed contains the encrypted secret,
 // and the column record is empty. For a passkey, record contains the public key, and sealed is empty.
 func factorRow(f *factors.Factor) []column {
 	return []column{
@@ -33,7 +33,6 @@ func factorRow(f *factors.Factor) []column {
 	}
 }
 
-// challengeRow lists the columns of a challenge.
 func challengeRow(c *watchword.Challenge) []column {
 	return []column{
 		{"id", &c.ID},

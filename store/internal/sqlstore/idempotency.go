@@ -10,7 +10,6 @@ import (
 // Requests with an idempotency key. The owner is an account or a service key, so two clients may use the
 // same key.
 
-// recordRow lists the columns of a request.
 func recordRow(r *admin.Record) []column {
 	return []column{
 		{"owner", &r.Owner},

@@ -13,7 +13,7 @@ import (
 
 var _ federation.Tx = Tx{}
 
-// identityRow lists the columns of an identity. The tokens of the provider are not stored.
+// identityRow omits the tokens of the provider, which are not stored.
 func identityRow(i *federation.Identity) []column {
 	return []column{
 		{"id", &i.ID},
@@ -41,7 +41,7 @@ var (
 		WHERE user_id = $1 ORDER BY linked_at, id`
 
 	// selectStranded selects users who have no password, and whose identities all belong to providers that are not in
-	// the list $2 (idList). $1 is the cursor: the user after whom the page starts. The statement reads the index of
+	// the list $2 (delimitedIDs). $1 is the cursor: the user after whom the page starts. The statement reads the index of
 	// identities in order. It uses sub-selects and no join, because PostgreSQL would read all users for a join.
 	selectStranded = `SELECT DISTINCT user_id, (SELECT verified_at FROM users WHERE users.id = identities.user_id),
 			(SELECT COUNT(*) FROM factors WHERE factors.user_id = identities.user_id AND kind = 'passkey')
@@ -57,7 +57,7 @@ const (
 	// have removed it.
 	useIdentity = `UPDATE identities SET provider = $1, email = $2, last_used_at = $3 WHERE id = $4 AND user_id = $5`
 
-	// deleteIdentity does not delete the last way to sign in, see anotherWayIn.
+	// deleteIdentity does not delete the last way to sign in, see hasOtherSignIn.
 	deleteIdentity = `DELETE FROM identities WHERE id = $1 AND user_id = $2 AND ` + hasOtherSignIn
 
 	deleteIdentities      = `DELETE FROM identities WHERE user_id = $1`

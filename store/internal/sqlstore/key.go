@@ -7,7 +7,6 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// keyRow lists the columns of a key.
 func keyRow(k *watchword.Key) []column {
 	return []column{
 		{"id", &k.ID},

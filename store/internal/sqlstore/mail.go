@@ -57,7 +57,7 @@ const (
 	retryMail  = `UPDATE mails SET next_at = $1, attempts = 0, given_up_at = 0 WHERE id = $2`
 	retryMails = `UPDATE mails SET next_at = $1, attempts = 0, given_up_at = 0`
 
-	// The statement outbox stops counting at $1 mails, so that its cost stays bounded.
+	// outbox stops counting at $1 mails, so that its cost stays bounded.
 	outbox = `SELECT
 		(SELECT COUNT(*) FROM (SELECT 1 FROM mails WHERE given_up_at = 0 ORDER BY created_at LIMIT $1) AS waiting),
 		(SELECT COUNT(*) FROM (SELECT 1 FROM mails WHERE given_up_at > 0 ORDER BY given_up_at LIMIT $1) AS given_up),
@@ -141,7 +141,7 @@ func scanMail(s rowScanner) (m watchword.Mail, err error) {
 		timeColumn{&m.CreatedAt}, timeColumn{&m.NextAt}, &m.Attempts, &m.LastError, timeColumn{&m.GivenUpAt})
 }
 
-// factsOf returns the fields of a mail that are stored as JSON, in the column named facts.
+// jsonFacts lists the fields of a mail that the column facts stores as JSON.
 func jsonFacts(m *watchword.Mail) any {
 	return &struct {
 		*watchword.MailFacts

@@ -45,7 +45,7 @@ func RotateStatement(charges int) string {
 		" FROM (VALUES (1)) AS always LEFT JOIN rotated ON TRUE LEFT JOIN users ON users.id = rotated.user_id"
 }
 
-// noneFull returns an SQL condition: each limit of the charges from first to end-1 allows one more use.
+// allLimitsAllow is the condition that each limit of the charges from first to end-1 allows one more use.
 func allLimitsAllow(first, end int) string {
 	condition := "TRUE"
 	for i := first; i < end; i++ {
@@ -57,8 +57,8 @@ func allLimitsAllow(first, end int) string {
 
 var placeholderPattern = regexp.MustCompile(`\$(\d+)`)
 
-// shifted adds a number to each parameter in the text: with 7, $1 becomes $8. The parts of the combined statement
-// need different numbers, because they share one list of arguments.
+// shiftPlaceholders adds a number to each parameter: with 7, $1 becomes $8. The parts of the combined statement need
+// different numbers, because they share one list of arguments.
 func shiftPlaceholders(text string, by int) string {
 	return placeholderPattern.ReplaceAllStringFunc(text, func(p string) string {
 		n, err := strconv.Atoi(p[1:])
@@ -102,8 +102,8 @@ func ScanRotated(row rowScanner) (r Rotated, err error) {
 	return r, row.Scan(append([]any{nil, nil, nil}, into...)...)
 }
 
-// tolerantFields returns the scan destinations of the columns, like fields. If a value can't be decoded, they store
-// the error in err, and the scan continues.
+// tolerantTargets is scanTargets for columns that may not decode. If a value can't be decoded, its target stores the
+// error in err, and the scan continues.
 func tolerantTargets(columns []column, err *error) []any {
 	into := scanTargets(columns)
 	for i, field := range into {
@@ -114,8 +114,8 @@ func tolerantTargets(columns []column, err *error) []any {
 	return into
 }
 
-// A tolerant scanner stores a decoding error instead of returning it, because the driver would stop reading the
-// result at an error.
+// A tolerantScanner stores a decoding error instead of returning it, because the driver would stop reading the result
+// at an error.
 type tolerantScanner struct {
 	sql.Scanner
 	err *error

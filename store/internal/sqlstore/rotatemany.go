@@ -41,25 +41,25 @@ func RotateManyStatement() string {
 		LEFT JOIN users ON users.id = rotated.user_id`
 }
 
-// rotateAll returns rotateSession for many requests. It replaces the parameters $1, $2, … by the columns p1, p2, … of
-// requests.
+// rotateSessionMany is rotateSession for many requests: the parameters $1, $2, … become the columns p1, p2, … of the
+// table requests.
 func rotateSessionMany() string {
 	text := placeholderPattern.ReplaceAllString(rotateSession, "requests.p$1")
 	text = strings.Replace(text, "WHERE", "FROM requests WHERE requests.counted = requests.charges AND", 1)
 	return strings.Replace(text, "RETURNING", "RETURNING requests.position,", 1)
 }
 
-// chargeAll returns the statement charge for all rows of the table due. Its ON CONFLICT clause reads the columns
-// under the name excluded, because SQL does not allow the name due there.
+// chargeMany is the statement charge for all rows of the table due. Its ON CONFLICT clause reads the columns under
+// the name excluded, because SQL does not allow the name due there.
 func chargeMany() string {
 	_, conflict, _ := strings.Cut(charge, "ON CONFLICT")
 	return `INSERT INTO limits (key, tat, sweep_from) SELECT key, tat, sweep_from FROM due
 		WHERE position NOT IN (SELECT position FROM refused) ON CONFLICT` + substituteCharge("excluded", conflict)
 }
 
-// chargeOf replaces the parameters in a part of charge by expressions on the columns of a row. It computes the cost
-// and the span by subtracting the current time from tat and sweep_from. In the result, $4 is a JSON object that
-// contains the current time for each limit key.
+// substituteCharge replaces the parameters in a part of charge by expressions on the columns of a row. It computes
+// the cost and the span by subtracting the current time from tat and sweep_from. In the result, $4 is a JSON object
+// that contains the current time for each limit key.
 func substituteCharge(row, text string) string {
 	now := "($4::jsonb ->> " + row + ".key)::bigint"
 	tat, full := row+".tat", row+".sweep_from"

@@ -13,7 +13,6 @@ import (
 // A key never changes, except that its last use and its revocation are recorded. For different scopes, an operator
 // creates a new key. The row has no column for the state, because a key expires without an update.
 
-// serviceKeyRow lists the columns of a service key.
 func serviceKeyRow(k *admin.ServiceKey) []column {
 	return []column{
 		{"id", &k.ID},

@@ -12,7 +12,6 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// sessionRow lists the columns of a session.
 func sessionRow(s *watchword.Session) []column {
 	return []column{
 		{"id", &s.ID},
@@ -60,7 +59,7 @@ const (
 		AND id IN (SELECT id FROM sessions WHERE id > $3 AND ended_at = 0 ORDER BY id LIMIT $4) RETURNING id`
 )
 
-// These statements use the condition alive, which is rule 1 of docs/rotation.md. It selects the active sessions.
+// These statements use the condition isActive, which is rule 1 of docs/rotation.md.
 var (
 	selectSessions = `SELECT ` + sessionColumns + ` FROM sessions
 		WHERE user_id = $1 AND ` + isActive(2) + ` ORDER BY rotated_at DESC, id DESC`
@@ -91,16 +90,15 @@ var (
 			AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND users.disabled_at = 0)`
 )
 
-// alive returns the SQL condition for an active session: rule 1 of docs/rotation.md, except that it does not check
-// the user. It has four parameters from $n on, and aliveArgs returns their values. A test of storetest compares it
+// isActive is the SQL condition for an active session: rule 1 of docs/rotation.md, except that it does not check the
+// user. It has four parameters from $n on, and isActiveArgs returns their values. A test of storetest compares it
 // with Session.EndedBy, the same rule in Go.
 func isActive(n int) string {
 	return fmt.Sprintf(`ended_at = 0 AND expires_at > $%d AND created_at > $%d
 		AND rotated_at > CASE WHEN persistent = 1 THEN CAST($%d AS BIGINT) ELSE CAST($%d AS BIGINT) END`, n, n+1, n+2, n+3)
 }
 
-// digits is the length of one time in the column superseded, in milliseconds. 13 digits are enough until the year
-// 2286.
+// timeDigits is the length of one time in the column superseded, in milliseconds: enough until the year 2286.
 const timeDigits = 13
 
 func isActiveArgs(c watchword.Cutoffs) []any {
@@ -177,9 +175,8 @@ func (t Tx) Sessions(ctx context.Context, id watchword.UserID, c watchword.Cutof
 	return queryRows(ctx, t, scanSession, selectSessions, append([]any{id}, isActiveArgs(c)...)...)
 }
 
-// rotateArgs returns the arguments of rotateSession.
 func rotateArgs(r watchword.RotateRequest) []any {
-	args := make([]any, 0, 6+4) // with room for aliveArgs
+	args := make([]any, 0, 6+4)
 	args = append(args, toMillis(r.At), r.Agent, r.RefreshKey, r.Address, r.Session, r.Generation)
 	return append(args, isActiveArgs(r.Cutoffs)...)
 }

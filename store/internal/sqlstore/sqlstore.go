@@ -52,20 +52,20 @@ var _ watchword.Tx = Tx{}
 // NewTx returns a Tx on conn. The caller begins and ends the transaction.
 func NewTx(conn Conn) Tx { return Tx{conn} }
 
-// exec runs a statement and returns how many rows it changed.
+// exec returns how many rows the statement changed.
 func (t Tx) exec(ctx context.Context, text string, args ...any) (int, error) {
 	return t.conn.Exec(ctx, text, args...)
 }
 
-// change runs a conditional SQL statement and reports whether it changed a row. The statement itself checks the
-// condition, because the result of a query before it could be outdated.
+// tryChange reports whether the statement changed a row. The statement itself checks its condition, because the
+// result of an earlier query could be outdated.
 func (t Tx) tryChange(ctx context.Context, text string, args ...any) (bool, error) {
 	n, err := t.exec(ctx, text, args...)
 	return n > 0, err
 }
 
-// changeRow runs a statement on a row that must exist. If the row was deleted in the meantime, it returns
-// ErrNotFound, so that the engine does not report a success.
+// changeExisting returns ErrNotFound if the row was deleted in the meantime, so that the engine does not report a
+// success.
 func (t Tx) changeExisting(ctx context.Context, text string, args ...any) error {
 	n, err := t.exec(ctx, text, args...)
 	if err == nil && n == 0 {
@@ -74,8 +74,7 @@ func (t Tx) changeExisting(ctx context.Context, text string, args ...any) error 
 	return err
 }
 
-// The function rows runs a query, and scans each row with the function read. It reads all rows before it returns,
-// because a connection runs one statement at a time.
+// queryRows reads all rows before it returns, because a connection runs one statement at a time.
 func queryRows[T any](
 	ctx context.Context, t Tx, read func(rowScanner) (T, error), text string, args ...any,
 ) ([]T, error) {
@@ -95,7 +94,7 @@ func queryRows[T any](
 	return all, result.Err()
 }
 
-// The function row runs a query for one row. It returns ErrNotFound if there is no row.
+// queryRow returns ErrNotFound if there is no row.
 func queryRow[T any](
 	ctx context.Context, t Tx, read func(rowScanner) (T, error), text string, args ...any,
 ) (one T, err error) {
@@ -109,14 +108,12 @@ func queryRow[T any](
 	return all[0], nil
 }
 
-// A scanner is one row of a result.
+// A rowScanner is one row of a result.
 type rowScanner interface{ Scan(...any) error }
 
-// scanBool reads a row of one column, such as the result of EXISTS.
 func scanBool(s rowScanner) (yes bool, err error) { return yes, s.Scan(&yes) }
 
-// millis returns the value of a time column: milliseconds since 1970, or 0 for the zero
-// time.
+// toMillis returns the value of a time column: milliseconds since 1970, or 0 for the zero time.
 func toMillis(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -124,7 +121,7 @@ func toMillis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// timeColumn scans a time column (see millis) as UTC.
+// timeColumn scans a time column (see toMillis) as UTC.
 type timeColumn struct{ *time.Time }
 
 func (m timeColumn) Scan(src any) error {
@@ -152,8 +149,7 @@ func (f boolColumn) Scan(src any) error {
 	return nil
 }
 
-// list returns the value of a column of strings, as JSON. It stores both nil and an empty list as [], so a reader
-// can't distinguish them.
+// encodeList stores both nil and an empty list as [], so a reader can't distinguish them.
 func encodeList(values []string) string {
 	if len(values) == 0 {
 		return "[]"
@@ -165,7 +161,7 @@ func encodeList(values []string) string {
 	return string(text)
 }
 
-// listColumn scans a column that list wrote.
+// listColumn scans a column of encodeList.
 type listColumn struct{ into *[]string }
 
 func (c listColumn) Scan(src any) error { return jsonColumn{c.into}.Scan(src) }

@@ -50,8 +50,8 @@ func (s Sum) String() string {
 	return hex.EncodeToString(bytes)
 }
 
-// add adds the SHA-256 of one row. It hashes each value with its type and length, so that a byte that moves from one
-// value to the next changes the hash.
+// addRow hashes each value with its type and length, so that a byte that moves from one value to the next changes the
+// hash.
 func (s *Sum) addRow(row []any) error {
 	var text []byte
 	for _, value := range row {
@@ -83,7 +83,7 @@ type Reader struct {
 	rows    Rows
 	columns []string
 	row     []any // values of type int64, string and []byte
-	targets []any // pointers to the elements of row
+	targets []any
 	done    func(rows int)
 	err     error
 }

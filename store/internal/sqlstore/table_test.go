@@ -87,7 +87,6 @@ func sum(t *testing.T, rows ...[]any) sqlstore.Sum {
 	return reader.Sum
 }
 
-// fakeRows implements sqlstore.Rows on a slice.
 type fakeRows struct {
 	rows [][]any
 	next int

@@ -18,7 +18,7 @@ func userRow(u *watchword.User) []column {
 
 const publicMetadata = `(COALESCE((SELECT public FROM user_metadata WHERE user_metadata.user_id = users.id), ''))`
 
-// storedUser lists the columns of the table users. It omits feed_number, which only feed.go and updateRoles use.
+// userTableColumns omits feed_number, which only feed.go and updateRoles use.
 func userTableColumns(u *watchword.User) []column {
 	return []column{
 		{"id", &u.ID},

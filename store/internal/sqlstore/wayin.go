@@ -2,10 +2,10 @@ package sqlstore
 
 import "strings"
 
-// anotherWayIn is the condition that the user $2 can still sign in after the row $1 is deleted. Each statement that
+// hasOtherSignIn is the condition that the user $2 can still sign in after the row $1 is deleted. Each statement that
 // deletes a way to sign in has this condition, so users can't delete their last one. $3 is the id of another passkey
-// with which the user can sign in alone (factors.Manager.Spare), or empty. $4 lists the enabled providers (idList),
-// because an identity of any other provider can't sign in.
+// with which the user can sign in alone (factors.Manager.Spare), or empty. $4 lists the enabled providers
+// (delimitedIDs), because an identity of any other provider can't sign in.
 //
 // The caller holds the lock of the user's row. Otherwise, two transactions on PostgreSQL could each delete one row
 // while they still see the other row.
@@ -18,5 +18,5 @@ const hasOtherSignIn = `(
 	OR EXISTS (SELECT 1 FROM identities AS other WHERE other.user_id = $2 AND other.id <> $1
 		AND $4 LIKE '%,' || other.provider || ',%'))`
 
-// idList returns the ids of providers as ",a,b,", so that LIKE finds one of them. Ids have no comma and no wildcard.
+// delimitedIDs returns ",a,b,", so that LIKE finds one of the ids. Ids have no comma and no wildcard.
 func delimitedIDs(ids []string) string { return "," + strings.Join(ids, ",") + "," }
