@@ -12,7 +12,6 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// openFilledStore runs the statement on a new database.
 func openFilledStore(t *testing.T, text string, args ...any) *postgres.Store {
 	t.Helper()
 	database := pgtest.Database(t)

@@ -50,7 +50,7 @@ func Load(ctx context.Context, url string, from Source, done func(step string, r
 	if err != nil {
 		return nil, err
 	}
-	for _, timeout := range timeouts { // without timeouts, because copying a large table takes long
+	for _, timeout := range sessionTimeouts { // without timeouts, because copying a large table takes long
 		delete(config.ConnConfig.RuntimeParams, timeout.name)
 	}
 	if _, err := migrate(ctx, config.ConnConfig); err != nil {
@@ -66,7 +66,7 @@ func Load(ctx context.Context, url string, from Source, done func(step string, r
 		return nil, classifyError(err)
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // no effect after a commit
-	all, err := load(ctx, tx, from, done)
+	all, err := copyTables(ctx, tx, from, done)
 	if err != nil {
 		return nil, explainConflict(err)
 	}
@@ -77,8 +77,10 @@ func Load(ctx context.Context, url string, from Source, done func(step string, r
 	return all, nil
 }
 
-// load copies and compares all tables in tx. The caller commits only if it returns no error.
-func load(ctx context.Context, tx pgx.Tx, from Source, done func(step string, rows int)) (all []Loaded, err error) {
+// copyTables also compares the copied rows with the source. The caller commits only if it returns no error.
+func copyTables(
+	ctx context.Context, tx pgx.Tx, from Source, done func(step string, rows int),
+) (all []Loaded, err error) {
 	if err := requireEmpty(ctx, tx); err != nil {
 		return nil, err
 	}
@@ -95,7 +97,7 @@ func load(ctx context.Context, tx pgx.Tx, from Source, done func(step string, ro
 	}
 	for _, table := range sqlstore.Tables() {
 		compared := func(rows int) { done("compare "+table, rows) }
-		sum, err := sumTable(ctx, tx, copiedTable{table, columns[table]}, compared)
+		sum, err := checksumTable(ctx, tx, copiedTable{table, columns[table]}, compared)
 		if err != nil {
 			return nil, fmt.Errorf("compare %s: %w", table, err)
 		}
@@ -158,9 +160,9 @@ func copyTable(
 	return reader.Sum, classifyError(err)
 }
 
-// sumTable reads the copied rows from PostgreSQL and returns their checksum. The checksum differs from that of the
-// source if a value changed during the copy.
-func sumTable(ctx context.Context, tx pgx.Tx, table copiedTable, done func(rows int)) (sqlstore.Sum, error) {
+// checksumTable reads the copied rows from PostgreSQL. The checksum differs from that of the source if a value
+// changed during the copy.
+func checksumTable(ctx context.Context, tx pgx.Tx, table copiedTable, done func(rows int)) (sqlstore.Sum, error) {
 	result, err := tx.Query(ctx, sqlstore.SelectRows(table.name, table.columns))
 	if err != nil {
 		return sqlstore.Sum{}, classifyError(err)

@@ -300,7 +300,6 @@ type rowQuerier interface {
 	Query(text string, args ...any) (*sql.Rows, error)
 }
 
-// queryStrings returns the only column of a result.
 func queryStrings(t *testing.T, db rowQuerier, text string) (all []string) {
 	t.Helper()
 	rows, err := db.Query(text)

@@ -62,7 +62,7 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	if err := connectOnce(ctx, config.ConnConfig); err != nil {
 		return nil, err
 	}
-	return open(ctx, config)
+	return migrateAndOpen(ctx, config)
 }
 
 // connectOnce reports a mistake in the URL in a short error, before any other work. A proxy that pools by transaction
@@ -71,7 +71,7 @@ func Open(ctx context.Context, url string) (*Store, error) {
 func connectOnce(ctx context.Context, config *pgx.ConnConfig) error {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil && strings.Contains(err.Error(), "unsupported startup parameter") {
-		for _, timeout := range timeouts {
+		for _, timeout := range sessionTimeouts {
 			delete(config.RuntimeParams, timeout.name)
 		}
 		conn, err = pgx.ConnectConfig(ctx, config)
@@ -82,9 +82,9 @@ func connectOnce(ctx context.Context, config *pgx.ConnConfig) error {
 	return conn.Close(ctx)
 }
 
-// timeouts are session parameters. They prevent one statement or one abandoned
-// transaction from blocking all others.
-var timeouts = []struct{ name, milliseconds string }{
+// sessionTimeouts are session parameters. They prevent one statement or one abandoned transaction from blocking all
+// others.
+var sessionTimeouts = []struct{ name, milliseconds string }{
 	{"statement_timeout", "15000"},
 	{"lock_timeout", "5000"},
 	{"idle_in_transaction_session_timeout", "30000"},
@@ -107,7 +107,7 @@ func parseURL(url string) (*pgxpool.Config, error) {
 		return nil, errors.New("this is not a PostgreSQL URL: write postgres://user:password@host:5432/database")
 	}
 	params := config.ConnConfig.RuntimeParams
-	for _, timeout := range timeouts {
+	for _, timeout := range sessionTimeouts {
 		if params[timeout.name] == "" {
 			params[timeout.name] = timeout.milliseconds
 		}
@@ -135,9 +135,9 @@ func operationTimeout(config *pgxpool.Config) time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
-// open applies migrations before it fills the pool. Otherwise, connections could prepare statements for the old
-// tables.
-func open(ctx context.Context, config *pgxpool.Config) (*Store, error) {
+// migrateAndOpen applies migrations before it fills the pool. Otherwise, connections could prepare statements for the
+// old tables.
+func migrateAndOpen(ctx context.Context, config *pgxpool.Config) (*Store, error) {
 	if _, err := migrate(ctx, config.ConnConfig); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", config.ConnConfig.Database, classifyError(err))
 	}
@@ -310,7 +310,7 @@ func (s *Store) Check(ctx context.Context) error {
 //
 // Unstable: for the program watchword.
 func (s *Store) TimeoutsOff(ctx context.Context) (fixes []string, err error) {
-	for _, timeout := range timeouts {
+	for _, timeout := range sessionTimeouts {
 		var role, value string
 		query := "SELECT quote_ident(current_user), current_setting($1)"
 		err := s.pool.QueryRow(ctx, query, unpreparedMode, timeout.name).Scan(&role, &value)

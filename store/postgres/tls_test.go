@@ -24,7 +24,7 @@ func TestTLSSettingsAreApplied(t *testing.T) {
 	t.Parallel()
 	const secret = "correct-horse"
 	server := pgtest.New(t)
-	ours, others := newAuthority(t), newAuthority(t)
+	ours, others := newCertificateAuthority(t), newCertificateAuthority(t)
 	certificate, key := ours.issueCertificate(t)
 	for name, text := range map[string]string{
 		"tls.crt": certificate, "tls.key": key,
@@ -75,14 +75,14 @@ func TestTLSSettingsAreApplied(t *testing.T) {
 	}
 }
 
-// An authority is a certificate authority that signs certificates for 127.0.0.1.
-type authority struct {
+// A certificateAuthority signs certificates for 127.0.0.1.
+type certificateAuthority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 	certFile    string
 }
 
-func newAuthority(t *testing.T) *authority {
+func newCertificateAuthority(t *testing.T) *certificateAuthority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -97,7 +97,7 @@ func newAuthority(t *testing.T) *authority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &authority{key: key, certFile: filepath.Join(t.TempDir(), "ca.crt")}
+	a := &certificateAuthority{key: key, certFile: filepath.Join(t.TempDir(), "ca.crt")}
 	if a.certificate, err = x509.ParseCertificate(der); err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-func (a *authority) issueCertificate(t *testing.T) (certificate, key string) {
+func (a *certificateAuthority) issueCertificate(t *testing.T) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

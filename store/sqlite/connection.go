@@ -185,7 +185,7 @@ func (r *resultRows) Scan(into ...any) error {
 // changed.
 type trackedConn struct {
 	*connection
-	changed *changes
+	changed *changedRows
 }
 
 func (w trackedConn) Exec(ctx context.Context, text string, args ...any) (int, error) {

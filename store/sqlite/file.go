@@ -40,8 +40,8 @@ func prepareFile(path string) error {
 
 // durablePragmas include synchronous(FULL), so each commit is on disk before it returns. Connections that serve
 // requests use them.
-func durablePragmas(more ...string) []string {
-	return append([]string{"journal_mode(WAL)", "synchronous(FULL)"}, more...)
+func durablePragmas(extra ...string) []string {
+	return append([]string{"journal_mode(WAL)", "synchronous(FULL)"}, extra...)
 }
 
 // openMigrationPool opens a pool of one connection. Each transaction takes the write lock when it begins, so that no

@@ -42,15 +42,15 @@ import (
 //
 // If a version can't be read, it counts as changed, and Live reads the file.
 
-// maxLiveRows is the maximum number of sessions in memory, and also of users. Both together take about 1 kB.
+// maxLiveRows is the maximum number of sessions in memory, and also of users. One session and its user take about 1
+// kB.
 const maxLiveRows = 8192
 
 // unknownVersion means that reading the version failed. It differs from every data_version.
 const unknownVersion = -1
 
-// walIndexHeader is the size of the header of the WAL-index in bytes: two copies of 48 bytes
-// (SQLite, *WAL-mode File Format*, section 2.1).
-const walIndexHeader = 96
+// walIndexHeaderSize is in bytes: two copies of 48 bytes (SQLite, *WAL-mode File Format*, section 2.1).
+const walIndexHeaderSize = 96
 
 var statementEffects = sqlstore.Effects()
 
@@ -59,11 +59,11 @@ var statementEffects = sqlstore.Effects()
 type liveRows struct {
 	mu           sync.Mutex
 	checker      *connection
-	sharedHeader *[walIndexHeader]byte // memory shared by all processes; nil if not found
-	lastHeader   [walIndexHeader]byte  // copy from the last read of the version
-	lastRead     int64                 // the checker's version
-	rowsVersion  int64                 // the checker's version at which all rows are current
-	committing   bool                  // this process is committing and has not reached (b)
+	sharedHeader *[walIndexHeaderSize]byte // memory shared by all processes; nil if not found
+	lastHeader   [walIndexHeaderSize]byte  // copy from the last read of the version
+	lastRead     int64                     // the checker's version
+	rowsVersion  int64                     // the checker's version at which all rows are current
+	committing   bool                      // this process is committing and has not reached (b)
 	sessions     map[watchword.SessionID]*liveRow
 	users        map[watchword.UserID]*watchword.User
 
@@ -136,7 +136,7 @@ func (s *Store) Live(
 	return session, user, nil
 }
 
-// cloneSlices prevents that callers who change a slice change the row in memory.
+// cloneSlices prevents callers who change a slice from changing the row in memory.
 func cloneSlices(s watchword.Session, u watchword.User) (watchword.Session, watchword.User) {
 	s.Methods, u.Roles = slices.Clone(s.Methods), slices.Clone(u.Roles)
 	return s, u
@@ -185,7 +185,7 @@ func (l *liveRows) isCurrent(writer *connection) bool {
 
 // rowInTransaction includes the changes of the current transaction. It returns nil if the row is not in memory or may
 // not be current.
-func (l *liveRows) rowInTransaction(id watchword.SessionID, changed *changes) *liveRow {
+func (l *liveRows) rowInTransaction(id watchword.SessionID, changed *changedRows) *liveRow {
 	if row := changed.finalRows[id]; row != nil || !changed.rowsWereCurrent {
 		return row
 	}
@@ -226,7 +226,7 @@ func insertOrEvict[K comparable, V any](rows map[K]V, id K, row V) {
 	rows[id] = row
 }
 
-// dropAll removes all rows from memory. The caller holds mu.
+// dropAll expects that the caller holds mu.
 func (l *liveRows) dropAll(version int64) {
 	clear(l.sessions)
 	clear(l.users)
@@ -235,7 +235,7 @@ func (l *liveRows) dropAll(version int64) {
 
 // commit commits the transaction of the writer, and drops or replaces the rows in memory that it changed. If the
 // commit fails, its outcome is unknown, so the rows are dropped. The caller holds writeLock.
-func (s *Store) commit(changed *changes) error {
+func (s *Store) commit(changed *changedRows) error {
 	s.live.mu.Lock()
 	s.live.committing = true
 	s.live.mu.Unlock()
@@ -259,7 +259,7 @@ func (s *Store) commit(changed *changes) error {
 
 // updateRows runs after a commit of this process. It implements point 2 of the explanation at the top of this file.
 // The caller holds writeLock and live.mu.
-func (s *Store) updateRows(changed *changes) {
+func (s *Store) updateRows(changed *changedRows) {
 	l := &s.live
 	committed := s.writer.lastVersion()
 	now := l.currentVersion() // (a)
@@ -288,8 +288,8 @@ func (s *Store) updateRows(changed *changes) {
 	}
 }
 
-// changes records the rows that a transaction may have changed.
-type changes struct {
+// changedRows are the rows that a transaction may have changed.
+type changedRows struct {
 	everywhere bool
 	users      []watchword.UserID
 	sessions   []watchword.SessionID
@@ -300,7 +300,7 @@ type changes struct {
 
 // keepRow records a row, which is stored in memory after the commit. The transaction must not change the session or
 // the user later.
-func (c *changes) keepRow(session watchword.Session, user watchword.User) {
+func (c *changedRows) keepRow(session watchword.Session, user watchword.User) {
 	if c.finalRows == nil {
 		c.finalRows = map[watchword.SessionID]*liveRow{}
 	}
@@ -308,7 +308,7 @@ func (c *changes) keepRow(session watchword.Session, user watchword.User) {
 }
 
 // noteStatement adds the rows that a statement with these arguments may have changed.
-func (c *changes) noteStatement(text string, args []any) {
+func (c *changedRows) noteStatement(text string, args []any) {
 	switch statementEffects[text] {
 	case sqlstore.NoEffect:
 		return

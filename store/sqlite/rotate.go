@@ -72,7 +72,7 @@ func (s *Store) commitBatch(calls []*rotateCall) error {
 		return nil
 	}
 	ctx := context.Background()
-	return s.updateLocked(ctx, func(tx sqlstore.Tx, changed *changes) (err error) {
+	return s.updateLocked(ctx, func(tx sqlstore.Tx, changed *changedRows) (err error) {
 		for _, call := range calls {
 			if call.Answer, err = s.rotateInTx(ctx, tx, changed, call.Request); err != nil {
 				return err
@@ -85,7 +85,7 @@ func (s *Store) commitBatch(calls []*rotateCall) error {
 // rotateInTx does not read the file if the session is in memory. It keeps the rotated session in memory for the next
 // rotation.
 func (s *Store) rotateInTx(
-	ctx context.Context, tx sqlstore.Tx, changed *changes, r watchword.RotateRequest,
+	ctx context.Context, tx sqlstore.Tx, changed *changedRows, r watchword.RotateRequest,
 ) (result watchword.RotateResult, err error) {
 	if row := s.live.rowInTransaction(r.Session, changed); row != nil {
 		result, err = tx.RotateKnown(ctx, r, row.session, *row.user)

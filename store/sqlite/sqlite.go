@@ -72,15 +72,15 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	for range maxReaders {
 		s.readers <- nil
 	}
-	if err := s.open(ctx, path); err != nil {
+	if err := s.openConnections(ctx, path); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, errors.Join(classifyError(ctx, err), s.closeConnections()))
 	}
 	s.rotations = s.newRotations()
 	return s, nil
 }
 
-// open stores the connections in s. If it returns an error, the caller closes them with closeConnections.
-func (s *Store) open(ctx context.Context, path string) (err error) {
+// openConnections stores the connections in s. If it returns an error, the caller closes them with closeConnections.
+func (s *Store) openConnections(ctx context.Context, path string) (err error) {
 	if err = prepareFile(path); err != nil {
 		return err
 	}
@@ -156,12 +156,12 @@ func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 			return fmt.Errorf("wait for the write lock: %w", classifyError(ctx, ctx.Err()))
 		}
 	}
-	return classifyError(ctx, s.updateLocked(ctx, func(tx sqlstore.Tx, _ *changes) error { return fn(tx) }))
+	return classifyError(ctx, s.updateLocked(ctx, func(tx sqlstore.Tx, _ *changedRows) error { return fn(tx) }))
 }
 
 // updateLocked commits after fn. fn may use the rows in memory, and records in its second argument the rows that it
 // changes. The caller holds writeLock.
-func (s *Store) updateLocked(ctx context.Context, fn func(sqlstore.Tx, *changes) error) error {
+func (s *Store) updateLocked(ctx context.Context, fn func(sqlstore.Tx, *changedRows) error) error {
 	committed := false
 	defer func() {
 		if !committed {
@@ -172,7 +172,7 @@ func (s *Store) updateLocked(ctx context.Context, fn func(sqlstore.Tx, *changes)
 	if _, err := s.writer.Exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin write transaction: %w", err)
 	}
-	changed := changes{rowsWereCurrent: s.live.isCurrent(s.writer)}
+	changed := changedRows{rowsWereCurrent: s.live.isCurrent(s.writer)}
 	if err := fn(sqlstore.NewTx(trackedConn{s.writer, &changed}), &changed); err != nil {
 		return err
 	}

@@ -25,7 +25,6 @@ func TestRotationsProceedDuringLongSweep(t *testing.T) {
 	}
 	store := openWithSessions(t, 1)
 	one := storetest.Session(storetest.User(1).ID, 0)
-	// Insert many ended sessions, which are copies of the live session.
 	err := store.Exec(t.Context(), `INSERT INTO sessions
 		SELECT printf('%08x', n), user_id, generation, superseded, forgiven, rotated_at, rotated_by, refresh_key, persistent,
 			device, address, authenticated_at, methods, created_at, expires_at, $1, 'logout', 0

@@ -14,7 +14,7 @@ import (
 //
 // findWALIndex does not map the file itself, because this would need a file descriptor. Closing the descriptor would
 // release all POSIX locks that SQLite holds on the file in this process (fcntl(2)).
-func findWALIndex(path string) *[walIndexHeader]byte {
+func findWALIndex(path string) *[walIndexHeaderSize]byte {
 	path, err := filepath.EvalSymlinks(path) // SQLite follows symbolic links, too
 	if err != nil {
 		return nil
@@ -27,7 +27,7 @@ func findWALIndex(path string) *[walIndexHeader]byte {
 	if err != nil {
 		return nil
 	}
-	return (*[walIndexHeader]byte)(unsafe.Add(nil, findMapping(string(maps), info.Sys().(*syscall.Stat_t).Ino)))
+	return (*[walIndexHeaderSize]byte)(unsafe.Add(nil, findMapping(string(maps), info.Sys().(*syscall.Stat_t).Ino)))
 }
 
 const walIndexSuffix = "-shm"

@@ -11,7 +11,6 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// adminRecordTests cover service keys, results of requests, and lists of all accounts.
 var adminRecordTests = map[string]func(suite){
 	"ServiceKeyKeepsEveryField": func(s suite) {
 		want := newServiceKey(1)

@@ -200,7 +200,6 @@ func drawBatch(a, b suite, t *rapid.T, first, end int) (requests []watchword.Rot
 	return rapid.Permutation(requests).Draw(t, "order")
 }
 
-// insertDrawnSession also inserts the user.
 func (s suite) insertDrawnSession(c *drawnRotation) {
 	s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error {
 		_, err := tx.InsertUser(ctx, c.user, Start)

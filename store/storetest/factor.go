@@ -393,7 +393,6 @@ func (s suite) updateFactors(fn func(context.Context, factors.Tx) error) {
 	s.mustUpdate(func(ctx context.Context, tx watchword.Tx) error { return fn(ctx, tx.(factors.Tx)) })
 }
 
-// countSuccesses runs fn in n concurrent transactions, and returns how often fn returned true.
 func (s suite) countSuccesses(n int, fn func(context.Context, factors.Tx) (bool, error)) int {
 	s.Helper()
 	var held atomic.Int32
@@ -427,7 +426,6 @@ func newAuthenticator(u watchword.User, n int) factors.Factor {
 	}
 }
 
-// newChallenge returns challenge number n, for a sign-in of the user.
 func newChallenge(u watchword.User, n int) watchword.Challenge {
 	return watchword.Challenge{
 		ID: fixedUUID("000b", n), Purpose: watchword.ChallengeLogin, UserID: u.ID, SessionID: Session(u.ID, n).ID,

@@ -11,7 +11,6 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// raceRounds returns how often a test repeats its race.
 func raceRounds() int {
 	if testing.Short() {
 		return 40

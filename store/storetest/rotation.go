@@ -143,7 +143,6 @@ func compareWithJudge(s suite, t *rapid.T, n int) {
 	s.wantVerdict(t, c)
 }
 
-// compareConcurrentWithJudge is compareWithJudge for several sessions that rotate concurrently.
 func compareConcurrentWithJudge(s suite, t *rapid.T, first, many int) {
 	all := make([]*drawnRotation, many)
 	for i := range all {

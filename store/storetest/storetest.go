@@ -43,7 +43,6 @@ func Run(t *testing.T, open func(t *testing.T) watchword.Store) {
 	}
 }
 
-// A suite is one test and its store.
 type suite struct {
 	*testing.T
 	watchword.Store
@@ -115,8 +114,7 @@ func (s suite) addSession(one watchword.Session) watchword.Session {
 	return one
 }
 
-// wantNotFound fails unless err is ErrNotFound. It also fails if err is ErrUnavailable, because a missing row is not
-// an outage.
+// wantNotFound also fails if err is ErrUnavailable, because a missing row is not an outage.
 func (s suite) wantNotFound(what string, err error) {
 	s.Helper()
 	if !errors.Is(err, watchword.ErrNotFound) || errors.Is(err, watchword.ErrUnavailable) {

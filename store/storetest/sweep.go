@@ -145,7 +145,7 @@ var sweepTests = map[string]func(suite){
 	},
 }
 
-// sweepLimits sweeps all counters once, and returns how many counters each batch deleted.
+// sweepLimits returns how many counters each batch deleted.
 func (s suite) sweepLimits(before time.Time, limit int) (deleted []int) {
 	s.Helper()
 	for mark := (watchword.LimitMark{}); ; {

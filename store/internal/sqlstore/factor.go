@@ -15,8 +15,8 @@ import (
 
 var _ factors.Tx = Tx{}
 
-// factorRow has two columns for secrets. For an authenticator app, the column sealed contains the encrypted secret,
-// and the column record is empty. For a passkey, record contains the public key, and sealed is empty.
+// factorRow has the columns sealed and record. For an authenticator app, sealed contains the encrypted secret, and
+// record is empty. For a passkey, record contains the public key, and sealed is empty.
 func factorRow(f *factors.Factor) []column {
 	return []column{
 		{"id", &f.ID},
