@@ -30,7 +30,7 @@ const (
 	ByAge              Key = "in the background, by age"
 	ByOperator         Key = "by an operator, in order of address"
 	ByRequest          Key = "by an operator, by request id"
-	ByNumber           Key = "in the background, by number of the feed"
+	ByNumber           Key = "in the background, by the number of a feed event"
 	FeedRow            Key = "the only row of the table"
 	AllKeys            Key = "all keys (few rows)"
 	AllSignups         Key = "by an operator, in order of address and id"
