@@ -30,7 +30,7 @@ const (
 	unstableMark = "Unstable: "
 
 	// A longer stable list needs a larger bound here, so that a review sees the growth.
-	maxStableLines = 636
+	maxStableLines = 624
 )
 
 func TestTheExportedAPIIsListed(t *testing.T) {

@@ -28,6 +28,8 @@ const maxRepeatAge = 32
 const NeverForgiven int64 = -1
 
 // A Rotation is the part of a session that changes when it is refreshed.
+//
+// Unstable: for stores.
 type Rotation struct {
 	// Generation is the number of the newest refresh token issued, 0 at sign-in.
 	Generation int64
@@ -66,6 +68,8 @@ type Presentation struct {
 }
 
 // An Agent is a short hash of a User-Agent header, which distinguishes clients and can't be reversed.
+//
+// Unstable: for stores.
 type Agent string
 
 // AgentOf hashes a User-Agent header of any length.

@@ -13,11 +13,6 @@ type SessionID string
 type Session struct {
 	ID     SessionID
 	UserID UserID
-	Rotation
-
-	// RefreshKey is the number of the key that signs the newest refresh token. It is stored so that a rotation of
-	// keys does not change the token of a generation.
-	RefreshKey uint8
 
 	// Persistent is true if the user chose "stay signed in". Otherwise the session
 	// has the shorter idle timeout, and its cookie ends with the browser.
@@ -34,7 +29,21 @@ type Session struct {
 
 	EndedAt  time.Time // when a flow ended the session; zero: active, idle or expired
 	EndedWhy EndReason
+
+	// Rotation decides which refresh tokens are valid. See also LastUsed.
+	//
+	// Unstable: for stores.
+	Rotation
+
+	// RefreshKey is the number of the key that signs the newest refresh token. It is stored so that a rotation of
+	// keys does not change the token of a generation.
+	//
+	// Unstable: for stores.
+	RefreshKey uint8
 }
+
+// LastUsed returns the time of the last refresh, or of the sign-in if there was none.
+func (s Session) LastUsed() time.Time { return s.RotatedAt }
 
 // An EndReason says why a session ended. The values are stable.
 type EndReason string

@@ -19,27 +19,38 @@ const RoleAdmin = "admin"
 
 // A User is one account.
 type User struct {
-	ID           UserID
-	Email        Address
-	VerifiedAt   time.Time // when Email was proven; zero: not yet
-	Name         string
-	Roles        []string // sorted, no duplicates
-	PasswordHash Secret   // PHC string; empty: the user has no password
-
+	ID         UserID
+	Email      Address
+	VerifiedAt time.Time // when Email was proven; zero: not yet
+	Name       string
+	Roles      []string // sorted, no duplicates
 	CreatedAt  time.Time
 	DisabledAt time.Time // zero: enabled
-
-	// RolesChangedAt is a whole second. Access tokens issued before it have outdated roles and are rejected.
-	RolesChangedAt time.Time
 
 	// Locale is the language of the user's mails, a BCP 47 tag such as "pt-BR". Empty: the default language.
 	Locale string
 
-	// Factors is the number of second factors that a sign-in asks for. FactorsChangedAt is when a factor was last
-	// added or removed. A sign-in that began before this time can't open a session.
-	Factors          int
+	// Factors is the number of second factors that a sign-in asks for.
+	Factors int
+
+	// Metadata is the public metadata, a JSON object that operators write (package metadata). Empty: none.
+	Metadata string
+
+	// PasswordHash is a PHC string. Empty: the user has no password.
+	//
+	// Unstable: for stores.
+	PasswordHash Secret
+
+	// RolesChangedAt is a whole second. Access tokens issued before it have outdated roles and are rejected.
+	//
+	// Unstable: for stores.
+	RolesChangedAt time.Time
+
+	// FactorsChangedAt is when a factor was last added or removed. A sign-in that began before this time can't open a
+	// session.
+	//
+	// Unstable: for stores.
 	FactorsChangedAt time.Time
-	Metadata         string // public metadata, a JSON object that operators write (package metadata); "": none
 }
 
 // Verified reports whether the user has proven that Email is theirs.

@@ -116,7 +116,7 @@ func (a *adminAPI) readUserDetail(w http.ResponseWriter, r *http.Request, by adm
 	}
 	for _, one := range ended {
 		answer.Ended = append(answer.Ended, endedSessionAnswer{
-			one.ID, one.Device, one.CreatedAt, one.RotatedAt, one.EndedAt, one.EndedWhy})
+			one.ID, one.Device, one.CreatedAt, one.LastUsed(), one.EndedAt, one.EndedWhy})
 	}
 	for _, mail := range mails {
 		answer.Mails = append(answer.Mails, newOutboxMail(mail))
@@ -131,7 +131,7 @@ func (a *adminAPI) readUserDetail(w http.ResponseWriter, r *http.Request, by adm
 	for _, one := range sessions {
 		answer.Sessions = append(answer.Sessions, sessionBody{
 			ID: string(one.ID), Device: one.Device, Address: one.Address, CreatedAt: one.CreatedAt,
-			LastUsedAt: one.RotatedAt, ExpiresAt: a.engine.SessionExpires(one), Current: one.ID == by.Session.ID,
+			LastUsedAt: one.LastUsed(), ExpiresAt: a.engine.SessionExpires(one), Current: one.ID == by.Session.ID,
 		})
 	}
 	for _, ev := range events {

@@ -314,7 +314,7 @@ func (a *api) listSessions(w http.ResponseWriter, r *http.Request, who watchword
 	for _, one := range sessions {
 		answer.Sessions = append(answer.Sessions, sessionBody{
 			ID: string(one.ID), Device: one.Device, Address: one.Address,
-			CreatedAt: one.CreatedAt, LastUsedAt: one.RotatedAt, ExpiresAt: a.engine.SessionExpires(one),
+			CreatedAt: one.CreatedAt, LastUsedAt: one.LastUsed(), ExpiresAt: a.engine.SessionExpires(one),
 			Current: one.ID == who.Session.ID,
 		})
 	}

@@ -81,7 +81,7 @@ func (p *accountPages) readAccountView(r *http.Request, who watchword.Identity) 
 	for _, one := range sessions {
 		data.Sessions = append(data.Sessions, accountSession{
 			ID: string(one.ID), Device: one.Device, Address: one.Address,
-			Since: one.CreatedAt, Used: one.RotatedAt, Current: one.ID == who.Session.ID,
+			Since: one.CreatedAt, Used: one.LastUsed(), Current: one.ID == who.Session.ID,
 		})
 	}
 	for _, one := range events {

@@ -190,7 +190,7 @@ func (p *adminPages) addHistory(r *http.Request, v *view, by admin.Caller, data 
 	var rows []adminSession
 	for _, one := range sessions {
 		rows = append(rows, adminSession{accountSession{ID: string(one.ID), Device: one.Device, Address: one.Address,
-			Since: one.CreatedAt, Used: one.RotatedAt, Current: one.ID == by.Session.ID},
+			Since: one.CreatedAt, Used: one.LastUsed(), Current: one.ID == by.Session.ID},
 			data.Path + "/sessions/" + url.PathEscape(string(one.ID)) + "/end"})
 	}
 	data.Sessions, data.MoreSessions = splitVisible(rows)
