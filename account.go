@@ -126,7 +126,8 @@ func tokenExpired() *Error {
 
 func notFound() *Error { return refuse(CodeNotFound, "Not found, or you are not allowed to see it.") }
 
-// Profile returns the caller's account, or any if the caller has RoleAdmin. Codes: CodeNotFound (or not allowed).
+// Profile returns the account with the id. Users see only their own account, and users with RoleAdmin see every
+// account. Codes: CodeNotFound (or not allowed).
 func (e *Engine) Profile(ctx context.Context, who Identity, id UserID) (u User, err error) {
 	if id == who.User.ID {
 		return who.User, nil
@@ -202,7 +203,7 @@ func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secre
 		if err := lockAndSetPassword(ctx, tx, who.User, who.User.PasswordHash); err != nil {
 			return err
 		}
-		user, err := tx.User(ctx, who.User.ID) // a second read: the roles may have changed before the lock
+		user, err := tx.User(ctx, who.User.ID) // read again, because the roles may have changed before the lock
 		if err == nil {
 			err = deleteUser(ctx, tx, event)
 		}
@@ -230,9 +231,9 @@ func requireRemainingAdmin(ctx context.Context, tx Tx) error {
 	return err
 }
 
-// lockAndSetPassword may store the current hash again, to lock the account only. Codes: CodeTryLater if the hash or
-// the factors changed after u was read, or if the account was disabled. It is not CodePasswordWrong, because a
-// sign-in may have upgraded the hash.
+// lockAndSetPassword locks the account and stores a password hash. To lock the account only, pass its current hash.
+// Codes: CodeTryLater if the hash or the factors changed after u was read, or if the account was disabled. A changed
+// hash does not mean CodePasswordWrong, because a sign-in may have upgraded the hash.
 func lockAndSetPassword(ctx context.Context, tx Tx, u User, to Secret) error {
 	unchanged, err := tx.ReplacePassword(ctx, u, to)
 	if err == nil && !unchanged {
@@ -245,8 +246,9 @@ func accountChanged() *Error {
 	return &Error{Code: CodeTryLater, Detail: "The account has just changed. Try again.", RetryAfter: time.Second}
 }
 
-// deleteUser deletes the account of event.UserID. The caller must then store the event without the client's address
-// and device. Ended sessions stay until the sweep, so that requests with their tokens get CodeSessionEnded.
+// deleteUser ends the sessions of event.UserID and deletes the account. The caller must then store the event, without
+// the address and device of the client. The rows of ended sessions stay until the sweep, so that requests with their
+// tokens get CodeSessionEnded.
 func deleteUser(ctx context.Context, tx Tx, event Event) error {
 	if _, err := tx.EndSessions(ctx, event.UserID, "", EndedDeleted, event.At); err != nil {
 		return err

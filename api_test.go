@@ -62,7 +62,7 @@ func TestStableAPINamesNoUnstableType(t *testing.T) {
 	stableTexts := textsByPackage(stable)
 	for name, text := range textsByPackage(unstable) {
 		for _, match := range regexp.MustCompile(`(?m)^type (\w+)`).FindAllStringSubmatch(text, -1) {
-			partly := regexp.MustCompile(`(?m)^type ` + match[1] + `\b`) // only some of its fields are unstable
+			partly := regexp.MustCompile(`(?m)^type ` + match[1] + `\b`) // stable too: a type with unstable fields
 			if match[1] == "Store" || partly.MatchString(stableTexts[name]) {
 				continue
 			}
@@ -288,7 +288,8 @@ func listAPI(t *testing.T, tree fs.FS) (stable, unstable string) {
 	return stable, unstable
 }
 
-// listPackage returns the unstable declarations under the key true.
+// listPackage returns the exported declarations of a package as text: unstable ones under true, stable ones under
+// false.
 func listPackage(t *testing.T, tree fs.FS, importPath string, names []string) map[bool]string {
 	t.Helper()
 	files := token.NewFileSet()
@@ -336,7 +337,8 @@ func listPackage(t *testing.T, tree fs.FS, importPath string, names []string) ma
 	return lists
 }
 
-// cutUnstableFields returns a declaration with only the removed fields, or nil if there are none.
+// cutUnstableFields removes the unstable fields from a declaration. It returns a declaration with only the removed
+// fields, or nil if it removed none.
 func cutUnstableFields(decl *ast.GenDecl) *ast.GenDecl {
 	for _, spec := range decl.Specs {
 		kind, isType := spec.(*ast.TypeSpec)

@@ -29,7 +29,7 @@ type passwordAttempt struct {
 	waitingSignups []Signup
 	device         knowndevice.ID // the zero ID: the device is not known
 	failureCharges []Charge       // refunded unless the password is wrong
-	eventReason    string         // empty: the code of the refusal
+	eventReason    string         // reason in the event; empty: the code of the refusal
 }
 
 // beginAttempt charges the rate limits before the password is checked. Codes: CodeRateLimited.
@@ -65,7 +65,8 @@ func (l Limits) failureCharges(email Address, device knowndevice.ID, c Client, n
 		l.KnownDevice.newCharge(limitKnownDevice, device.String(), now))
 }
 
-// recordFailedLogin returns the refusal. It refunds a.failureCharges, which is empty after a wrong password.
+// recordFailedLogin stores the event of a failed sign-in, and returns the refusal. It refunds a.failureCharges, which
+// is empty after a wrong password.
 func (e *Engine) recordFailedLogin(ctx context.Context, a passwordAttempt, refusal *Error) error {
 	why := cmp.Or(a.eventReason, string(refusal.Code))
 	event := e.newEvent(EventLoginFailed, a.client, a.at).ofUser(a.user.ID).withDetail(why).withSharedID(a.client)

@@ -29,7 +29,7 @@ func withDeviceToken(c watchword.Client, in *watchword.SignIn) watchword.Client 
 	return c
 }
 
-// deleteLimitCounters returns how many there were.
+// deleteLimitCounters deletes all counters and returns how many it deleted.
 func (r *rig) deleteLimitCounters(t *testing.T) (n int) {
 	t.Helper()
 	const all = 1 << 20
@@ -40,7 +40,8 @@ func (r *rig) deleteLimitCounters(t *testing.T) (n int) {
 	return n
 }
 
-// countEvents returns the number of rows, and of the events that they count. The id "" selects unknown addresses.
+// countEvents returns the number of event rows of these users, and the number of events that the rows stand for. One
+// row can count several events. The id "" stands for addresses without an account.
 func (r *rig) countEvents(t *testing.T, ids ...watchword.UserID) (rows, events int) {
 	t.Helper()
 	for _, id := range ids {
@@ -141,7 +142,7 @@ func TestKnownDeviceHasItsOwnLimit(t *testing.T) {
 		wantCode(t, r.loginFrom(t, "ada@example.com", "a wrong guess", stranger(n)), watchword.CodeInvalidCredentials)
 	}
 	retryAfterOf(t, r.loginFrom(t, "ada@example.com", goodPassword, laptop))
-	for range 20 { // a right password is not charged
+	for range 20 { // a correct password is not charged
 		must(t, r.loginFrom(t, "ada@example.com", goodPassword, own))
 	}
 	for range 10 {
@@ -361,7 +362,7 @@ func TestFloodOfRefusedLoginsLeavesFewRowsAndLosesNoCount(t *testing.T) {
 		limits := r.deleteLimitCounters(t)
 		t.Logf("%d logins of one client in %v, %d of them with a checked password, left %d events and %d counters",
 			flood, flood*100*time.Millisecond, failed, rows, limits)
-		if rows > 4 { // a row each for the sign-up, Ada's failures, other failures; one more if an hour begins
+		if rows > 4 { // one row each for the sign-up, Ada's failures, and other failures; another row if an hour begins
 			t.Errorf("%d rows of events", rows)
 		}
 		if events != failed+1 {
@@ -406,7 +407,7 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 		}
 		first := r.signUp(t, "ada@example.com")
 		old := first.RefreshToken
-		for range 3 { // after these refreshes, the token in old would be a reuse
+		for range 3 { // three refreshes, after which a refresh with old would count as reuse
 			in, err := r.Refresh(t.Context(), first.RefreshToken, laptop)
 			must(t, err)
 			first = in
@@ -418,7 +419,7 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 		if strings.Contains(kinds, "refresh_reused") || !strings.Contains(kinds, "session_ended") {
 			t.Errorf("events: %s", kinds)
 		}
-		r.deliverMail(t) // so that the mail with the next link is the newest
+		r.deliverMail(t) // sends the waiting mails, so that the next mail is the newest
 		// A sign-up and a verification must also end the session of the token in Replaces, even if another account
 		// owns it.
 		bob, err := r.SignUp(t.Context(), watchword.SignUpRequest{

@@ -34,7 +34,7 @@ func TestACachedAccessTokenIsRejectedAfterItsKeyWasRemoved(t *testing.T) {
 	r := startEngine(t, nil)
 	in := r.signUp(t, "ada@example.com")
 	r.authenticate(t, in)
-	keys, err := r.Operator().Keys(t.Context()) // makes the engine read the keys again
+	keys, err := r.Operator().Keys(t.Context()) // Keys makes the engine read its keys again
 	must(t, err)
 	r.authenticate(t, in)
 	must(t,

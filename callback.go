@@ -24,7 +24,7 @@ const (
 	callbackPoll    = time.Second      // how soon a process finds a row that another process inserted
 	callbackBatch   = 16               // concurrent calls of one kind in one process
 	callbackTimeout = 30 * time.Second // timeout of the context of a call
-	callbackLease   = time.Minute      // how long no other process can claim a claimed row
+	callbackLease   = time.Minute      // how long a claimed row is reserved for the process that claimed it
 	callbackSettle  = 5 * time.Second  // timeout for storing the result of a call
 	callbackMaxWait = time.Hour        // longest wait after a failure
 )
@@ -116,8 +116,8 @@ func (e *Engine) settleCallback(ctx context.Context, c Callback, failed error) {
 	}
 }
 
-// makeCallback reads the user or session of a callback, and makes the call. It drops the callback if that row was
-// deleted. It returns a panic as an error, because a panic would end the process.
+// makeCallback reads the user or session of a callback, and makes the call. If the user or session was deleted, it
+// drops the callback. It returns a panic as an error, because a panic would end the process.
 func (e *Engine) makeCallback(ctx context.Context, c Callback) (err error) {
 	ctx, stop := context.WithTimeout(ctx, callbackTimeout)
 	defer stop()
@@ -152,7 +152,8 @@ func (e *Engine) makeCallback(ctx context.Context, c Callback) (err error) {
 	return e.opts.OnSessionEnded(ctx, session.withComputedEnd(e.opts.Sessions))
 }
 
-// withComputedEnd adds the end of an idle or expired session, which is not stored.
+// withComputedEnd sets the end of an idle or expired session to its computed time and reason, because the store does
+// not record such an end.
 func (s Session) withComputedEnd(p SessionPolicy) Session {
 	if s.EndedAt.IsZero() {
 		at := s.expiryWithoutRefresh(p)

@@ -95,7 +95,7 @@ func TestOnSignupIsCalledForEveryWayToCreateAnAccount(t *testing.T) {
 		made, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "bo@example.com"})
 		must(t, err)
 		gone := r.signUp(t, "cy@example.com").User.ID
-		must(t, r.Operator().DeleteUser(t.Context(), gone)) // before the callback of this account was called
+		must(t, r.Operator().DeleteUser(t.Context(), gone)) // deletes the account before its callback is called
 		results, err := accountimport.New(r.Engine).Import(t.Context(),
 			[]accountimport.Account{{Email: "di@example.com"}})
 		must(t, err)

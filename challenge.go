@@ -43,14 +43,14 @@ type Challenge struct {
 	Purpose          ChallengePurpose
 	UserID           UserID
 	SessionID        SessionID // the session that adds a factor; empty for a sign-in
-	FactorsChangedAt time.Time // of the user, when the challenge was created
+	FactorsChangedAt time.Time // FactorsChangedAt of the user when the challenge was created
 	Sealed           []byte    // data for the purpose, sealed under the master key
 	Attempts         int
 	CreatedAt        time.Time
 	ExpiresAt        time.Time
 }
 
-// A SealedFactor is the sealed secret of a factor, which Reseal reads.
+// A SealedFactor is the sealed secret of a factor. Operator.Reseal reads it.
 //
 // Unstable: only stores use it.
 type SealedFactor struct {
@@ -64,10 +64,11 @@ type SealedFactor struct {
 type OfferedFactor struct {
 	Kind         string
 	CredentialID string // of a passkey; otherwise empty
-	Record       string // the public half of a passkey as JSON; otherwise empty
+	Record       string // public data of a passkey (passkey.Record), as JSON; otherwise empty
 }
 
-// FactorContext returns the context that binds the sealed secret of a factor to its row.
+// FactorContext returns the additional authenticated data for the sealed secret of a factor. It contains the id, so
+// that a secret can't be moved to another row.
 //
 // Unstable: only package factors uses it.
 func FactorContext(id string) string { return "factor/" + id }
@@ -100,7 +101,8 @@ func passwordFingerprint(u User) []byte {
 	return sum[:]
 }
 
-// storeEntryChallenge returns the refusal with the challenge's handle. The caller returns it after the commit.
+// storeEntryChallenge stores a challenge. It returns a result with the refusal that contains the challenge's handle.
+// The caller returns this refusal to the client after the commit.
 func (e *Engine) storeEntryChallenge(
 	ctx context.Context, tx Tx, n entry, purpose ChallengePurpose, event Event,
 ) (admitResult, error) {
@@ -150,7 +152,8 @@ func (i Inside) Operator(name string, check func(context.Context, Tx) error) Ope
 	return Operator{engine: i.engine, name: storable.Text(name, maxDevice), check: check}
 }
 
-// Now, Store and Offered return the current time, the engine's store, and the factors of a new offer (or nil).
+// Now returns the current time. Store returns the engine's store. Offered returns the factors of a new
+// ChallengeOffer, or nil.
 func (i Inside) Now() time.Time                            { return i.engine.now() }
 func (i Inside) Store() Store                              { return i.engine.store }
 func (i Inside) Offered(o *ChallengeOffer) []OfferedFactor { return o.factors }
@@ -256,7 +259,8 @@ func (i Inside) HoldPassword(ctx context.Context, tx Tx, u User) error {
 }
 
 // CheckToken refuses a change of roles or metadata that makes an access token too long. It accepts a change that
-// makes the token shorter. The user before must be read after the account is locked. Codes: CodeValidationFailed.
+// makes the token shorter. Lock the account, and then read the user for the parameter before. Codes:
+// CodeValidationFailed.
 func (i Inside) CheckToken(before, after User) error { return i.engine.opts.checkToken(before, after) }
 
 // Hold locks the account with an id and then reads it. Codes: CodeNotFound, CodeTryLater (address just changed).
@@ -264,8 +268,8 @@ func (i Inside) Hold(ctx context.Context, tx Tx, id UserID) (User, error) {
 	return lockUserByID(ctx, tx, id)
 }
 
-// OutdateTokens makes the outstanding access tokens of a user invalid, in this transaction. It stores the roles of u
-// again, so u must have been read after the lock of the account was taken (Hold).
+// OutdateTokens makes the outstanding access tokens of a user invalid, in this transaction. It also stores u.Roles
+// again, so u must have been read after the account was locked (Hold).
 func (i Inside) OutdateTokens(ctx context.Context, tx Tx, u User, now time.Time) error {
 	return tx.SetRoles(ctx, u.ID, u.Roles, accesstoken.NextSecond(now))
 }
@@ -293,7 +297,8 @@ func (i Inside) ChargeServiceKey(ctx context.Context, tx Tx, l Limit, id string,
 	return takeCharges(ctx, tx, limitedCharges(l.newCharge(limitServiceKey, id, at)))
 }
 
-// Failed records a failed sign-in and returns the refusal. If why is empty, the reason in the event is the code.
+// Failed records a failed sign-in and returns the refusal. The parameter why is the reason in the event. If it is
+// empty, the reason is the code of the refusal.
 func (i Inside) Failed(ctx context.Context, t FactorTry, refusal *Error, why string) error {
 	a := passwordAttempt{at: t.At, client: t.Client, user: t.User, eventReason: why}
 	return i.engine.recordFailedLogin(ctx, a, refusal)
@@ -309,8 +314,8 @@ func (i Inside) NewChallenge(
 	return c, i.Handle(p, c.ID)
 }
 
-// Handle returns the handle of a challenge. A WebAuthn ceremony uses this handle as its own challenge, so the
-// browser's response contains the handle and its id.
+// Handle returns the handle of a challenge. A WebAuthn ceremony uses the handle as its WebAuthn challenge. The
+// browser's response therefore contains the handle, and the handle contains the challenge's id.
 func (i Inside) Handle(p ChallengePurpose, id string) Secret {
 	return Secret(challenge.Sign(i.engine.keys.box.Derive("challenge"), string(p), uuid.MustParse(id)))
 }
@@ -342,7 +347,7 @@ type Resumed struct {
 	eventDetail string // set by As
 }
 
-// Begin starts a sign-in of u with the proofs in r.Methods. It ignores r.User.
+// Begin starts a sign-in of u with the proofs in r.Methods. It uses u instead of r.User.
 func (i Inside) Begin(ctx context.Context, u User, r AdmitRequest, now time.Time) (Resumed, error) {
 	n := entry{user: u, proofs: r.Methods, persistent: r.Persistent, client: r.Client, at: now}
 	started, err := i.engine.newEntry(ctx, n, r.Replaces)
@@ -359,15 +364,15 @@ func (i Inside) Resume(ctx context.Context, c Challenge, u User, r AdmitRequest,
 	if err := json.Unmarshal(plain, &p); err != nil {
 		return Resumed{}, fmt.Errorf("challenge of a sign-in: %w", err)
 	}
-	u.FactorsChangedAt = c.FactorsChangedAt // Admit then refuses if the factors have changed since the challenge
+	u.FactorsChangedAt = c.FactorsChangedAt // Admit compares this time, and refuses if the factors have changed since
 	n := entry{user: u, proofs: append(p.Proofs, r.Methods...), persistent: p.Persistent, client: r.Client, at: now}
 	n.replaces = p.Replaces
 	started, err := i.engine.newEntry(ctx, n, r.Replaces)
 	return Resumed{entry: started, password: p.Password}, err
 }
 
-// As returns the sign-in for the account u, which must have been read in the same transaction. The event gets detail.
-// After As, Admit may store a challenge for a second factor instead of opening a session.
+// As changes the account of the sign-in to u, and sets the detail of its event. Read u in the transaction that calls
+// Admit. After As, Admit may store a challenge for a second factor instead of opening a session.
 func (r Resumed) As(u User, detail string) Resumed {
 	r.entry.user, r.password, r.eventDetail = u, passwordFingerprint(u), detail
 	return r
@@ -378,7 +383,8 @@ func (r Resumed) User() User     { return r.entry.user }
 func (r Resumed) Client() Client { return r.entry.client }
 func (r Resumed) At() time.Time  { return r.entry.at }
 
-// An Admitted is the result of Admit: a new session, or a challenge if As was called. The commit makes it effective.
+// An Admitted is the result of Admit: a new session, or a challenge if As was called. It is valid only after the
+// commit.
 //
 // Unstable: only package factors uses it.
 type Admitted struct {
@@ -414,29 +420,30 @@ func (i Inside) Admit(ctx context.Context, tx Tx, r Resumed) (Admitted, error) {
 	return Admitted{out, i.engine.identifyDevice(u, r.entry.client.DeviceToken)}, err
 }
 
-// ProveFirst records the first proof of the address owner.Email, which then belongs to owner. The account is the zero
-// User, or the account that a stranger created with the address. The link is the mailed link, or zero if a provider
-// proved the address. Codes: CodeMailTokenInvalid (a concurrent change), CodeEmailTaken.
+// ProveFirst records the first proof of the address owner.Email. The account of this address then belongs to owner.
+// The parameter account is the account that a stranger created with the address, or the zero User. The parameter link
+// is the link of the mail, or zero if a provider proved the address. Codes: CodeMailTokenInvalid (a concurrent
+// change), CodeEmailTaken.
 func (i Inside) ProveFirst(ctx context.Context, tx Tx, account User, link MailToken, owner User) error {
 	link.Email = owner.Email
 	_, err := i.engine.proveFirst(ctx, tx, mailbox{link: link, account: account}, owner)
 	return err
 }
 
-// WaitForProof stores a sign-up with an identity at a provider until its address is proven, and mails a link to that
-// address. Its result does not reveal whether the address has an account.
+// WaitForProof stores a sign-up until its address is proven, and mails a link to that address. The parameter identity
+// describes the user's account at a provider. The result does not reveal whether the address has an account.
 func (i Inside) WaitForProof(ctx context.Context, u User, identity []byte, c Client, now time.Time) error {
 	return i.engine.storeWaitingSignup(ctx, u.Email, signupDetails{u.Name, u.Locale, "", identity}, c, now)
 }
 
-// SignupIdentity returns the identity of a waiting sign-up, or nil.
+// SignupIdentity returns the account at a provider that WaitForProof stored with a sign-up, or nil.
 func (i Inside) SignupIdentity(s Signup) ([]byte, error) {
 	details, err := i.engine.openSignup(s)
 	return details.Identity, err
 }
 
-// OpenVerifyLink looks up the link of a mail by its token. It returns the link, and the sign-ups that wait for its
-// address. Codes: CodeMailTokenInvalid, CodeSignupClosed.
+// OpenVerifyLink finds the mailed link that contains the token. It also returns the sign-ups that wait for a proof of
+// the link's address. Codes: CodeMailTokenInvalid, CodeSignupClosed.
 func (i Inside) OpenVerifyLink(ctx context.Context, token Secret, now time.Time) (MailToken, []Signup, error) {
 	box, err := i.engine.openLink(ctx, token, now, MailVerify)
 	return box.link, box.waiting, err

@@ -73,10 +73,10 @@ func (c Claims) optionalClaims(u User, s Session) map[string]any {
 
 const (
 	maxAddress   = 254 // the limit of internal/address
-	minRolesRoom = 8   // roles of maximum length that fit into a token with every valid configuration
+	minRolesRoom = 8   // every token has room for this many roles of maximum length
 )
 
-// tokenClaims omits the times of issue and expiry.
+// tokenClaims returns the claims of an access token, without the times of issue and expiry.
 func (o Options) tokenClaims(u User, s Session) accesstoken.Claims {
 	return accesstoken.Claims{
 		Issuer:    o.Issuer,
@@ -110,8 +110,8 @@ func (o Options) tokenSize(roles []string, public string) (int, error) {
 	return accesstoken.Size(o.SigningAlg, claims)
 }
 
-// checkToken refuses a change after which an access token could be too long, unless it makes the token shorter: an
-// earlier release or other Options.Claims may have allowed the longer token.
+// checkToken refuses a change that makes an access token too long. It accepts a change that makes the token shorter,
+// because an earlier release or other Options.Claims may have allowed a token that is too long now.
 func (o Options) checkToken(before, after User) error {
 	size, err := o.tokenSize(after.Roles, after.Metadata)
 	if err != nil || size <= accesstoken.MaxSize {

@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/accesstoken"
 )
 
-// everyComputedClaim uses the names of tutorials.
+// everyComputedClaim uses each computed value once, under names that common tutorials use.
 var everyComputedClaim = map[string]string{
 	"_id": "@id", "userId": "@id", "role": "@role",
 	"authorities": "@roles", "mail": "@email", "username": "@name",
@@ -144,7 +144,7 @@ func TestComputedClaimsCountForTheSizeOfATokens(t *testing.T) {
 	in := r.signUp(t, "ada@example.com")
 	var roles []string
 	for n := range 32 {
-		// Without this advance, SetRoles would wait for the second after the previous change.
+		// Each change of roles takes effect at its own second. Without this advance, SetRoles would wait.
 		r.clock.advance(2 * time.Second)
 		longer := append(roles, fmt.Sprintf("%02d", n)+strings.Repeat("r", 62)) //nolint:gocritic // kept if accepted
 		if _, err := r.Operator().SetRoles(t.Context(), in.User.ID, longer); err != nil {

@@ -58,7 +58,7 @@ func TestClaimsOfASharedSecretThatAreNoIDsAreInvalidOnPostgreSQL(t *testing.T) {
 		"subject in another spelling":  {"{" + id + "}", id, id},
 		"session with a trailing line": {id, id + "\n", id},
 	} {
-		for _, age := range []int64{0, 7200} { // valid, and expired
+		for _, age := range []int64{0, 7200} { // a valid token and an expired token
 			token, err := accesstoken.Sign(key, accesstoken.Claims{
 				Issuer: "https://id.example.com", Audience: []string{"https://id.example.com"},
 				Subject: ids[0], SessionID: ids[1], ID: ids[2],
@@ -92,7 +92,7 @@ func TestNotBeforeIsAMinuteBeforeIssuedAt(t *testing.T) {
 	in := r.signUp(t, "ada@example.com")
 	_, err := r.Operator().SetRoles(t.Context(), in.User.ID, []string{"admin"})
 	must(t, err)
-	after := r.login(t, "ada@example.com", laptop) // iat is ahead by up to a second, because the roles just changed
+	after := r.login(t, "ada@example.com", laptop) // the roles just changed, so iat is up to a second ahead
 	key, err := accesstoken.NewHS256([]byte(sharedSecret))
 	must(t, err)
 	for _, token := range []watchword.Secret{in.AccessToken, after.AccessToken} {
@@ -134,7 +134,8 @@ func (r *rig) insertUser(t testing.TB, u watchword.User) {
 
 var everyClaim = watchword.Claims{Email: true, Name: true, Static: map[string]string{"https://example.com/tenant": "7"}}
 
-// shortAndLongSignatures omits RS256 with -short, because each engine would create two RSA keys.
+// shortAndLongSignatures returns algorithms with short and with long signatures. With -short, it omits RS256, because
+// each engine would create two RSA keys.
 func shortAndLongSignatures() []string {
 	if testing.Short() {
 		return []string{"ES256"}
@@ -270,7 +271,7 @@ func FuzzOptionsThatStartLetEverybodySignIn(f *testing.F) {
 	var last *watchword.SignIn
 	f.Fuzz(func(t *testing.T, url, audience, alg, secret, claims string, email, name bool, ttl, idle int64) {
 		if alg == "RS256" {
-			alg = "ES256" // creating its keys takes a second; a separate test covers their size
+			alg = "ES256" // creating RSA keys takes a second; a separate test covers the size of such tokens
 		}
 		opts := r.opts
 		opts.PublicURL, opts.Audience = url, audience

@@ -24,10 +24,10 @@ import (
 //      address at the same time, only one of them succeeds.
 //   3. Every import gives an account the same id: its kept id, or an id computed from
 //      its id or address in the other system. A repeated import therefore creates no
-//      duplicate, even if the address was changed in Watchword. It does not restore an
-//      account that was deleted in Watchword, as long as the events of that account are
-//      stored.
-//   4. An import never changes an existing account, so a repeated import does not undo
+//      duplicate, even if the address was changed in Watchword.
+//   4. An import does not restore an account that was deleted in Watchword. It knows
+//      deleted accounts by their events, which are stored for a limited time.
+//   5. An import never changes an existing account, so a repeated import does not undo
 //      the changes of users. An existing account with the same id counts as imported.
 //      If the imported account has no kept id, an account with the same address also
 //      counts, but only if an import created it or the address is proven. Otherwise, it
@@ -222,7 +222,7 @@ func (i Importer) importAccount(
 	return decideResult(wanted, there), err
 }
 
-// importedDetail is the Event.Detail of the sign-up of an imported account.
+// importedDetail is the detail of an EventSignup that an import stores.
 const importedDetail = "imported"
 
 type parsedAccount struct {
@@ -266,7 +266,8 @@ func (i Importer) parse(ctx context.Context, tx watchword.Tx, from Account, now 
 	return wanted, err
 }
 
-// checkFactorsAndMetadata skips accounts that exist in Watchword, because an import does not change them.
+// checkFactorsAndMetadata returns the problems of the second factors and metadata of a new account. It returns no
+// problems for an account that exists in Watchword, because an import does not change existing accounts.
 func (i Importer) checkFactorsAndMetadata(
 	ctx context.Context, tx watchword.Tx, u watchword.User, from Account,
 ) (problems []watchword.FieldError, err error) {
@@ -328,8 +329,8 @@ func (i Importer) storedHash(from Account) (watchword.Secret, *watchword.FieldEr
 	return watchword.Secret(hash), nil
 }
 
-// checkAndSetDate accepts dates up to a day in the future, because of clock skew and missing time zones. It ignores a
-// zero date.
+// checkAndSetDate stores a valid date in into, and returns an error for an invalid date. A date may be up to a day in
+// the future, because of clock skew and missing time zones. A zero date is skipped.
 func checkAndSetDate(field string, from, now time.Time, into *time.Time) *watchword.FieldError {
 	switch {
 	case from.IsZero():
@@ -343,15 +344,15 @@ func checkAndSetDate(field string, from, now time.Time, into *time.Time) *watchw
 	return nil
 }
 
-// existingAccounts describes the accounts that can prevent an import: they have the email or the id of the imported
-// account, or can restore the email.
+// existingAccounts describes the accounts that can prevent an import. Such an account has the address or the id of
+// the imported account, or its user can still undo a change of that address.
 type existingAccounts struct {
 	emailOwnerID   watchword.UserID // may be empty
 	emailOwner     *watchword.User  // nil if emailOwnerID is empty
-	isOwnerTrusted bool             // was imported, or has proven the email
-	emailChanged   bool             // the account that has the id has another email
+	isOwnerTrusted bool             // emailOwner was imported, or has proven the email
+	emailChanged   bool             // an account has the id, but a different email
 	idWasDeleted   bool             // in Watchword
-	emailReserved  bool             // its previous owner can still restore it
+	emailReserved  bool             // the previous owner of the email can still restore it
 }
 
 func (wanted parsedAccount) findOccupants(
@@ -404,9 +405,9 @@ func wasDeleted(ctx context.Context, tx watchword.Tx, id watchword.UserID) (bool
 	return event.Kind != "", err
 }
 
-// wasImported reports whether the newest sign-up event of the account is from an import. It reports false if a newer
-// sign-up event was stored when the address was proven. This is harmless, because findOccupants accepts every proven
-// address.
+// wasImported reports whether the newest sign-up event of the account is from an import. After a proof of the
+// address, the newest event can be another sign-up event, so wasImported returns false. This is harmless, because
+// findOccupants trusts every account with a proven address.
 func wasImported(ctx context.Context, tx watchword.Tx, id watchword.UserID) (bool, error) {
 	event, err := lastEventOrZero(ctx, tx, id, watchword.EventSignup)
 	return event.Detail == importedDetail, err

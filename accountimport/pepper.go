@@ -18,7 +18,7 @@ func pepperID(engine watchword.Inside, pepper watchword.Secret) string {
 	return derivedid.New(engine.MACSecret(watchword.KeyImport), "", "pepper", string(pepper))
 }
 
-// sealMissingPeppers ignores empty peppers and those that the store contains.
+// sealMissingPeppers returns a sealed key for each pepper that the store does not contain. It skips empty peppers.
 func sealMissingPeppers(engine watchword.Inside, peppers []watchword.Secret, now time.Time) (keys []watchword.Key) {
 	for _, pepper := range peppers {
 		id := pepperID(engine, pepper)
@@ -29,7 +29,7 @@ func sealMissingPeppers(engine watchword.Inside, peppers []watchword.Secret, now
 		parsed := uuid.MustParse(id)
 		keys = append(keys, engine.SealKey(watchword.Key{
 			ID: id, Use: watchword.KeyPepper, Alg: passhash.Pepper, PublishedAt: now, ActiveFrom: now,
-			Number: int(binary.BigEndian.Uint32(parsed[:4]) >> 1), // from the id: the same on all servers
+			Number: int(binary.BigEndian.Uint32(parsed[:4]) >> 1), // computed from the id: equal on all servers
 		}, []byte(pepper)))
 	}
 	return keys

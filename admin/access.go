@@ -17,7 +17,7 @@ import (
 // The checks run in this order: the token, the role, then the level and the age of the session's last proof. A user
 // without the role is therefore refused before a step-up is requested.
 
-// A Scope is what a service key may do. Administrators have all scopes.
+// A Scope permits a service key to call a group of operations. Administrators have all scopes.
 type Scope string
 
 const (
@@ -82,8 +82,8 @@ func (m *Manager) AuthorizeUser(who watchword.Identity, need Need) (Caller, erro
 	return Caller{User: who.User, Session: who.Session}, nil
 }
 
-// decideAccess decides whether a signed-in user may administrate. It checks the role, the level of the session, and
-// the age of the last proof at the given time.
+// decideAccess decides whether a signed-in user may call an administration operation. It checks the role, the level
+// of the session, and the age of the session's last proof.
 func decideAccess(who watchword.Identity, acr string, age time.Duration, now time.Time) *watchword.Error {
 	if !who.User.HasRole(watchword.RoleAdmin) {
 		return refuse(watchword.CodeInsufficientScope,

@@ -16,8 +16,9 @@ import (
 // CodeOwnRoles is the code of the error for callers who try to change their own roles.
 const CodeOwnRoles watchword.Code = "OWN_ROLES"
 
-// Operator returns the engine's operations in the name of a caller. They omit the check that an administrator remains
-// (Inside.KeepAdmin). Operations on mails, keys and sessions don't need this check, and Change makes it itself.
+// Operator returns the engine's operations, whose events name the caller. These operations don't check that an
+// administrator remains (Inside.KeepAdmin). Operations on mails, keys and sessions don't need this check, and Change
+// makes it itself.
 func (m *Manager) Operator(by Caller) watchword.Operator {
 	return m.engine.Operator(by.Name(), func(context.Context, watchword.Tx) error { return nil })
 }
@@ -47,7 +48,7 @@ type Change struct {
 
 // decideRoles returns an error if a caller must not replace the roles of an account. Administrators can't change
 // their own roles. A service key needs ScopeRolesWrite. It can neither change the roles of an administrator nor set
-// the role admin. A leaked key therefore can't create administrators, and a late request can't undo a demotion.
+// the role admin, so a leaked key can't create administrators.
 func decideRoles(by Caller, id watchword.UserID, before, wanted []string) *watchword.Error {
 	isAdmin := func(roles []string) bool { return slices.Contains(roles, watchword.RoleAdmin) }
 	switch {
@@ -75,17 +76,18 @@ func (m *Manager) MayResetFactors(ctx context.Context, by Caller, id watchword.U
 
 // Change changes an account in one transaction. It calls With, and then changes the roles, the state and the name.
 // After an error, the account is unchanged. Values that the account already has cause no change and no event. If the
-// roles have just changed, a change of roles first waits up to five seconds (watchword.Operator.AwaitRoles). A
-// repeated request with the same idempotency key returns the account as it is now. Codes: CodeNotFound (even for a
-// repeated request, after a deletion), CodeOwnRoles, CodeLastAdmin, CodeValidationFailed (name, roles),
-// CodeInsufficientScope (a service key, and roles), CodeTryLater (the address just changed), and those of With.
+// roles have just changed, a new change of roles first waits up to five seconds, because each change takes effect at
+// its own second (watchword.Operator.AwaitRoles). A repeated request with the same idempotency key returns the
+// current account. Codes: CodeNotFound (even for a repeated request, after a deletion), CodeOwnRoles, CodeLastAdmin,
+// CodeValidationFailed (name, roles), CodeInsufficientScope (a service key, and roles), CodeTryLater (the address
+// just changed), and those of With.
 func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c Change) (Account, error) {
 	before, err := m.User(ctx, id)
 	if _, repeated := by.Repeated(); repeated || err != nil {
 		return before, err
 	}
-	// AwaitRoles runs before the transaction, so that no lock is held during the wait. decide runs before AwaitRoles,
-	// so that a refused change does not wait.
+	// AwaitRoles runs before the transaction, so that no lock is held during the wait. The permission is checked
+	// before AwaitRoles, so that a refused change does not wait.
 	if err := c.decidePermission(by, before.User); err != nil {
 		return Account{}, err
 	}
@@ -137,7 +139,7 @@ func (m *Manager) checkTokenSize(ctx context.Context, tx Tx, before watchword.Us
 	return err
 }
 
-// wantedRoles are sorted, as accounts store them.
+// wantedRoles returns the new roles in sorted order, because accounts store sorted roles.
 func (c Change) wantedRoles() []string { return slices.Sorted(slices.Values(*c.Roles)) }
 
 func (c Change) changesRoles(before watchword.User) bool {
@@ -184,7 +186,7 @@ func (m *Manager) Delete(ctx context.Context, by Caller, id watchword.UserID) er
 	if _, err := m.User(ctx, id); err != nil {
 		return err
 	}
-	if id == by.User.ID { // the caller's own account: a stored result would be deleted with it
+	if id == by.User.ID { // no result is stored, because it would be deleted with the caller
 		return m.engine.Operator(by.Name(), m.engine.KeepAdmin).DeleteUser(ctx, id)
 	}
 	return m.finishingOperator(by, statusOK, m.engine.KeepAdmin).DeleteUser(ctx, id)
@@ -217,8 +219,8 @@ func (m *Manager) SendMail(ctx context.Context, by Caller, id watchword.UserID, 
 	return operator.SendReset(ctx, id)
 }
 
-// errNotInvited refuses an invitation mail for an account in use, because the mail's reader could replace the
-// password.
+// errNotInvited refuses an invitation mail for an account that is already in use. An invitation link sets a new
+// password, so the reader of the mail could take over the account.
 func errNotInvited() error {
 	refusal := refuse(watchword.CodeValidationFailed,
 		"This account has a password or a verified address. Send a mail to choose a new password instead.")

@@ -209,8 +209,8 @@ func TestStoreLostWithinAChangeLeavesAllOrNothing(t *testing.T) {
 		if cut.writes < 10 {
 			t.Errorf("the transaction has only %d writes", cut.writes)
 		}
-		// Repeated without the metadata, the change has no effect. Repeated with the metadata, the whole change is
-		// refused, because its patch names the version before the first change.
+		// The first repetition omits the metadata, so it has no effect. The second repetition includes the metadata.
+		// It is refused, because its patch relies on the version before the first change.
 		cut.failingWrite = 0
 		_, err := r.Change(ctx, r.admins[0], r.id, everyPart())
 		wantCode(t, err, "")
@@ -261,7 +261,7 @@ func TestConnectionLostWithinAChangeLeavesNothing(t *testing.T) {
 // A cutDatabase fails at one write of package admin.
 type cutDatabase struct {
 	database
-	failingWrite int // from 1; 0: none; too large: only the response to the commit is lost
+	failingWrite int // the failing write, from 1; 0: none; too large: only the commit's response is lost
 	writes       int
 }
 

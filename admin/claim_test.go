@@ -17,7 +17,7 @@ import (
 type twoProcesses struct {
 	one, two        *admin.Manager
 	root            admin.Caller
-	secondCommitted chan struct{} // one value for each transaction of the second process
+	secondCommitted chan struct{} // receives a value after each transaction of two
 
 	mu  sync.Mutex
 	now time.Time
@@ -76,7 +76,8 @@ type beginResult struct {
 	err error
 }
 
-// beginInSecond returns when the second process has found the claim of the first process on the key.
+// beginInSecond starts a request with the key in the second process. It returns as soon as that process has found the
+// claim of the first process.
 func (c *twoProcesses) beginInSecond(t *testing.T, key string) chan beginResult {
 	t.Helper()
 	for len(c.secondCommitted) > 0 {
@@ -99,7 +100,7 @@ func TestSecondRequestWaitsForARunningFirst(t *testing.T) {
 		first, err := c.one.Begin(ctx, c.root, key, "hash")
 		wantCode(t, err, "")
 		second := c.beginInSecond(t, key)
-		<-c.secondCommitted // the second process has tried again, and still waits
+		<-c.secondCommitted // the second process has tried to claim the key once more
 		if len(second) > 0 {
 			t.Fatalf("the second request did not wait: %+v", <-second)
 		}
@@ -160,8 +161,8 @@ func TestClaimOfADeadProcessIsTakenOver(t *testing.T) {
 		if _, repeated := got.by.Repeated(); repeated {
 			t.Error("a request without a result counts as made")
 		}
-		// The first process was only slow, and the second process has taken over its claim. If the first process
-		// changes data now, the change must be rolled back, so that the request runs once.
+		// The first process was slow, and the second process has taken over its claim. If the first process changes
+		// data now, its transaction must be rolled back, because the second process makes the same change.
 		bob := admin.NewAccount{Email: "bob@example.com", Invite: true}
 		_, err = c.one.Create(ctx, dead, bob)
 		wantCode(t, err, watchword.CodeTryLater)

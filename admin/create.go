@@ -50,8 +50,8 @@ func (m *Manager) Invite(ctx context.Context, by Caller, n watchword.NewUser) (w
 }
 
 // accountOfEarlierRequest returns the account that a request with the same idempotency key has created. If this
-// account was deleted meanwhile, it is rebuilt as in the first response, from the values of the request and the time
-// in the id.
+// account was deleted meanwhile, the function rebuilds the account of the first response from the values of the
+// request. The id contains the time of creation.
 func (m *Manager) accountOfEarlierRequest(
 	ctx context.Context, id watchword.UserID, n watchword.NewUser, verified bool,
 ) (watchword.User, error) {
@@ -84,7 +84,7 @@ func decideCreate(by Caller, n NewAccount) *watchword.Error {
 }
 
 func (m *Manager) createAndInvite(ctx context.Context, by Caller, n watchword.NewUser) (watchword.User, error) {
-	// The engine refuses an invalid address before the transaction.
+	// The problems are ignored here, because the engine refuses an invalid account before the transaction.
 	wanted, _ := m.engine.ParseUser(n, m.engine.Now())
 	return m.engine.Operator(by.Name(), func(ctx context.Context, tx watchword.Tx) error {
 		user, err := tx.UserByEmail(ctx, wanted.Email)
@@ -95,7 +95,8 @@ func (m *Manager) createAndInvite(ctx context.Context, by Caller, n watchword.Ne
 	}).CreateUser(ctx, n)
 }
 
-// createWithoutMail serves accounts whose users sign in with a provider, or request a mail to choose a password.
+// createWithoutMail creates an account without an invitation. Its user signs in with a provider, or requests a mail
+// to choose a password.
 func (m *Manager) createWithoutMail(
 	ctx context.Context, by Caller, n watchword.NewUser, verified bool,
 ) (watchword.User, error) {

@@ -101,17 +101,17 @@ func (m *Manager) FindEvents(ctx context.Context, f EventFilter, cursor string, 
 	return page, nil
 }
 
-// farFuture is after every event. Its milliseconds fit into the column.
+// farFuture is later than every event, and the database can store it.
 var farFuture = time.UnixMilli(1 << 50)
 
-// parseEventPosition relies on the MAC of the cursor, and checks no format. For an empty cursor, it returns the end
-// of the range.
+// parseEventPosition returns the position in a cursor, or the end of the range for an empty cursor. It does not check
+// the format, because openCursor has verified the MAC.
 func parseEventPosition(cursor string, to time.Time) EventPosition {
 	if cursor == "" {
 		if to.IsZero() {
 			to = farFuture
 		}
-		return EventPosition{to, ""} // the id "" excludes events at that time, because it sorts before all ids
+		return EventPosition{to, ""} // events at exactly this time are excluded, because their ids sort after ""
 	}
 	at, id, _ := strings.Cut(cursor, " ")
 	millis, _ := strconv.ParseInt(at, 10, 64)
@@ -149,9 +149,9 @@ func (m *Manager) FindMails(
 // historyPeriod is how long History lists a session after its end. Some rows of ended sessions are stored for longer.
 const historyPeriod = 7 * 24 * time.Hour
 
-// History returns the sessions of an account that ended in the last 7 days, the last used first, and its mails in the
-// outbox. If no end is recorded, such as for an idle session, EndedAt and EndedWhy are computed as in Explain. Codes:
-// CodeNotFound.
+// History returns the sessions of an account that ended in the last 7 days, and its mails in the outbox. The sessions
+// are sorted by last use, newest first. If the end of a session is not stored, as for an idle session, EndedAt and
+// EndedWhy are computed as in Explain. Codes: CodeNotFound.
 func (m *Manager) History(
 	ctx context.Context, id watchword.UserID,
 ) (ended []watchword.Session, mails []watchword.Mail, err error) {
@@ -180,7 +180,7 @@ func (m *Manager) History(
 // StatsCounted is the highest number that Stats counts to. A larger service can use the metrics instead.
 const StatsCounted = 100_000
 
-// Stats are figures for an overview.
+// Stats are the numbers on the overview of a server.
 type Stats struct {
 	Accounts int // up to StatsCounted
 	Sessions int // live ones, up to StatsCounted
@@ -230,7 +230,7 @@ func (m *Manager) Stats(ctx context.Context) (s Stats, err error) {
 	for _, k := range kinds {
 		i := int(k.Hour - first.Unix()/3600)
 		if i < 0 || i >= hours {
-			continue // the event is of a process whose clock is ahead
+			continue // the clock of the process that stored the event is ahead
 		}
 		hour := &s.Hours[i]
 		switch k.Kind {

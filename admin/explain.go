@@ -20,9 +20,9 @@ import (
 type Case struct {
 	Asked    string              // the address or the id in the question
 	User     *watchword.User     // nil: there is no such account now
-	Sessions []watchword.Session // every row of the account, alive and ended
-	Events   []watchword.Event   // of the account, the newest first
-	System   []watchword.Event   // events without an account, each kind newest first: ends of all sessions, restores
+	Sessions []watchword.Session // all sessions of the account, including ended sessions
+	Events   []watchword.Event   // events of the account, newest first
+	System   []watchword.Event   // restores and ends of all sessions, newest first for each kind; no account
 
 	Policy watchword.SessionPolicy
 
@@ -49,19 +49,18 @@ const (
 // An Explanation says why a session ended. Every text is in the language of the Case.
 type Explanation struct {
 	Sentence  string
-	When      time.Time // of the end; zero: no end
+	When      time.Time // when the session ended; zero: it has not ended
 	Reason    Reason
 	Certainty string // begins with Certain, Computed, Likely or Unknown
 	Evidence  []watchword.Event
 
 	Notes   []string           // more hints: a later sign-in, wrong passwords, advice for the user
 	Session *watchword.Session // nil: the explanation concerns no single session
-	Others  []Explanation      // explanations of the other sessions, without evidence, the latest end first
+	Others  []Explanation      // of the other sessions, latest end first, without evidence
 }
 
 const (
-	// roundingTolerance exists because users round times: a session can have ended later than the time in the
-	// question.
+	// roundingTolerance is how much later than the time in the question a session can have ended. Users round times.
 	roundingTolerance = 15 * time.Minute
 
 	// roleChangePeriod is how long a change of roles counts as a likely reason.
@@ -76,8 +75,8 @@ const (
 	maxEvidence = 20
 )
 
-// Explain explains the last end of a session up to Case.At, because the user has noticed this end. If there is no
-// such end, it explains the state of the account.
+// Explain explains why the session Case.Session ended. If this session is not set or has not ended, it explains the
+// latest end up to Case.At. If there is no such end, it explains the state of the account.
 func Explain(c Case) Explanation {
 	if c.At.IsZero() {
 		c.At = c.Now
@@ -109,8 +108,8 @@ func Explain(c Case) Explanation {
 	return x
 }
 
-// compareEnds sorts the latest end first. If several sessions ended at one moment, the session that caused the other
-// ends is first, such as a reused session.
+// compareEnds sorts the latest end first. If several sessions ended at the same time, the session whose event caused
+// the ends comes first, such as the session of a reused token.
 func (c Case) compareEnds(a, b sessionEnd) int {
 	own := func(e sessionEnd) int {
 		if cause, ok := c.findCause(e); ok && cause.SessionID == e.session.ID {
@@ -128,7 +127,7 @@ func (c Case) couldBeNoticed(e sessionEnd) bool {
 	return !e.at.After(c.At.Add(roundingTolerance)) || !c.At.Before(c.Now) && !e.isComputed
 }
 
-// explainOthers is brief, so that one answer covers all devices.
+// explainOthers returns an explanation of every session except one, without evidence.
 func (c Case) explainOthers(w phrases, all []sessionEnd, except watchword.SessionID) (list []Explanation) {
 	for _, e := range all {
 		if e.session.ID == except {
@@ -168,7 +167,8 @@ func (c Case) explainWithoutEnd(w phrases, alive, ended []sessionEnd) (x Explana
 	return x
 }
 
-// explainUnknownAccount looks for the event of a deletion, which is stored for longer than the account.
+// explainUnknownAccount explains that no account was found. It looks for a deletion event, which is stored for longer
+// than the account.
 func (c Case) explainUnknownAccount(w phrases) Explanation {
 	if e, ok := first(c.Events, func(e watchword.Event) bool { return e.Kind == watchword.EventDeleted }); ok {
 		return Explanation{
@@ -185,7 +185,7 @@ func (c Case) explainUnknownAccount(w phrases) Explanation {
 	return x
 }
 
-// explainDisabled is for an account whose sessions are no longer stored.
+// explainDisabled explains the state of a disabled account whose sessions are no longer stored.
 func (c Case) explainDisabled(w phrases) Explanation {
 	x := Explanation{
 		Sentence: w.format("disabled.gone", "when", w.formatTime(c.User.DisabledAt), "by", c.formatDisabler(w)),
@@ -194,8 +194,8 @@ func (c Case) explainDisabled(w phrases) Explanation {
 	return x
 }
 
-// explainLastUsedSession answers although a session is alive, because outdated access tokens or a lost cookie can
-// look like a sign-out.
+// explainLastUsedSession explains the last used session, which is still alive. Users can mistake outdated access
+// tokens or a lost cookie for a sign-out.
 func (c Case) explainLastUsedSession(w phrases, alive []sessionEnd) Explanation {
 	last := alive[0]
 	x := c.explainLiveSession(w, last)

@@ -14,14 +14,14 @@ import (
 
 // A Question asks why an account was signed out.
 type Question struct {
-	Account  string              // its address, or its id. A deleted account has only its id
+	Account  string              // address or id; a deleted account is found only by id
 	At       time.Time           // when the user noticed; zero: now
 	Session  watchword.SessionID // the session to explain; empty: the session that ended last
 	Language string              // of the answer: "de", else English
 }
 
-// The maximum numbers of rows that an explanation reads, the newest first. Only an account under attack has more
-// rows. Even for such an account, readEvents finds the events of each end.
+// Maximum numbers of rows that an explanation reads. The newest rows are read. Only an account under attack has more
+// rows. Even for such an account, readEvents finds the events at each session's end.
 const (
 	explainedSessions = 500
 	explainedEvents   = 500

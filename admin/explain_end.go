@@ -14,19 +14,19 @@ type sessionEnd struct {
 	reason     Reason // empty: alive
 	isComputed bool
 
-	// recordedReason is the reason in the row, if it was recorded after the session had already expired.
+	// recordedReason is the stored reason, if it was stored after the session had already expired.
 	recordedReason Reason
 }
 
-// endOfSession returns a live session's computed end, without a reason. The engine's Session.EndedBy is not enough,
-// because it does not return the time.
+// endOfSession returns when and why a session ended. For a live session, it returns the time when the session will
+// expire, and no reason. Session.EndedBy is not enough, because it does not return the time.
 func (c Case) endOfSession(s watchword.Session) sessionEnd {
 	byItself := c.computeEnd(s)
 	if s.EndedAt.IsZero() {
 		switch {
 		case c.User == nil:
-			// The account was deleted, and its deletion ended all sessions. This row has no end, because a sign-in
-			// committed it at the same time as the deletion. The tokens of this session are not accepted.
+			// The account was deleted. A concurrent sign-in committed this session after the deletion had ended all
+			// others, so the row has no end. The tokens of this session are not accepted.
 			return sessionEnd{session: s, at: s.RotatedAt, reason: watchword.EndedDeleted, isComputed: true}
 		case c.User.Disabled() && c.User.DisabledAt.Before(byItself.at):
 			return sessionEnd{session: s, at: c.User.DisabledAt, reason: watchword.EndedDisabled}
@@ -35,8 +35,8 @@ func (c Case) endOfSession(s watchword.Session) sessionEnd {
 		}
 		return byItself
 	}
-	// A reuse is recorded only for a live session. If it was recorded after the computed end, the session was still
-	// alive, because the timeouts were longer at that time.
+	// The stored end counts if it is earlier than the computed end. The end by a reused token always counts, because
+	// it is stored only for a live session. If it is later than the computed end, the timeouts were longer then.
 	if byItself.at.Before(s.EndedAt) && s.EndedWhy != watchword.EndedReuse {
 		byItself.recordedReason = s.EndedWhy
 		return byItself
@@ -95,7 +95,7 @@ func (c Case) findCause(e sessionEnd) (watchword.Event, bool) {
 	if own, ok := first(same, func(one watchword.Event) bool { return one.SessionID == e.session.ID }); ok {
 		return own, true
 	}
-	// An EventSessionEnded is about one session only, so the event of another session is not the cause.
+	// An EventSessionEnded concerns only its own session, so it can't have caused the end of a different session.
 	single := func(one watchword.Event) bool { return one.Kind != watchword.EventSessionEnded }
 	if shared, ok := first(same, single); ok {
 		return shared, true

@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/reusedetail"
 )
 
-// explainEnd lowers the certainty if a clock was set back.
+// explainEnd explains why one session ended. If a clock was set back, the explanation is less certain.
 func (c Case) explainEnd(w phrases, e sessionEnd) Explanation {
 	cause, hasCause := c.findCause(e)
 	s := e.session
@@ -75,9 +75,9 @@ func (c Case) expiredSentence(w phrases, e sessionEnd) (sentence, certainty stri
 		"span", w.formatDuration(e.at.Sub(s.CreatedAt)), "since", w.formatTime(s.CreatedAt)), w.format(certainty)
 }
 
-// longerIdleNote returns a note if the session once continued after a pause that is longer than the current idle
-// timeout. The idle timeout was therefore longer in the past. Such a session ended when the setting changed, or
-// later.
+// longerIdleNote returns a note if the idle timeout was longer in the past. The function sees this if the session was
+// once unused for longer than the current timeout, and then used again. Such a session ended when the setting was
+// changed, or later.
 func (c Case) longerIdleNote(w phrases, e sessionEnd) string {
 	if e.reason != watchword.EndedIdle || !e.isComputed {
 		return ""
@@ -94,7 +94,7 @@ func (c Case) longerIdleNote(w phrases, e sessionEnd) string {
 	return w.format("note.idle.longer", "span", w.formatDuration(longest))
 }
 
-// reasonText returns the second half of the sentence: who or what ended the session.
+// reasonText returns the text for who or what ended the session. It completes the sentence "signed.out".
 func (c Case) reasonText(w phrases, e sessionEnd, cause watchword.Event, hasCause bool) string {
 	s := e.session
 	args := []string{"device", w.formatDevice(s.Device, s.Address), "from", w.formatDevice(cause.Device, cause.Address),
@@ -122,7 +122,7 @@ func (c Case) reasonText(w phrases, e sessionEnd, cause watchword.Event, hasCaus
 		sameUser := slices.ContainsFunc(c.Events, func(one watchword.Event) bool {
 			return one.At.Equal(e.at) && one.SessionID != s.ID && one.Kind != watchword.EventSessionEnded
 		})
-		if hasCause && !sameUser { // another account signed in, and the texts do not name it
+		if hasCause && !sameUser { // another account signed in, and the text does not name it
 			return w.format("replaced.other", args...)
 		}
 	}
@@ -136,8 +136,8 @@ func (c Case) reasonText(w phrases, e sessionEnd, cause watchword.Event, hasCaus
 	return w.format(key, args...)
 }
 
-// reuseText names both devices of a reused refresh token. If the token was of another session, this session ended
-// because of the setting reuse-ends.
+// reuseText names the device that sent a reused refresh token and the device of the session. If the token belongs to
+// a different session, this session ended because of the setting reuse-ends.
 func (c Case) reuseText(w phrases, e sessionEnd, cause watchword.Event, hasCause bool) string {
 	d, parsed := reusedetail.Parse(cause.Detail)
 	if !hasCause || !parsed {
@@ -173,8 +173,8 @@ func (c Case) reuseNotes(w phrases, cause watchword.Event) []string {
 	return []string{w.format("note.reuse.stranger")}
 }
 
-// clockNote returns a note if a clock was set back. It was set back if a time of the row is in the future, or if the
-// end is before the last use. The times of different events can't be compared then.
+// clockNote returns a note if a clock was set back. This is the case if a time of the session is in the future, or if
+// the session ended before its last use. The times of different events can't be compared in this case.
 func (c Case) clockNote(w phrases, s watchword.Session) string {
 	var ahead time.Duration
 	for _, at := range []time.Time{s.CreatedAt, s.RotatedAt, s.EndedAt} {
@@ -189,7 +189,7 @@ func (c Case) clockNote(w phrases, s watchword.Session) string {
 	return w.format("note.clock", "span", w.formatDuration(ahead))
 }
 
-// laterChangeNotes are about changes of the account since the end.
+// laterChangeNotes returns notes about changes of the account after the session ended.
 func (c Case) laterChangeNotes(w phrases, main sessionEnd, ended []sessionEnd) (notes []string) {
 	together := 0
 	for _, e := range ended {
@@ -210,8 +210,8 @@ func (c Case) laterChangeNotes(w phrases, main sessionEnd, ended []sessionEnd) (
 	return append(notes, c.signInNotes(w, main.at)...)
 }
 
-// signInNotes are about the first sign-in after a time, and about wrong passwords since the last sign-in. If the time
-// is zero, the first note is about the last sign-in instead.
+// signInNotes returns notes about the first sign-in after the parameter after, and about wrong passwords since the
+// last sign-in. If after is zero, the first note is about the last sign-in.
 func (c Case) signInNotes(w phrases, after time.Time) (notes []string) {
 	var in *watchword.Event
 	wrong, lastWrong := 0, time.Time{}

@@ -77,9 +77,9 @@ var reused = reusedetail.Detail{
 type answer struct {
 	c         admin.Case
 	reason    watchword.EndReason
-	certainty string // its first word
+	certainty string // first word of Certainty
 	when      time.Time
-	sentence  []string // parts of it
+	sentence  []string // texts that Sentence must contain
 }
 
 // recordedEnds has a row for each EndReason that is stored.
@@ -156,7 +156,7 @@ func recordedEnds() map[string]answer {
 	}
 }
 
-// computedEnds also has questions without an end.
+// computedEnds has cases whose end is computed, and cases without an end.
 func computedEnds() map[string]answer {
 	idleAt := usedAt.Add(7 * day)
 	later := func(s watchword.Session, by time.Duration) admin.Case {

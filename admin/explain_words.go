@@ -59,7 +59,7 @@ func (w phrases) format(key string, pairs ...string) string {
 	return strings.NewReplacer(pairs...).Replace(w.texts[key])
 }
 
-// formatCount uses the key with ".one" for the number 1. Otherwise {n} in the text is the number.
+// formatCount replaces {n} in a text by a number. For the number 1, it uses the text whose key ends with ".one".
 func (w phrases) formatCount(key string, n int, pairs ...string) string {
 	if n == 1 {
 		key += ".one"

@@ -58,12 +58,12 @@ type Record struct {
 	ExpiresAt  time.Time
 }
 
-// A claim is the record that the store has for an idempotency key: of the running request, or of an earlier request
-// with its result.
+// A claim is the stored record of an idempotency key. It belongs to the running request, or to an earlier request
+// that has a result.
 type claim struct {
 	Record
 	repeated   bool
-	isFinished bool // by the transaction of the change
+	isFinished bool // the transaction of the change has stored the result
 }
 
 // Repeated reports whether an earlier request under the same idempotency key has succeeded, and returns its
@@ -127,7 +127,7 @@ func (m *Manager) Begin(ctx context.Context, by Caller, key, hash string) (Calle
 	}
 }
 
-// tryClaim returns the record of the other request if another request has the key.
+// tryClaim claims the key for own. If another request already has the key, it returns the record of that request.
 func (m *Manager) tryClaim(ctx context.Context, own Record) (stored Record, claimed bool, err error) {
 	now := m.engine.Now()
 	own.ExpiresAt = now.Add(claimLife)
@@ -181,8 +181,8 @@ func (m *Manager) finishInTx(ctx context.Context, tx watchword.Tx, by Caller, st
 	return err
 }
 
-// finishingOperator returns operations that store the result of the request in their own transactions, after check,
-// which may be nil.
+// finishingOperator returns operations that store the result of the request in the transaction of the change. They
+// call check before that, unless it is nil.
 func (m *Manager) finishingOperator(
 	by Caller, status int, check func(context.Context, watchword.Tx) error,
 ) watchword.Operator {

@@ -73,7 +73,7 @@ func (a Account) Kinds() []string {
 	return kinds
 }
 
-// validate refuses values that no account can have. Otherwise a typing error would return an empty list.
+// validate refuses values that no account can have. Otherwise, a misspelled value would silently find no accounts.
 func (f Filter) validate() error {
 	states := map[string]bool{"": true, StateActive: true, StateUnverified: true, StateDisabled: true}
 	kinds := map[string]bool{"": true, FactorNone: true, FactorAny: true, FactorTOTP: true, FactorPasskey: true}
@@ -150,7 +150,7 @@ type search struct {
 	limit     int
 }
 
-// readPage also returns the position of the next page, or "".
+// readPage returns the accounts of a page, and the position of the next page or "".
 func (s search) readPage(ctx context.Context, tx Tx) (items []Account, next string, err error) {
 	if s.rangeKind == "" {
 		if s.rangeKind, err = chooseRange(ctx, tx, s.Filter); err != nil {
@@ -198,8 +198,8 @@ func chooseRange(ctx context.Context, tx Tx, f Filter) (string, error) {
 	return byAddress, err
 }
 
-// readAddresses reads at most scan accounts whose addresses have the prefix. It returns those that the filter
-// selects, at most s.limit, and the last address and the number of accounts that it read.
+// readAddresses reads at most scan accounts whose addresses have the prefix. It returns the accounts that match the
+// filter, at most s.limit. It also returns the last address that it read, and how many accounts it read.
 func (s search) readAddresses(
 	ctx context.Context, tx Tx, scan int,
 ) (items []Account, last string, found int, err error) {
@@ -216,7 +216,8 @@ func (s search) readAddresses(
 	return items, string(reached), found, err
 }
 
-// readRoleMembers is like readAddresses, but the result last is an id.
+// readRoleMembers does the same as readAddresses for accounts with a role. It returns the last id instead of the last
+// address.
 func (s search) readRoleMembers(
 	ctx context.Context, tx Tx, scan int,
 ) (items []Account, last string, found int, err error) {
@@ -237,7 +238,7 @@ func (s search) readRoleMembers(
 	return items, string(id), found, err
 }
 
-// positionAfter returns the account's address or id, depending on the range.
+// positionAfter returns the position after an account: its id in the range byRole, and otherwise its address.
 func (s search) positionAfter(a Account) string {
 	if s.rangeKind == byRole {
 		return string(a.ID)

@@ -85,7 +85,7 @@ type NewServiceKey struct {
 	Life   time.Duration // 0: DefaultKeyLife
 }
 
-// validate also returns the scopes in the order of Scopes.
+// validate returns the problems of the fields, and the scopes in the order of Scopes.
 func (n NewServiceKey) validate() (scopes []string, problems []watchword.FieldError) {
 	field := func(name, code, message string) {
 		problems = append(problems, watchword.FieldError{Field: name, Code: code, Message: message})
@@ -248,8 +248,8 @@ func (m *Manager) newKeyEvent(kind watchword.EventKind, by Caller, k ServiceKey,
 	return event
 }
 
-// authorizeKey makes no query for a forged key. A request with a live key counts against the rate limit of that key,
-// even if the key lacks the scope.
+// authorizeKey identifies a service key and decides whether it meets the need. It rejects a forged key without a
+// query. A request with a live key counts against the rate limit of that key, even if the key lacks the scope.
 func (m *Manager) authorizeKey(ctx context.Context, given watchword.Secret, need Need) (Caller, error) {
 	id, ok := servicekey.Parse(string(given), m.engine.MACSecret(watchword.KeyService))
 	if !ok {

@@ -187,7 +187,7 @@ func TestDatabaseHasNoUsableServiceKey(t *testing.T) {
 	if !strings.Contains(all.String(), "name of the key") {
 		t.Fatal("the files don't contain the row")
 	}
-	mac := string(secret[len(secret)-51:]) // without the id at the beginning of the key
+	mac := string(secret[len(secret)-51:]) // only the part after the id
 	if strings.Contains(all.String(), "wwk_") || strings.Contains(all.String(), mac) {
 		t.Error("the database contains a service key")
 	}

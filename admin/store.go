@@ -34,14 +34,14 @@ type AccountTx interface {
 	// Accounts lists the accounts with addresses in the range [from, below), in byte order, at most limit. It
 	// applies only Role, State and Factor of the filter.
 	Accounts(ctx context.Context, from, below watchword.Address, f Filter, limit int) ([]Account, error)
-	// LastAccount returns the last address of the first n accounts in the range [from, below), and
-	// their number.
+	// LastAccount finds the first n accounts in the range [from, below). It returns the address of the last of them,
+	// and how many it found.
 	LastAccount(ctx context.Context, from, below watchword.Address, n int) (last watchword.Address, found int, err error)
 	// AccountsWithRole lists the accounts with the role of the filter and ids in the range (after, upTo], in the
 	// order of ids, at most limit. It applies only Role, State and Factor of the filter.
 	AccountsWithRole(ctx context.Context, after, upTo watchword.UserID, f Filter, limit int) ([]Account, error)
-	// LastWithRole returns the last id of the first n accounts with a role and an id greater than after, and
-	// their number.
+	// LastWithRole finds the first n accounts that have the role and an id greater than after. It returns the id of
+	// the last of them, and how many it found.
 	LastWithRole(ctx context.Context, role string, after watchword.UserID, n int) (
 		last watchword.UserID, found int, err error)
 	// Account returns the account of an id, or watchword.ErrNotFound.
@@ -59,8 +59,8 @@ type Account struct {
 //
 // Unstable: stores implement it.
 type EndedTx interface {
-	// SessionsOf lists up to limit sessions of a user, alive and ended, the last used first. Sessions of a deleted
-	// user are found until they are swept.
+	// SessionsOf lists up to limit sessions of a user, including ended sessions, sorted by last use, newest first.
+	// Sessions of a deleted user are listed until the sweep deletes them.
 	SessionsOf(ctx context.Context, id watchword.UserID, limit int) ([]watchword.Session, error)
 }
 
@@ -80,12 +80,12 @@ type ServiceKeyTx interface {
 	TouchServiceKey(ctx context.Context, id string, now, since time.Time) error
 }
 
-// ListTx reads lists of all accounts, and figures.
+// ListTx lists events and mails of all accounts, and counts rows.
 //
 // Unstable: stores implement it.
 type ListTx interface {
-	// EventsBefore lists the events of a user, or of all users (""), the newest first, at most limit. The events are
-	// not older than the time from, and older than the position before.
+	// EventsBefore lists at most limit events of a user, or of all users (""), newest first. It begins after the
+	// position before, and skips events that are older than from.
 	EventsBefore(
 		ctx context.Context, user watchword.UserID, from time.Time, before EventPosition, limit int,
 	) ([]watchword.Event, error)

@@ -49,8 +49,8 @@ type request struct {
 
 type idempotencyKey struct{}
 
-// WithIdempotencyKey makes the next write with the context use this key, a UUID, instead of a random one. Use
-// it for one write only. A program that restarts within a day and repeats the write gets the first result.
+// WithIdempotencyKey sets the idempotency key, a UUID, for the next write that uses the returned context. Use it for
+// one write only. If a program restarts and repeats the write within a day, it gets the first result.
 func WithIdempotencyKey(ctx context.Context, key string) context.Context {
 	return context.WithValue(ctx, idempotencyKey{}, key)
 }
@@ -109,7 +109,7 @@ func decode(raw []byte, answer any) error {
 	return nil
 }
 
-// retryDelay reports false if no second attempt may be made.
+// retryDelay returns the wait before the second attempt, or false if the error allows no second attempt.
 func (c *caller) retryDelay(err error) (time.Duration, bool) {
 	var e *Error
 	if !errors.As(err, &e) {

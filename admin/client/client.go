@@ -24,7 +24,7 @@ type Options struct {
 	KeyFunc func(context.Context) (string, error)
 
 	Timeout time.Duration // for one attempt; default: 10 s
-	HTTP    *http.Client  // default: http.DefaultClient. Its redirects and its timeout are not used
+	HTTP    *http.Client  // default: http.DefaultClient. Its CheckRedirect and Timeout are ignored
 }
 
 // A Client calls one server. It is safe for concurrent use.
@@ -61,7 +61,8 @@ func New(o Options) (*Client, error) {
 	return &Client{Users{c}, Sessions{c}, Metadata{c}, ServiceKeys{c}, Events{c}, Mails{c}, Keys{c}, c}, nil
 }
 
-// checkURL removes a slash at the end. Errors don't repeat the URL, because it may contain a password.
+// checkURL returns a valid URL without the slash at its end. Errors don't contain the URL, because it may contain a
+// password.
 func checkURL(text string) (string, error) {
 	u, err := url.Parse(text)
 	switch {
@@ -166,7 +167,7 @@ func (u Users) Explain(ctx context.Context, id string, q AdminUsersExplainQuery)
 // Sessions lists and ends sessions of accounts.
 type Sessions struct{ c *caller }
 
-// List returns the live sessions of an account, the last used first.
+// List returns the live sessions of an account, sorted by last use, newest first.
 func (s Sessions) List(ctx context.Context, user string) ([]Session, error) {
 	detail, err := Users(s).Get(ctx, user)
 	return detail.Sessions, err

@@ -309,7 +309,7 @@ func TestNewRefusesAddressesWithoutTLS(t *testing.T) {
 	}
 	text, err := os.ReadFile("../../internal/weborigin/testdata/loopback.json")
 	must(t, err)
-	must(t, json.Unmarshal(text, &addresses)) // keeps the entries of addresses, and adds those of the file
+	must(t, json.Unmarshal(text, &addresses)) // adds the entries of the file to those in addresses
 	for address, ok := range addresses {
 		_, err := client.New(client.Options{URL: address, Key: testKey})
 		if (err == nil) != ok || strings.Contains(fmt.Sprint(err), "secret-of-url") {

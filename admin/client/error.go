@@ -29,7 +29,7 @@ const (
 // except for invalid arguments.
 type Error struct {
 	Code       Code
-	Status     int    // of HTTP; 0: no response
+	Status     int    // HTTP status; 0: no response arrived
 	Detail     string // one sentence for people
 	Fields     []FieldError
 	RequestID  string        // finds the request in the server's log
@@ -80,7 +80,8 @@ func connectionError(err error) *Error {
 	return &Error{Code: CodeNetwork, Detail: "The server could not be reached, or its response was cut off.", cause: err}
 }
 
-// parseErrorResponse hides the key, which a faulty proxy might repeat.
+// parseErrorResponse returns the Error in a response. It removes the key from the response, because a faulty proxy
+// might repeat it.
 func parseErrorResponse(r *http.Response, key string) *Error {
 	var problem struct {
 		Code      Code

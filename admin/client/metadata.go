@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// Metadata reads and writes the two JSON objects of an account.
+// Metadata reads and writes the public and the private metadata of an account.
 type Metadata struct{ c *caller }
 
 // A MetadataPatch has a JSON merge patch (RFC 7396) for each object. A patch is any value that encoding/json writes

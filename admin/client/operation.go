@@ -64,7 +64,7 @@ func (k Keys) Rotate(ctx context.Context, use string) ([]KeyStateAnswer, error) 
 	return answer.Items, err
 }
 
-// Stats returns figures for an overview.
+// Stats returns the numbers of accounts, live sessions, unsent mails and recent events.
 func (c *Client) Stats(ctx context.Context) (StatsAnswer, error) {
 	return callWithRetry[StatsAnswer](ctx, c.c, getAdminStats, request{})
 }

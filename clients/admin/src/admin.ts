@@ -29,7 +29,7 @@ export class Admin {
     this.keys = new Keys(call)
   }
 
-  /** Returns figures for an overview. */
+  /** Returns the numbers of accounts, live sessions, unsent mails and recent events. */
   stats(options?: CallOptions): Promise<api.StatsAnswer> {
     return this.#call(api.getAdminStats, {}, options)
   }
@@ -217,7 +217,7 @@ export class ServiceKeys {
     return this.#call(api.postAdminServiceKeys, { body }, options)
   }
 
-  /** Revokes a key, from its next request on. Throws NOT_FOUND if the key is already revoked. */
+  /** Revokes a key. The server rejects the key's next request. Throws NOT_FOUND if the key is already revoked. */
   revoke(id: string, options?: CallOptions): Promise<api.Message> {
     return this.#call(api.deleteAdminServiceKeysById, { ids: [id] }, options)
   }

@@ -44,7 +44,7 @@ export interface Given {
 /** Sends a request and returns the body of the response. It retries once if a retry can help. */
 export type Call = <T>(operation: Operation, given: Given, options?: CallOptions) => Promise<T>
 
-/** Hides the key, so that logs can't contain it. */
+/** Returns the function that sends requests. The key is hidden in this function, so that logs can't contain it. */
 export function createCaller(options: AdminOptions): Call {
   const base = checkURL(options.url)
   const { key, timeout = defaultTimeout } = options

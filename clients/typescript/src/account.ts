@@ -42,13 +42,13 @@ export function createAccountMethods<M extends object>(parts: Parts): AccountMet
   }
 }
 
-/** The server has already ended the session. */
+/** Clears the session in this browser only, because the server has already ended it. */
 async function signOutThisBrowser(parts: Parts): Promise<void> {
   signOutTabs(parts)
   await parts.stored.removeRefreshToken()
 }
 
-/** Has no effect if another user has signed in. */
+/** Shows the user of the response, unless another user has signed in since. */
 function updateShownUser<M extends object>({ session, tabs }: Parts, response: MeAnswer<M>): MeAnswer<M> {
   if (session.token && session.snapshot.user?.id === response.user.id) {
     session.renewed(session.token, response.user)

@@ -19,9 +19,9 @@ export interface SignIn {
   tokenType: "Bearer"
   /** Seconds. */
   expiresIn: number
-  /** Only with delivery "body". */
+  /** Only if the server returns tokens in bodies (delivery "body"). */
   refreshToken?: string
-  /** Only with delivery "body", and not in the response to a refresh. */
+  /** Only with delivery "body". A response to a refresh does not contain it. */
   deviceToken?: string
 }
 
@@ -55,12 +55,12 @@ export type FactorProof =
   /** The six digits of an authenticator app. */
   | { totp: string }
   | { recoveryCode: string }
-  /** AuthenticationResponseJSON of WebAuthn. `createPasskeys` sends it. */
+  /** The AuthenticationResponseJSON of WebAuthn. The functions of `createPasskeys` send it. */
   | { passkey: object }
 
 /** The proof that completes a sign-in. */
 export type FactorLogin = FactorProof & {
-  /** Later sign-ins in this browser need only the password, for `rememberFor` seconds of the challenge. */
+  /** Skips the second factor at later sign-ins in this browser, for the `rememberFor` seconds of the challenge. */
   rememberDevice?: boolean
 }
 
@@ -127,8 +127,8 @@ export interface Verification {
   /** The token in the link of the mail. */
   token: string
   /**
-   * Required if the user of the mailed link is not signed in in this browser (PASSWORD_REQUIRED). A correct password
-   * also signs in.
+   * Required if this browser is not signed in as the user who received the mail (PASSWORD_REQUIRED). A correct
+   * password also signs in.
    */
   password?: string
   /** As in Credentials. */

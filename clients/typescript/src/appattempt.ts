@@ -33,8 +33,9 @@ export async function startAttempt(
 }
 
 /**
- * Returns the code and the verifier for a return URL, and deletes the verifier's cookie. If the cookie is missing, it
- * returns a random verifier. Watchword rejects this verifier and destroys the code, which a stranger may know.
+ * Returns the code of a return URL and the verifier of its attempt, and deletes the verifier's cookie. If the cookie
+ * is missing, a stranger may have sent the URL. In this case, it returns a random verifier. Watchword then rejects
+ * the code and deletes it, so that the stranger can't use it either.
  */
 export function takeAttempt(
   cookies: AppCookies,
@@ -49,7 +50,7 @@ export function takeAttempt(
 }
 
 /**
- * The URL can't change a text, because a stranger can write any URL.
+ * The messages for the codes in a return URL. The URL contains no message, because a stranger could write any text.
  */
 const messageByCode: Record<string, string> = {
   PROVIDER_REFUSED: "The sign-in with the provider was not completed. Try again, or sign in in another way.",

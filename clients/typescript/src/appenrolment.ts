@@ -13,7 +13,8 @@ export function createAppEnrolment(
   const enrolment = (): ReturnType<AppCookies["challenge"]> => cookies.challenge("ENROLMENT_REQUIRED")
 
   /**
-   * Throws if no sign-in waits for a factor. Otherwise, Watchword would ask for an access token.
+   * Sends a step of the enrolment. It throws if no sign-in waits for a factor, because Watchword would then respond
+   * that the access token is missing.
    */
   async function sendForWaitingSignIn<T extends object>(path: string, body: object): Promise<T> {
     if (!enrolment()) throw attemptError("CHALLENGE_INVALID")

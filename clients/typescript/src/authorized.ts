@@ -41,8 +41,8 @@ export interface AuthorizedOptions {
 }
 
 export function createAuthorized({ session, renewal, stepUps, origins }: AuthorizedOptions): SendAuthorized {
-  let lastForcedAt = -Infinity // the last renewal forced by a 401
-  let replacedToken: Token | undefined // replaced by the last forced renewal; several requests may have sent it
+  let lastForcedAt = -Infinity // when a 401 last forced a renewal
+  let replacedToken: Token | undefined // the token before the last forced renewal; several requests may have sent it
 
   /** Throws the error if the last forced renewal was less than minForcedInterval ago. */
   function limitForcedRenewals(token: Token, error: WatchwordError): void {
@@ -95,9 +95,9 @@ interface AuthorizedRequest {
 }
 
 /**
- * `refused` is the error if the server rejected the token. Otherwise `finish` returns the handler's result. `stepUp`
- * is set if the response is a 401 that requires a step-up. In this case, `finish` can also be called after the
- * step-up, because the body of the 401 has arrived.
+ * If the server rejected the token, `refused` has the error. Otherwise `finish` returns the handler's result.
+ * `stepUp` is set if the response is a 401 that requires a step-up. The body of this 401 is already read, so `finish`
+ * can be called after the step-up, too.
  */
 type Outcome<T> =
   | { refused: WatchwordError; stepUp?: undefined }

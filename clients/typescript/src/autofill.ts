@@ -11,7 +11,8 @@ const optionsLifetime = 240_000
 const retryPause = 60
 
 /**
- * Suggestions wait until these requests have ended, including their requests to the server.
+ * The running passkey requests that the user started, until the server has responded to them. Suggestions wait for
+ * them.
  */
 const runningDialogs = new Set<Promise<unknown>>()
 
@@ -66,7 +67,10 @@ export async function suggest({ session, begin, signal }: Suggestions): Promise<
   }
 }
 
-/** Retries after a failure. Hides failures, because the user did not start this request. */
+/**
+ * Loads the options for suggestions, and retries after each failure. It throws no errors, because the user did not
+ * start this request. undefined: the server has no passkeys, or the signal was aborted.
+ */
 async function loadOptions(begin: () => Promise<Ceremony>, over: AbortSignal): Promise<Ceremony | undefined> {
   while (!over.aborted) {
     try {

@@ -9,7 +9,7 @@ export interface Backoff {
   readonly waitUntil: number
   /** During the wait, throws the last error again, with the remaining `retryAfter`. */
   check(): void
-  /** Starts a wait: the time that the server requires, or else twice the last wait, up to a minute. */
+  /** Starts a wait: the `retryAfter` of the error, or else about twice the last wait, at most a minute. */
   recordFailure(error: unknown): void
   recordSuccess(): void
   /** Ends the wait. Call it when the network is back, or when a user has signed in. */

@@ -1,7 +1,7 @@
 // The browser's side of a passkey: navigator.credentials, and the conversion from and to JSON.
 //
-// A browser allows one request for a passkey at a time. A new request of this page aborts the
-// last one, whose caller then gets `replaced: true`.
+// A browser allows one request for a passkey at a time. A new request of this page aborts the earlier request. The
+// caller of the earlier request gets `replaced: true`.
 
 import { within } from "./clock.js"
 import { WatchwordError, type WatchwordErrorCode } from "./error.js"
@@ -126,7 +126,8 @@ const byteFields = ["clientDataJSON", "attestationObject", "authenticatorData", 
 type Response = Record<string, ArrayBuffer | null | undefined> & { getTransports?(): string[] }
 
 /**
- * The toJSON of some password managers throws, because their credentials are not the browser's own objects.
+ * Returns a credential as JSON. The credentials of some password managers are not the browser's own objects, so their
+ * toJSON throws.
  */
 function encodeCredential(credential: PublicKeyCredential): object {
   try {

@@ -73,9 +73,9 @@ export interface Client<M extends object = Metadata> {
   reset(body: { token: string; password: string }): Promise<Message>
   changePassword(body: { currentPassword: string; newPassword: string }): Promise<Message>
   /**
-   * Confirms the address, with the access token if there is one. Without a token of that account it
-   * throws PASSWORD_REQUIRED: ask for the password, and call verifyEmail again with it. With a
-   * password, it also signs in and returns the user.
+   * Confirms an address with the token of a mailed link. If no user is signed in, or a different user, it throws
+   * PASSWORD_REQUIRED: ask for the password, and call verifyEmail again with that password. With a password, it also
+   * signs in and returns the user.
    */
   verifyEmail(body: Verification): Promise<UserAnswer | Message>
   /** Sets the first password of an invited account, and signs in. */
@@ -95,8 +95,8 @@ export interface Client<M extends object = Metadata> {
 }
 
 /**
- * The key of the property with a client's parts, for the other entry points of this package. It is a registered
- * symbol, because each bundle may have its own copy of this module.
+ * The key of the property that contains a client's parts. Other entry points of this package read it. The symbol is
+ * registered, because each bundle may have its own copy of this module.
  */
 export const partsKey = Symbol.for("@watchword/client")
 

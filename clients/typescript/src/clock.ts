@@ -1,6 +1,6 @@
-// Durations are measured with the monotonic clock. A wrong time of day, or a change of it while the page is open,
-// therefore does not expire a token. This clock may stop while a laptop sleeps: the server then rejects the token,
-// and the client renews it.
+// Durations are measured with the monotonic clock, so a wrong or changed time of day does not expire a token. The
+// monotonic clock may stop while a laptop sleeps. The server then rejects the expired token, and the client renews
+// it.
 
 /** Milliseconds since an arbitrary moment. It never goes back. */
 export const now = (): number => performance.now()

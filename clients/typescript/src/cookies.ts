@@ -20,7 +20,7 @@ export interface AppCookies
   clear(setCookies: readonly string[]): void
   keepChallenge(code: ChallengeCode, challenge: Challenge, setCookies: readonly string[]): void
   endChallenge(setCookies: readonly string[]): void
-  /** Stores the token that connects an account at a provider to the user at the next sign-in. */
+  /** Stores a token for an account at a provider. The next sign-in uses the token to connect this account. */
   keepLink(setCookies: readonly string[]): void
 }
 
@@ -69,7 +69,10 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
 
 type Pair = readonly [name: string, value: string | undefined]
 
-/** For https and for http. Watchword ignores the name that does not fit its URL. */
+/**
+ * Returns the cookie's names on a server with https and on a server with http. Watchword ignores the name that does
+ * not fit its own URL.
+ */
 const watchwordNames = (name: string): string[] => [`__Host-watchword-${name}`, `watchword-${name}`]
 
 function renamed(own: Record<string, string | undefined>): Pair[] {

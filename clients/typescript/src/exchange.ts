@@ -11,9 +11,9 @@ export type Outcome = { response: SignIn; setCookies: string[] } | { ended: Watc
 /** Exchanges a refresh token. Calls with the same token share one request and its outcome. */
 export type Exchange = (refreshToken: string, headers: Record<string, string>) => Promise<Outcome>
 
-/** Milliseconds, for requests that still have the old token. */
+/** Milliseconds that an outcome is kept, for requests that still send the old token. */
 const outcomeLifetime = 5_000
-const maxOutcomes = 10_000 // about 2 kB each
+const maxOutcomes = 10_000 // an outcome needs about 2 kB
 
 const endings: readonly unknown[] = [
   "REFRESH_MISSING",
@@ -48,7 +48,7 @@ export function createExchange({ apiUrl, transport, refreshCookie }: ExchangeOpt
     })
   }
 
-  /** If the response is lost, it sends the refresh again, and the server repeats the response. */
+  /** Sends a refresh, and sends it again if the response is lost. The server then repeats the response. */
   async function exchange(refreshToken: string, headers: Record<string, string>): Promise<Outcome> {
     try {
       return await attempt(refreshToken, headers)

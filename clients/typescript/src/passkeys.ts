@@ -141,7 +141,7 @@ async function finishSignIn(parts: Parts, chosen: Chosen, options: PasskeySignIn
     return { user }
   } catch (error) {
     // If the server does not know the passkey, the browser is told to forget it. After any other error, the passkey
-    // can still belong to an account.
+    // may still be valid, so the browser keeps it.
     const fields = error instanceof WatchwordError ? error.fields : []
     if (fields.some(({ field, code }) => field === "credential" && code === "UNKNOWN")) {
       signalUnknown(begun.publicKey.rpId, credential)

@@ -5,7 +5,7 @@ import { parseSetCookie, type Jar } from "./cookiejar.js"
 export interface ProviderCookies {
   /** Stores the verifier of an attempt, and returns the number of its cookie. */
   keepVerifier(verifier: string): string
-  /** Also deletes the cookie. */
+  /** Returns the verifier in the cookie with this number, and deletes the cookie. */
   takeVerifier(number: string): string | undefined
   /** Returns the token that connects the account at a provider after the next sign-in. */
   link(): string | undefined
@@ -19,7 +19,7 @@ const cookieNumbers = ["0", "1", "2", "3", "4"] // one cookie for each tab
 export function createProviderCookies(jar: Jar): ProviderCookies {
   return {
     keepVerifier(verifier) {
-      // The sixth tab overwrites the verifier of another tab, which then has to start again.
+      // A sixth tab overwrites the verifier of one of the five tabs. The sign-in in that tab has to start again.
       const number = cookieNumbers.find((one) => !jar.get(`verifier-${one}`)) ?? `${Date.now() % cookieNumbers.length}`
       jar.set(`verifier-${number}`, verifier, { maxAge })
       return number

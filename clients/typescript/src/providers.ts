@@ -43,9 +43,9 @@ export interface Providers {
   /** Lists the providers for the buttons. Without providers, the list is empty. */
   list(): Promise<ProvidersAnswer>
   /**
-   * Signs in with an account at a provider. A redirect leaves the page, so the promise stays pending: call
-   * `client.restore` and `takeError` on the page `returnTo`. A popup throws the error instead. After
-   * LINK_REQUIRED, let the user sign in as usual, which connects the provider.
+   * Signs in with an account at a provider. In "redirect" mode, the browser leaves this page and the promise stays
+   * pending. Call `client.restore` and `takeError` on the page `returnTo`. In "popup" mode, it throws the error
+   * instead. After LINK_REQUIRED, let the user sign in as usual, which connects the provider.
    */
   signInWith(provider: string, options?: ProviderOptions): Promise<ProviderOutcome<UserAnswer>>
   /** Returns why the provider's redirect failed, and removes the error from the URL. Call it when the page loads. */
@@ -61,7 +61,10 @@ export interface Providers {
   unlink(id: string): Promise<Message>
 }
 
-/** Returns the calls for external providers. In a popup of signInWith it reports the result, too. */
+/**
+ * Returns the calls for external providers. If this page is in a popup of signInWith, it reports the result and
+ * closes the popup.
+ */
 export function createProviders(client: Client<object>): Providers {
   const parts = (client as Client & { [partsKey]: Parts })[partsKey]
   const { callAsUser, settings } = parts
@@ -163,7 +166,7 @@ function awaitReport(opened: Window, channel: BroadcastChannel): Promise<Report 
     let polls = 0
     const timer = setInterval(() => {
       polls = opened.closed && document.hasFocus() ? polls + 1 : 0
-      if (polls > 3) settle("closed") // the popup is closed, and its report would have arrived
+      if (polls > 3) settle("closed") // closed for four polls, so no report will arrive
     }, pollInterval)
     function settle(result: Report | "closed"): void {
       clearInterval(timer)

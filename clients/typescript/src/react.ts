@@ -23,7 +23,7 @@ export interface StepUpPrompt {
    * does. `prove(passkeys.stepUp)` asks for a passkey. The dialog stays open if the user cancels it.
    */
   prove(proof: FactorProof | { password: string } | (() => Promise<{ cancelled: boolean }>)): Promise<void>
-  /** Closes the dialog without a proof. The waiting requests then return their 401. */
+  /** Closes the dialog without a proof. The waiting calls of `fetch` then return their 401 responses. */
   cancel(): void
 }
 
@@ -67,7 +67,7 @@ function createPrompt(client: Pick<Client, "onStepUp" | "stepUp">): Prompt {
     const removeHandler = client.onStepUp(ask)
     return () => {
       removeHandler()
-      finish() // no mounted component can show the dialog, so the prompt ends
+      finish() // no mounted component can show the dialog
     }
   })
   return state

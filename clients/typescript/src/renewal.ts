@@ -1,12 +1,12 @@
-// A refresh, in the order of its steps:
+// The steps of a refresh, in order:
 //
-//  1. One refresh at a time in this tab: callers share its result.
+//  1. A tab sends one refresh at a time. Other callers in the tab get the same result.
 //  2. While a backoff lasts, the last error is thrown again without a request.
-//  3. One refresh at a time over all tabs. After a wait for another tab, the refresh is skipped if
-//     that tab has sent a fresh token, or the user has signed in or out.
+//  3. All tabs together send one refresh at a time. After the wait for another tab, the refresh is
+//     skipped if that tab has sent a fresh token, or the user has signed in or out.
 //  4. If the response is lost, the refresh is sent once more, and the server repeats the response.
 //  5. A response that arrives after a sign-in or sign-out is dropped.
-//  6. Four error codes of the server end the session. After all other errors it continues.
+//  6. Four error codes of the server end the session. After any other error, the session continues.
 
 import type { SignIn, User } from "./api.js"
 import { createBackoff, type Backoff } from "./backoff.js"
@@ -36,7 +36,7 @@ export interface RenewalOptions {
   tabs: Tabs
   /** Sends the refresh. undefined: there is no refresh token. */
   requestRefresh(signal: AbortSignal): Promise<SignIn | undefined>
-  /** The server has rejected the token. */
+  /** Removes the refresh token after the server has rejected it. */
   removeRefreshToken(): Promise<void>
   /** Called after each renewal, successful or not. */
   onSettled(): void
@@ -95,7 +95,7 @@ async function exchange(options: RenewalOptions, backoff: Backoff, signal: Abort
 async function endSession(options: RenewalOptions, reason: WatchwordErrorCode): Promise<void> {
   const { session, tabs, removeRefreshToken } = options
   const sid = session.token?.sid
-  // A visitor without a refresh token was not signed out, so the snapshot gets no reason.
+  // A visitor without a refresh token never had a session here, so the snapshot gets no reason for its end.
   const shown = reason === "REFRESH_MISSING" && session.snapshot.status === "unknown" ? undefined : reason
   session.signedOut(shown)
   tabs.broadcastSignOut(sid, shown)
@@ -117,7 +117,7 @@ async function validToken(session: Session, renew: () => Promise<void>, user?: U
   if (snapshot.status === "signedOut") {
     throw new WatchwordError(snapshot.reason ?? "TOKEN_MISSING", "You are signed out. Sign in first.", { status: 401 })
   }
-  // Another user has signed in, and the request must not be sent with the token of that user.
+  // A different user has signed in. The request must not use the token of that user.
   if (user && user.id !== snapshot.user?.id) {
     throw new WatchwordError("SESSION_ENDED", "Another user has signed in. Reload the page.", { status: 401 })
   }

@@ -211,8 +211,8 @@ function createShared<I extends TokenIdentity>(options: ServerAuthOptions<I>): S
 }
 
 /**
- * Milliseconds before its expiry at which a token is refreshed, where cookies can be set. For a short lifetime, this
- * margin is a fifth of the lifetime. A fixed margin would refresh a token of 30 seconds at each request.
+ * Returns how many milliseconds before its expiry a token is refreshed: 30 seconds, but at most a fifth of its
+ * lifetime. Otherwise, a token with a lifetime of 30 seconds would be refreshed at each request.
  */
 function refreshMargin({ issuedAt, expiresAt }: TokenIdentity): number {
   return issuedAt === undefined ? 30_000 : Math.min(30_000, (expiresAt - issuedAt) * 200)
@@ -222,7 +222,7 @@ function refreshMargin({ issuedAt, expiresAt }: TokenIdentity): number {
 interface Lookup<I extends TokenIdentity> {
   current(): Promise<Found<I>>
   required(): Promise<{ token: string; identity: I }>
-  /** Replaces the session that was found: with the new one after a sign-in, or with {} after a sign-out. */
+  /** Replaces the session of the lookup by the new session after a sign-in, or by {} after a sign-out. */
   replace(found: Found<I>): void
 }
 
@@ -248,7 +248,7 @@ function createLookup<I extends TokenIdentity>(
     })
   }
 
-  /** A refusal that ends the session clears the cookies. */
+  /** Refreshes the session and stores its new tokens in cookies. If the session has ended, it clears the cookies. */
   async function refreshIntoCookies(refreshToken: string): Promise<Found<I>> {
     const outcome = await exchange(refreshToken, headersOf(request))
     if ("ended" in outcome) {
@@ -327,8 +327,8 @@ function createRequestAuth<I extends TokenIdentity>(shared: Shared<I>, request: 
 export type SignInRequest = <T extends object>(path: string, body: object) => Promise<T>
 
 /**
- * Sends a sign-in, and stores its tokens in cookies of the application. Watchword returns the tokens in cookies,
- * because it recognizes a known device only by cookies.
+ * Returns a function that sends a sign-in and stores the tokens of the response in cookies of the application.
+ * Watchword returns the tokens in cookies, because it recognizes a known device only by cookies.
  */
 function createSignIn<I extends TokenIdentity>(
   shared: Shared<I>,
@@ -458,7 +458,7 @@ interface Found<I> {
   isStale?: boolean
 }
 
-/** Throws if the token can't be checked. */
+/** Returns the identity, or undefined for an invalid token. Throws TRY_LATER if the verifier can't check tokens now. */
 async function verifyOrUndefined<I extends TokenIdentity>(
   verifier: TokenVerifier<I>,
   token: string,

@@ -120,7 +120,7 @@ async function logout(parts: Parts): Promise<void> {
   const { session, stored, post, start } = parts
   start()
   const accessToken = session.token?.value
-  signOutTabs(parts) // before the request, so that a running refresh is dropped
+  signOutTabs(parts) // signs out before the request, so that the response of a running refresh is dropped
   const refreshToken = await stored.refreshToken()
   const send = (): Promise<Message> => post("logout", refreshToken ? { refreshToken } : undefined, { accessToken })
   try {

@@ -20,7 +20,7 @@ export interface StoredTokens {
 }
 
 export function createStoredTokens(storage: TokenStorage | undefined): StoredTokens {
-  let fallbackDeviceToken: string | undefined // if the storage can't store it
+  let fallbackDeviceToken: string | undefined // kept in memory, in case the storage has no setDevice
 
   const refreshToken = async (): Promise<string | undefined> => (await storage?.get()) ?? undefined
 

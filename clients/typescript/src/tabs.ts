@@ -10,7 +10,10 @@ import { withLock } from "./lock.js"
 import type { Session } from "./session.js"
 import { tokenOf } from "./token.js"
 
-/** `left` is the remaining lifetime in milliseconds, because tabs have different clocks. */
+/**
+ * A message between tabs. `left` is the token's remaining lifetime in milliseconds. It is not a time of expiry,
+ * because each tab has its own clock.
+ */
 type Message =
   | { kind: "token"; accessToken: string; left: number; user: User }
   | { kind: "signedOut"; sid: string | undefined; reason: WatchwordErrorCode | undefined }
@@ -71,7 +74,7 @@ export function createTabs({ name, lockTimeout, session }: TabsOptions): Tabs {
   }
 }
 
-/** Ignores the sign-out of a different session. */
+/** Applies a message of another tab. A sign-out from a different session has no effect. */
 function applyMessage(session: Session, message: Message | undefined): void {
   if (message?.kind === "token") {
     const { accessToken, left, user } = message

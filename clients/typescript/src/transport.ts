@@ -45,7 +45,8 @@ export function callerSignalOf(input: RequestInfo | URL, init: RequestInit): Abo
 
 function anySignal(callerSignal: AbortSignal, timeout: AbortController): AbortSignal {
   if (AbortSignal.any) return AbortSignal.any([callerSignal, timeout.signal])
-  // Browsers released before 2024 lack AbortSignal.any. The listener lives as long as the caller's signal.
+  // Browsers released before 2024 lack AbortSignal.any. This listener stays until the caller's signal is
+  // garbage-collected.
   if (callerSignal.aborted) timeout.abort()
   callerSignal.addEventListener("abort", () => timeout.abort(), { once: true })
   return timeout.signal

@@ -42,7 +42,7 @@ const views = new WeakMap<object, View>()
 function createView(client: Client<object>): View {
   const factors = createFactors(client)
   const passkeys = createPasskeys(client)
-  let loadCount = 0 // only the response to the last request is shown
+  let loadCount = 0 // numbers the loads, so that only the response to the last load is shown
 
   async function reload(): Promise<void> {
     const load = ++loadCount

@@ -17,7 +17,10 @@ export interface PasskeySignIn {
   readonly capabilities: PasskeyCapabilities | undefined
   /** Whether a dialog of the browser is open, or the server checks a passkey. */
   readonly busy: boolean
-  /** The last error, even of a suggestion. undefined after a cancellation. `nextStep` returns the step to offer. */
+  /**
+   * The last error of a sign-in, including errors after the user chose a suggested passkey. undefined after a
+   * cancellation. `nextStep` returns the step to offer.
+   */
   readonly error: WatchwordError | undefined
   signIn(): Promise<boolean>
   /** Completes a sign-in that threw SECOND_FACTOR_REQUIRED. */

@@ -3,13 +3,13 @@
 import { parseSetCookie } from "./cookiejar.js"
 import type { Fetch } from "./transport.js"
 
-/** The rate limits count all users as one client. */
+/** Warns that the server's rate limits count all users of this application as one client. */
 const sharedBudgetWarning =
   "Watchword limits requests of this server. If its address is not in trusted-proxies, or if the address of each " +
   "browser is not passed, all users share one budget."
 
 /**
- * Browsers do not send a SameSite=Strict cookie with the first request after a link on another site.
+ * Warns about SameSite=Strict. Browsers do not send such a cookie when a user follows a link from another site.
  */
 const strictCookieWarning =
   "Watchword's refresh cookie is SameSite=Strict. Set cookie-same-site=lax, or a signed-in user who follows a link " +

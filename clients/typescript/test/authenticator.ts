@@ -82,7 +82,7 @@ export class Authenticator {
       point(y),
     ]
     const length = Buffer.from([0, id.length])
-    const flags = mediation ? 0x58 : 0x5d // backed up, attested data; after a dialog also user present, verified
+    const flags = mediation ? 0x58 : 0x5d // flags BE, BS and AT; after a dialog also UP and UV
     const authData = Buffer.concat([authenticatorData(rpId, flags, 0), Buffer.alloc(16), length, id, ...key])
     const empty = Buffer.from("a0", "hex")
     const attestation = [Buffer.from("a3", "hex"), toCbor("fmt"), toCbor("none"), toCbor("attStmt"), empty]
@@ -183,7 +183,7 @@ function authenticatorData(rpId: string, flags: number, counter: number): Buffer
   return Buffer.concat([createHash("sha256").update(rpId).digest(), rest])
 }
 
-/** Less than 64 KB. */
+/** Encodes a text or bytes of less than 64 KB as CBOR. */
 function toCbor(value: string | Buffer): Buffer {
   const bytes = Buffer.from(value)
   const major = typeof value === "string" ? 0x60 : 0x40

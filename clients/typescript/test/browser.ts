@@ -69,7 +69,7 @@ export function withLocks(): Locks {
   return locks
 }
 
-/** The test can set the client's clock ahead of the real time. */
+/** Replaces the client's clock by a clock that the test can set ahead of the real time. */
 export function settableClock(): { advance(seconds: number): void } {
   const real = performance.now.bind(performance)
   let ahead = 0

@@ -38,7 +38,7 @@ function blockLength(lines: string[], start: number): number {
   return end - start + 1
 }
 
-/** Without dependencies and the output of builds. */
+/** Returns the paths of all source files in the folder, without dependencies and build output. */
 function sourcesIn(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = `${folder}/${entry.name}`

@@ -78,7 +78,7 @@ test("suggestions end when the user signs in another way, and when the page clos
   const stop = new AbortController()
   const byClosing = passkeys.autofill({ signal: stop.signal })
   await waitUntil(() => authenticator.open === 1)
-  const again = passkeys.autofill() // React's strict mode calls it twice
+  const again = passkeys.autofill() // React's strict mode calls autofill twice
   expect(await byClosing).toEqual({ cancelled: true })
   stop.abort()
   await waitUntil(() => authenticator.open === 1)
@@ -104,7 +104,7 @@ test("suggestions get new options before the old ones expire, if the page is vis
     await vi.waitFor(() => expect(options("passkey/options")).toBe(2))
     await vi.advanceTimersByTimeAsync(240_000)
     await vi.waitFor(() => expect(options("passkey/options")).toBe(3))
-    vi.stubGlobal("document", undefined) // the schedule needs members that the fake document lacks
+    vi.stubGlobal("document", undefined) // the renewal schedule uses members of document that the fake document lacks
     authenticator.choose()
     expect(await suggested).toMatchObject({ cancelled: false })
     expect(vi.getTimerCount()).toBeLessThan(2) // only the timer of the session's renewal remains

@@ -6,7 +6,7 @@ import { createClient, type Registration } from "../src/index.js"
 import { closeAfterTest } from "./browser.js"
 import type { Watchword } from "./watchword.js"
 
-/** RFC 6238; `ahead` time steps from now. */
+/** Returns a code of an authenticator app (RFC 6238). `ahead` is the number of time steps after the current one. */
 export function totpCode(secret: string, ahead = 0): string {
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
   const bits = [...secret].map((letter) => alphabet.indexOf(letter).toString(2).padStart(5, "0")).join("")

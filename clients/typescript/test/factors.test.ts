@@ -16,7 +16,7 @@ afterAll(() => server.stop())
 
 const password = "seven purple otters"
 
-/** RFC 6238; `ahead` time steps from now. */
+/** Returns a code of an authenticator app (RFC 6238). `ahead` is the number of time steps after the current one. */
 function totpCode(secret: string, ahead = 0): string {
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
   const bits = [...secret].map((letter) => alphabet.indexOf(letter).toString(2).padStart(5, "0")).join("")
@@ -28,7 +28,7 @@ function totpCode(secret: string, ahead = 0): string {
   return String(number % 1_000_000).padStart(6, "0")
 }
 
-/** Sends the handle of a sign-in in bodies. */
+/** Returns a client with a storage, which sends the handle of a sign-in in request bodies. */
 function clientWithStorage(url = server.url): Client {
   const kept: { token?: string } = {}
   const storage = {

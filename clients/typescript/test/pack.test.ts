@@ -49,7 +49,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(app, { recursive: true, force: true }))
 
-/** Compiles the program as a module of that kind, and returns the output. */
+/** Compiles the file, runs it, and returns its output. The extension .mts or .cts decides the kind of module. */
 async function runCompiled(file: string): Promise<string> {
   const types = join(clients, "verify", "node_modules", "@types")
   const kind = { module: "nodenext", target: "es2022", strict: true }

@@ -157,7 +157,7 @@ test("a failed renewal is retried with backoff while the page is visible", async
   await tab.login(ada)
   const at: number[] = []
   answers = (count) => {
-    if (count % 2 === 1) at.push(performance.now() / 1000) // each attempt sends two requests
+    if (count % 2 === 1) at.push(performance.now() / 1000) // counts attempts, because each attempt sends two requests
     return Promise.reject(new TypeError("away"))
   }
   await seconds(1200)
@@ -180,7 +180,7 @@ test("the background renewal respects Retry-After", async () => {
   answers = undefined
   const timers = vi.spyOn(globalThis, "setTimeout")
   await seconds(20)
-  expect(timers).not.toHaveBeenCalled() // no timer is set before the wait is over
+  expect(timers).not.toHaveBeenCalled() // the schedule sets no new timer during the backoff
   page.see("hidden")
   page.see("visible")
   expect(refreshes).toBe(1)

@@ -31,7 +31,7 @@ export interface PasskeyPage {
   answers: Record<string, Answer | Promise<Answer>>
   signedIn: Answer
   challenged: Answer
-  /** `then` is the user's action in later dialogs. */
+  /** Adds a passkey. Afterwards, `then` is the user's action in dialogs. */
   addPasskey(then?: Authenticator["user"]): Promise<void>
 }
 

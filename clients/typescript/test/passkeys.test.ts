@@ -64,7 +64,7 @@ class Page {
     return response
   }
 
-  /** The server requires a factor. */
+  /** Signs up on a server that requires a factor, adds a passkey, and returns the recovery codes. */
   async signUpWaitingForPasskey(email: string): Promise<string[]> {
     await this.client.register({ email, password })
     const token = await vi.waitFor(async () => {
@@ -120,7 +120,7 @@ async function verifyRegistration(page: Page): Promise<WebAuthnCredential> {
   return registrationInfo?.credential as WebAuthnCredential
 }
 
-/** The assertion must be valid only for its own challenge. */
+/** Verifies an assertion with the other library, which must reject it for a different challenge. */
 async function verifyUse(credential: WebAuthnCredential, publicKey: PublicKey, response: unknown): Promise<void> {
   const expected = {
     response: response as never,
@@ -223,7 +223,7 @@ test("a page remembers the browser, and forgets it", async () => {
   const { devices } = await factors.devices()
   expect(devices).toHaveLength(1)
   await client.logout()
-  expect(await client.login({ email, password })).toMatchObject({ user: { email } }) // no factor is asked for
+  expect(await client.login({ email, password })).toMatchObject({ user: { email } }) // without a second factor
   client.onStepUp(async () => void (await passkeys.stepUp()))
   await factors.forgetDevice(devices[0]?.id ?? "")
   expect(page.sent.map((one) => one.path)).toContain("step-up")

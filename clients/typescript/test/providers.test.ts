@@ -20,7 +20,7 @@ let folder = ""
 let issuer = ""
 let provider: ChildProcess
 let server: Watchword
-let hasFocus = true // the page that opened a popup
+let hasFocus = true // whether the page that opened a popup has the focus
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "watchword-providers-"))
@@ -79,7 +79,7 @@ class Browser {
     return response
   }
 
-  /** Returns the first URL of the application. */
+  /** Follows redirects until one leads to the application, and returns this URL. */
   async follow(url: string): Promise<string> {
     for (let at = url, count = 0; count < 12; count++) {
       if (new URL(at).origin === app) return at
@@ -98,7 +98,10 @@ class Browser {
   }
 }
 
-/** The promise of the call stays pending, because the call navigates the page. */
+/**
+ * Returns the URL that the call navigates to. The call's own promise stays pending, because a real page would be
+ * left.
+ */
 function urlOfCall(call: () => Promise<unknown>): Promise<string> {
   return new Promise((assign, reject) => {
     vi.stubGlobal("location", Object.assign(new URL(location.href), { assign }))
@@ -106,7 +109,7 @@ function urlOfCall(call: () => Promise<unknown>): Promise<string> {
   })
 }
 
-/** In each window, the last page loads as it would in a popup. */
+/** Simulates window.open. Each popup follows its URL, and the page at the end loads as in a real popup. */
 function simulatePopups(browser: Browser, behaves: "well" | "is blocked" | "is closed" | "looks closed" = "well") {
   const windows: { closed: boolean; visited: string }[] = []
   vi.stubGlobal("open", () => {
@@ -306,7 +309,7 @@ async function mailedToken(to: string): Promise<string> {
   return vi.waitFor(find, { timeout: 20_000, interval: 50 })
 }
 
-/** Sets its cookies in a browser. */
+/** Returns an application that renders on its server, and the cookie jar of its only browser. */
 function createRenderingApp(baseUrl = server.url) {
   const verifier = new Verifier(baseUrl)
   onTestFinished(() => verifier.close())
@@ -331,7 +334,7 @@ test("a server that renders exchanges the code of a provider once", async () => 
     await request().signInWith("acme", "/back"),
   ]
   expect([...jar.keys()]).toEqual(["watchword-verifier-0", "watchword-verifier-1"])
-  // The tabs finish in reverse order. The URL must have a code but no token.
+  // The second tab finishes first. Each return URL must contain a code, but no token.
   for (const [started, names] of [[second, ["watchword-verifier-0"]], [first, []]] as const) {
     const back = await browser.follow(started)
     expect([...new URL(back).searchParams.keys()].filter((name) => name !== "to").sort()).toEqual(["attempt", "code"])

@@ -191,7 +191,7 @@ test("a sign-in waits for a running refresh, so that the cookie of the sign-in i
   const refreshing = tab.refresh()
   await waitUntil(() => server.refreshes === 1)
   const signingIn = tab.login(bob)
-  setTimeout(answering.open, 50) // a sign-in that does not wait would finish before this
+  setTimeout(answering.open, 50) // long enough for a sign-in that does not wait for the refresh
   await Promise.all([refreshing, signingIn])
   expect(answers).toEqual(["refresh?optional=true", "login"])
   expect(tab.getSnapshot().user).toMatchObject({ email: bob.email })

@@ -20,7 +20,7 @@ class Browser {
   readonly options = new Map<string, CookieOptions>()
   userAgent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
-  /** One request. The browser gets the cookies of the application unless the response is lost. */
+  /** Starts one request of the browser. If the response is lost, the browser gets no cookies. */
   request({ isLost = false, canSet = true } = {}) {
     const sent = new Map(this.jar)
     const setCookie = (name: string, value: string, options: CookieOptions): void => {
@@ -170,7 +170,7 @@ test("a session that ended after a shared refresh is not restored by its outcome
   await auth(browser.request()).register(body)
   await auth(other.request()).login(body)
   deleteAccessToken(browser)
-  const late = browser.request() // a request whose refresh token another request rotates first
+  const late = browser.request() // has the refresh token that the next request rotates
   expect(await auth(browser.request()).session()).toBeDefined()
   const current = auth(browser.request({ canSet: false }))
   await current.requireSession()
@@ -372,7 +372,7 @@ test.each(layouts)("a second factor completes a sign-in over several requests, w
   deleteAccessToken(browser)
   expect(await auth(browser.request()).session()).toBeDefined()
 
-  const copy = new Browser() // for a second use of the challenge
+  const copy = new Browser() // a browser that uses the challenge a second time
   for (const [name, value] of before) copy.jar.set(name, value)
   const again = auth(copy.request()).loginFactor({ recoveryCode: codes[1] ?? "" })
   await expect(again).rejects.toMatchObject({ code: "CHALLENGE_INVALID", status: 401 })
@@ -424,7 +424,7 @@ test.each(layouts)("a sign-in ends the session that it replaces in the browser, 
   network.sent.length = 0
   await auth(other.request()).logout()
   await auth(other.request()).login(body)
-  expect(network.sent).toEqual(["/api/auth/logout", "/api/auth/login"]) // no earlier session is ended
+  expect(network.sent).toEqual(["/api/auth/logout", "/api/auth/login"]) // the sign-in ends no earlier session
 })
 
 test("a sign-in succeeds although the session that it replaces can't be ended", async () => {
@@ -495,7 +495,7 @@ test.each(layouts)("a sign-in waits for the first factor over several requests, 
   expect([...browser.jar.keys()].filter((name) => /step|challenge/.test(name))).toEqual([])
   expect(browser.options.get(layout.session)?.maxAge).toBeUndefined() // remember: false
 
-  const copy = new Browser() // for a second use of the challenge
+  const copy = new Browser() // a browser that uses the challenge a second time
   for (const [name, value] of before) copy.jar.set(name, value)
   await expect(auth(copy.request()).beginTOTP()).rejects.toMatchObject({ code: "CHALLENGE_INVALID", status: 401 })
   expect(auth(copy.request()).enrolment()).toBeUndefined()

@@ -168,7 +168,7 @@ test("a proof during a refresh wins over the token of the refresh", async () => 
     await slow.opened
   }
   const refresh = tab.refresh()
-  await waitUntil(() => refreshed) // the refresh got its token before the proof
+  await waitUntil(() => refreshed) // the server issued the token of this refresh before the proof
   const proven = tab.stepUp(right)
   await waitUntil(() => server.count("/api/auth/step-up") === 1)
   slow.open()

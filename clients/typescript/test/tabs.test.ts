@@ -130,8 +130,7 @@ test("a token sent by another tab before it received the sign-out is ignored", a
   await waitUntil(() => messages.length === 1)
   await tab?.logout()
   channel.postMessage(messages[0])
-  // Messages arrive in order. The test waits for the effect of a later message, because the token has been processed
-  // by then.
+  // Messages arrive in order. When the later message has taken effect, the earlier one has been processed, too.
   const seen = vi.fn()
   tab?.onChange(seen)
   channel.postMessage({ kind: "token", accessToken: "another", left: 900_000, user: { id: "x" } })

@@ -18,7 +18,7 @@ export function startWatchword(...flags: string[]): Promise<Watchword> {
   return startWatchwordAt("127.0.0.1", ...flags)
 }
 
-/** Passkeys need a host name. */
+/** Starts the server with this host name, because passkeys don't work with an IP address. */
 export async function startWatchwordAt(host: string, ...flags: string[]): Promise<Watchword> {
   const dir = await mkdtemp(join(tmpdir(), "watchword-client-"))
   const mailbox = join(dir, "data", "mail")
@@ -59,7 +59,7 @@ export async function startWatchwordAt(host: string, ...flags: string[]): Promis
     },
     async readMails() {
       const names = await readdir(mailbox).catch(() => [])
-      const written = names.filter((name) => !name.startsWith(".")) // the others are still being written
+      const written = names.filter((name) => !name.startsWith(".")) // files with a dot are still being written
       return Promise.all(written.map((name) => readFile(join(mailbox, name), "utf8")))
     },
     async stop() {

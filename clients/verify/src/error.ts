@@ -1,10 +1,10 @@
 /**
  * Why a token was not accepted:
  *
- * - `TOKEN_EXPIRED`: it has expired, or was issued before the user's roles changed. The client should refresh.
- * - `TOKEN_INVALID`: it is not an access token of this issuer, for this audience, now.
- * - `SESSION_ENDED`: its session has ended. The user must sign in again.
- * - `TRY_LATER`: it can't be checked, because the issuer's keys (or, with `onStale: "closed"`, its
+ * - `TOKEN_EXPIRED`: The token has expired, or was issued before the user's roles changed. The client should refresh.
+ * - `TOKEN_INVALID`: The token is not a valid access token of this issuer for this audience.
+ * - `SESSION_ENDED`: The session of the token has ended. The user must sign in again.
+ * - `TRY_LATER`: The token can't be checked, because the issuer's keys (or, with `onStale: "closed"`, its
  *   revocations) could not be read. Respond with 503, because a 401 would sign the user out.
  */
 export type TokenErrorCode = "TOKEN_EXPIRED" | "TOKEN_INVALID" | "SESSION_ENDED" | "TRY_LATER"

@@ -32,13 +32,13 @@ export interface FeedOptions {
 
 export class Feed {
   // Events may arrive in any order, so the largest number does not prove that all smaller numbers have arrived. A
-  // heartbeat proves that, and sets cursor to largestNumber.
-  private largestNumber = 0 // of all events received
-  private cursor = 0 // all events up to it were received; reading resumes after it
+  // heartbeat proves that they have, so it sets cursor to largestNumber.
+  private largestNumber = 0 // largest number of all received events
+  private cursor = 0 // all events up to this number were received; reading resumes after it
   private lastCleanup = monotonic()
   private eventIssuer = "" // the issuer in the metadata
 
-  private failedRounds = 0 // in a row
+  private failedRounds = 0 // failures since the last success
   private cutStreams = 0 // in a row
   private silentStreams = 0 // in a row, without a heartbeat
   private nextStreamAt = -Infinity
@@ -124,7 +124,7 @@ export class Feed {
         throw new StatusError(`${address} responds without a stream`)
       }
       for await (const line of linesOf(response)) {
-        if (!line.startsWith("data:")) continue // the other lines only repeat what the token contains
+        if (!line.startsWith("data:")) continue // the fields id and event only repeat values of the token
         const event = await this.verifyEvent(line.slice("data:".length).trim())
         this.processEvent(event)
         // A heartbeat restarts the timer, because processEvent has checked that it is recent. Any other event may be
@@ -157,7 +157,8 @@ export class Feed {
   }
 
   /**
-   * The heartbeat comes last. Returns the cursor of the next page, or undefined after the last page.
+   * Records the events of a page. On the last page, it then processes the heartbeat. Returns the cursor of the next
+   * page, or undefined after the last page.
    */
   private async processPage(page: Record<string, unknown>): Promise<number | undefined> {
     let heartbeat: FeedEvent | undefined
@@ -198,12 +199,12 @@ export class Feed {
   private processEvent(event: FeedEvent): void {
     if (event.kind !== "heartbeat") return this.record(event)
     const { leeway, now, revocations } = this.options
-    const late = now() / 1000 - event.issuedAt - leeway - 1 // in seconds; 1 less, because `iat` has no fractions
+    const late = now() / 1000 - event.issuedAt - leeway - 1 // seconds, less 1 s because `iat` has no fractions
     if (late * 1000 > maxStreamSilence || -late > 2 * leeway + 1) {
       const time = new Date(event.issuedAt * 1000).toISOString()
       throw new Error(`the heartbeat of ${time} is replayed, or a clock is wrong`)
     }
-    if (event.head < this.cursor) this.largestNumber = event.head // the store was restored from a backup
+    if (event.head < this.cursor) this.largestNumber = event.head // a restored backup has lower numbers
     this.cursor = this.largestNumber
     revocations.markComplete(monotonic() - Math.max(late, 0) * 1000)
     this.cleanUp()

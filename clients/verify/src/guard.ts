@@ -84,7 +84,7 @@ function refusalOf(verifier: Verifier, rule: Rule, identity: Identity): Refusal 
   )
 }
 
-/** One proof, two proofs, a passkey that verified the user. */
+/** The levels in ascending order: one proof, two proofs, and a passkey that verified the user. */
 const levelsAscending = ["aal1", "aal2", "phr"]
 
 /** Also accepts a higher level than one of the accepted ones. */
@@ -114,7 +114,7 @@ function refuse(verifier: Verifier, status: number, code: string, detail: string
   }
 }
 
-/** A quoted header parameter can't contain these characters. */
+/** Removes the characters that a quoted parameter of a header can't contain. */
 function dropUnquotable(value: string): string {
   return value.replace(/[^ -~]|["\\]/g, "")
 }

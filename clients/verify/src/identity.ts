@@ -1,6 +1,6 @@
 import { parseMembers, parseSeconds, parseString, parseStrings } from "./json.js"
 
-const maxLifetime = 60 * 60 // seconds: no setting of the server allows more
+const maxLifetime = 60 * 60 // seconds; the server allows no longer lifetime
 
 /** The user and session that a verified token names. It is immutable: requests with one token share it. */
 export class Identity {

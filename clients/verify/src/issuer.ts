@@ -20,9 +20,9 @@ export class StatusError extends Error {
 
 /**
  * Reads documents from the issuer's server. The metadata is read only from the configured address, and must name the
- * configured issuer. A token therefore can't direct the verifier to another server. If the issuer is only a name, the
- * metadata has a different `iss` than the access tokens. In that case, the verifier relies on the configured address,
- * and the shared secret proves that tokens and feed are genuine.
+ * configured issuer. A token therefore can't direct the verifier to another server. If the configured issuer is a
+ * name and not a URL (`isNamed`), the `iss` in the metadata differs from the `iss` of access tokens. In that case,
+ * the shared secret proves that tokens and feed are genuine.
  */
 export class Issuer {
   private cached: { metadata: Metadata; at: number } | undefined
@@ -52,7 +52,10 @@ export class Issuer {
     throw failure
   }
 
-  /** Callers use it after an endpoint failed, because the endpoint may have moved. */
+  /**
+   * Makes the next call of metadata read it again. Callers use it after an endpoint failed, because the endpoint may
+   * have moved.
+   */
   invalidateMetadata(): void {
     this.cached = undefined
   }

@@ -3,7 +3,10 @@
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
-/** Returns the raw values, or undefined. Rejects duplicate names. */
+/**
+ * Returns the members of a JSON object with their raw values. undefined: the text is not an object, or has a name
+ * twice.
+ */
 export function parseMembers(json: string): Map<string, string> | undefined {
   if (!isObject(json)) return undefined
   const found = new Map<string, string>()
@@ -22,8 +25,7 @@ export function parseMembers(json: string): Map<string, string> | undefined {
 }
 
 /**
- * Reports whether the text is a JSON object. The other functions need this check first, because they rely on closed
- * strings and brackets.
+ * Reports whether the text is a JSON object. The other functions assume valid JSON, so this check must run first.
  */
 function isObject(json: string): boolean {
   try {
@@ -61,12 +63,12 @@ function stringEnd(json: string, i: number): number {
   return i
 }
 
-/** Returns undefined for any other value. */
+/** Returns the value of a JSON string, or undefined if the raw value is not a string. */
 export function parseString(raw: string | undefined): string | undefined {
   return raw?.startsWith('"') ? (JSON.parse(raw) as string) : undefined
 }
 
-/** Returns undefined for any other value. */
+/** Returns the values of a JSON array of strings, or undefined if the raw value is not such an array. */
 export function parseStrings(raw: string | undefined): string[] | undefined {
   if (!raw?.startsWith("[")) return undefined
   const values = JSON.parse(raw) as unknown[]

@@ -60,12 +60,12 @@ export class Keys {
     closed.addEventListener("abort", () => clearTimeout(this.timer))
   }
 
-  /** Waits only until the first JWKS has been read. */
+  /** Returns the cached keys. It waits for the network only if no JWKS has been read yet. */
   currentKeys(): KeySet | Promise<KeySet> {
     return this.set ?? this.rereadUnlessRecent()
   }
 
-  /** Throws if the last read failed. */
+  /** Reads the JWKS again, unless it was read recently, and returns the keys. Throws if the last read failed. */
   async rereadUnlessRecent(): Promise<KeySet> {
     if (!this.shared && monotonic() >= this.nextReadAllowedAt) await this.readShared()
     if (this.failure !== undefined || !this.set) throw unavailable(this.failure)
@@ -100,7 +100,10 @@ export class Keys {
     this.timer.unref()
   }
 
-  /** A key that is missing from a valid JWKS was retired. */
+  /**
+   * Fetches the JWKS, and returns how long it stays fresh. A key that is missing from a valid JWKS was retired, so
+   * the new keys replace all earlier ones.
+   */
   private async fetchKeys(): Promise<number> {
     const { jwks } = await this.issuer.metadata()
     const { body, headers } = await this.issuer.fetchDocument(jwks, maxJwks).catch((error: unknown) => {

@@ -12,7 +12,7 @@ const maxRevocations = 500_000
 
 /** The contents of the feed: ended sessions, and users whose older tokens are out of date. */
 export class Revocations {
-  private readonly endedSessions = new Map<string, number>() // by sid: when the event arrived
+  private readonly endedSessions = new Map<string, number>() // when the event of a session arrived, by sid
   private readonly roleChanges = new Map<string, { before: number; received: number }>() // by sub
   private currentAt = -Infinity
   private overflow = false

@@ -100,7 +100,7 @@ test("with onStale closed, tokens are rejected until a heartbeat arrives and aft
   expect(await code("s1")).toBe("TRY_LATER")
   const ready = verifier.ready()
   ;(await issuer.stream(1)).send(await issuer.heartbeat(0))
-  await settle() // ready polls on the fake clock, so the heartbeat is processed before the clock advances
+  await settle() // The heartbeat must be processed before the clock advances, because ready polls with this clock.
   await advance(100)
   await expect(ready).resolves.toBeUndefined()
   expect(await code("s1")).toBe("")
@@ -218,7 +218,7 @@ test("revocations are bounded, and an overflow makes the feed count as silent", 
   revocations.markComplete(1)
   revocations.endSession("c", 2)
   revocations.markComplete(3)
-  expect(revocations.timeSinceComplete(4)).toBe(3) // the revocations were complete only at time 1
+  expect(revocations.timeSinceComplete(4)).toBe(3) // the overflow prevented markComplete(3), so time 1 counts
   expect(() => revocations.check(ofSession("a"))).toThrow("ended")
   expect(revocations.takeOverflow()).toBe(false)
   revocations.deleteExpired(65 * 60_000 + 1)

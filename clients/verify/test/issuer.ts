@@ -188,7 +188,7 @@ export function useFakeClock(): void {
   onTestFinished(() => void vi.useRealTimers())
 }
 
-let onThreads = 0 // operations of WebCrypto that have not ended
+let onThreads = 0 // number of running WebCrypto operations
 
 for (const name of ["verify", "sign", "importKey", "digest"] as const) {
   const real = crypto.subtle[name].bind(crypto.subtle) as (...all: unknown[]) => Promise<unknown>
