@@ -14,7 +14,7 @@ import (
 )
 
 // If the store has a clock, every server uses this clock, so servers with different clocks act as one service. A
-// store without a clock serves one process. promise_test.go tests that the clock of such a process can be set back.
+// store without a clock is for one process. For such a process, promise_test.go sets the clock back.
 
 type storeWithClock struct {
 	watchword.Store
@@ -120,7 +120,7 @@ func TestServersWithDifferentClocksGiveTheSameVerdict(t *testing.T) {
 	})
 }
 
-// Servers on a real PostgreSQL database use its clock.
+// Servers on a PostgreSQL database must use the clock of the database.
 func TestServersOnPostgresUseTheClockOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	store, err := postgres.Open(t.Context(), pgtest.Migrated(t, postgres.Migrate))

@@ -69,7 +69,8 @@ func (c *concurrentUsers) awaitResponses(since time.Time) time.Duration {
 	return time.Since(since)
 }
 
-// The fault ends when fault returns. If a user gets no response afterwards, the test fails.
+// injectFault calls fault while the users send requests. The function fault must return only after the injected fault
+// has ended. The test fails if a user gets no response afterwards.
 func (c *concurrentUsers) injectFault(t *testing.T, fault func()) {
 	t.Helper()
 	c.startSending(t.Context())
@@ -81,8 +82,8 @@ func (c *concurrentUsers) injectFault(t *testing.T, fault func()) {
 	c.endRound(c.awaitResponses(hit))
 }
 
-// checkAcknowledgedChanges compares the acknowledged changes of each user with the state on the servers. It first
-// lets a thief present a stolen token of one user, chosen at random.
+// checkAcknowledgedChanges compares the acknowledged changes of each user with the state on the servers. For one
+// user, chosen at random, a thief also presents a stolen token.
 func (c *concurrentUsers) checkAcknowledgedChanges(ctx context.Context) {
 	c.actors[rand.IntN(len(c.actors))].isTheftTarget = true
 	var checking sync.WaitGroup
@@ -92,8 +93,8 @@ func (c *concurrentUsers) checkAcknowledgedChanges(ctx context.Context) {
 	checking.Wait()
 }
 
-// A simulatedUser has one device. It records the changes that a server acknowledged. It also records changes in
-// doubt: those without a response.
+// A simulatedUser has one device. It records the changes that a server acknowledged, and the changes in doubt, for
+// which it received no response.
 type simulatedUser struct {
 	*fault
 	device    *device
@@ -106,9 +107,9 @@ type simulatedUser struct {
 	password           string // acknowledged by a server
 	passwordInDoubt    string // unacknowledged, but may be in effect; or empty
 	token              string // empty: signed out
-	firstToken         string // of the session; a thief copied it
+	firstToken         string // first refresh token of the session; a thief copied it
 	isTheftTarget      bool
-	firstTokenReplayed bool   // the server may have detected this
+	firstTokenReplayed bool   // the token was sent again; the response may be lost
 	endedToken         string // of the last session whose end was acknowledged
 
 	answeredAt atomic.Int64 // when the last request with a response was sent
@@ -240,8 +241,9 @@ func (a *simulatedUser) refreshThenReplay(ctx context.Context) error {
 	return a.replayFirstToken(ctx)
 }
 
-// The server must detect the replay and end the session for the user and the thief. If an earlier response was lost,
-// the session may have ended already, so SESSION_ENDED is accepted.
+// replayFirstToken presents the first token of the session, as a thief does. The server must detect this and end the
+// session for the user and the thief. After an earlier replay without a response, the session may have ended already,
+// so SESSION_ENDED is accepted.
 func (a *simulatedUser) replayFirstToken(ctx context.Context) error {
 	again := a.firstTokenReplayed
 	a.firstTokenReplayed = true
@@ -262,7 +264,8 @@ func (a *simulatedUser) replayFirstToken(ctx context.Context) error {
 	return nil
 }
 
-// checkAcknowledgedChanges needs working servers. Afterwards it starts another session.
+// checkAcknowledgedChanges compares the user's acknowledged changes with the state on the servers, which must work.
+// At the end, it signs in again.
 func (a *simulatedUser) checkAcknowledgedChanges(ctx context.Context) {
 	if a.email == "" {
 		a.retryStep(ctx, a.signUp)
@@ -280,7 +283,7 @@ func (a *simulatedUser) checkAcknowledgedChanges(ctx context.Context) {
 	a.retryStep(ctx, a.logIn)
 }
 
-// retryStep ends when do gets a response, or the test has failed.
+// retryStep calls do until do returns no error or the test has failed.
 func (a *simulatedUser) retryStep(ctx context.Context, do func(context.Context) error) {
 	for do(ctx) != nil && !a.t.Failed() {
 		time.Sleep(20 * time.Millisecond)

@@ -86,7 +86,7 @@ func createAdminAndSignIn(t *testing.T, s *server, root, dir string, arguments [
 		t.Fatal(err)
 	}
 	postWithToken(t, s, token, "/factors/totp/"+begun.ID+"/confirm", body{"code": code})
-	return token // the old token has two factors too: the server reads the level from the session
+	return token // the server reads the factors from the session, so the old token has two factors too
 }
 
 // The path is below /api/auth, the API for signed-in users.

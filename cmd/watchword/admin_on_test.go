@@ -240,7 +240,7 @@ func TestAdminListenerRejectsAmbiguousLengths(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, _ := io.ReadAll(conn) // until the server closes the connection; a reset is allowed
+	raw, _ := io.ReadAll(conn) // reads until the server closes or resets the connection
 	answered := string(raw)
 	if !strings.HasPrefix(answered, "HTTP/1.1 400 ") || strings.Count(answered, "HTTP/1.1 ") != 1 {
 		t.Errorf("got %s", answered)

@@ -19,7 +19,7 @@ import (
 type serverPair struct {
 	t          *testing.T
 	origin     string
-	clients    [2]*http.Client // for the administration; one for each process
+	clients    [2]*http.Client // clients[i] connects to the process i
 	servers    []*fleetServer
 	storeFlags []string
 }

@@ -61,7 +61,7 @@ func newDevice(t *testing.T, address string) *device {
 	return d
 }
 
-// A load balancer sends later requests of a client to another server in the same way.
+// moveTo sends later requests of the device to another server, as a load balancer can.
 func (d *device) moveTo(address string) {
 	d.serverAddress.Store(address)
 	d.client.CloseIdleConnections()

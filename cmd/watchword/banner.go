@@ -74,8 +74,8 @@ func (s *Settings) warnings() []string {
 		all = append(all, "HS256: every service that can verify a token can also forge one,\n  and there is no public key "+
 			"to publish. Prefer ES256.")
 	}
-	// Other machines can read every mail in the development mailbox. devMailProblem allows this
-	// only with dev-mail=any, and the warning repeats the risk.
+	// With this listener, other machines can read every mail in the development mailbox.
+	// devMailProblem accepts this only with dev-mail=any. The warning then repeats the risk.
 	if s.MailURL == "" && listensBeyondLoopback(s.Listen) {
 		all = append(all, "other machines can reach "+s.Listen+", and with it every mail at /dev/mail.\n  Write "+
 			"listen=127.0.0.1:8080 unless a container needs it.")

@@ -122,7 +122,7 @@ func execute(t *testing.T, url, statement string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // it is a test
+	defer conn.Close(t.Context()) //nolint:errcheck // an error of Close does not matter in a test
 	if _, err := conn.Exec(t.Context(), statement); err != nil {
 		t.Fatal(err)
 	}

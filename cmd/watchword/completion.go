@@ -170,9 +170,10 @@ func (c *cursor) commandCandidates(prefix string) (found []candidate) {
 }
 
 // valueCandidates returns the allowed words of a flag or an argument that begin with the
-// prefix. For a setting, they are in its oneof tag. If there are no allowed words, files
-// reports whether to complete file names. It is true for each flag, because no tag says which
-// flags take a file. For an argument, it is true only if its name is "file".
+// prefix. The oneof tag of a setting contains its allowed words. If there are no allowed words,
+// the result files reports whether the shell completes file names. It is true for every flag,
+// because no tag says which flags take a file. It is true for an argument only if the argument
+// is named "file".
 func valueCandidates(value *kong.Value, settings []setting, before, prefix string) (found []candidate, files bool) {
 	words := strings.Split(value.Enum, ",")
 	for _, each := range settings {

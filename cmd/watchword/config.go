@@ -115,12 +115,12 @@ type Settings struct {
 	LimitRefreshSession watchword.Limit `name:"limit-refresh-session" default:"60/1m" group:"limits" help:"Refreshes of one session."`
 	LimitRefreshClient  watchword.Limit `name:"limit-refresh-client" default:"1200/1m" group:"limits" help:"Refreshes of one client."`
 
-	// Durations and times look the same in both log formats.
+	// Both log formats write durations and times in the same way.
 	LogFormat string `name:"log-format" default:"auto" oneof:"auto,text,json" group:"logs" help:"auto: text on a terminal, else json."`
 	LogLevel  string `name:"log-level" default:"info" oneof:"debug,info,warn,error" group:"logs" help:"Lowest level that is logged."`
 
-	// Providers is the list sign-in-with of the file (config_providers.go). It is not a flag,
-	// because entries with several keys have no readable form on a command line.
+	// Providers is the setting sign-in-with of the YAML file (config_providers.go). It is not a
+	// flag, because entries with several keys have no readable form on a command line.
 	Providers []providerSetting `kong:"-"`
 }
 
@@ -148,10 +148,10 @@ type setting struct {
 	value                      reflect.Value // the field, addressable
 }
 
-// listSettings keeps the order of the struct, which is also the order of the help and of
-// docs/settings.md. The value of each setting refers to a field of s, so a decoder that sets
-// the value changes s. Every field of Settings except Providers must have the tags of a
-// setting.
+// listSettings returns the settings in the order of the struct, which is also the order of the
+// help and of docs/settings.md. The value of each setting refers to a field of s, so a decoder
+// that sets the value changes s. Every field of Settings except Providers must have the tags of
+// a setting.
 func (s *Settings) listSettings() []setting {
 	fields := reflect.ValueOf(s).Elem()
 	var all []setting

@@ -57,10 +57,10 @@ func (s *Settings) factorPolicy() watchword.FactorPolicy {
 	return policy
 }
 
-// secondFactorProblem refuses required factors with verify-mail=off. A factor needs a proven
-// address, so no account could sign in. A role that no account has is accepted, because an
-// operator may assign it later. The part after the first colon is the list of roles. A role may
-// contain a colon but no comma.
+// secondFactorProblem refuses required factors with verify-mail=off. With both settings, no
+// account could sign in, because a factor needs a proven address. It accepts a role that no
+// account has, because an operator may assign the role later. The roles follow the first colon.
+// A role may contain a colon but no comma.
 func secondFactorProblem(s *Settings) string {
 	word, roles, some := strings.Cut(s.SecondFactor, ":")
 	known := []string{"off", "optional", "required"}

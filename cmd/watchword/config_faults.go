@@ -39,10 +39,10 @@ func (s *sources) addFault(where, problem string) {
 	}
 }
 
-// allFaults returns every fault with the source of its value, or nil. Every command that uses
-// settings calls it first. The faults found while reading the sources come before those of
-// settingRules. An unreadable value is replaced by the default, so a later fault may only be
-// about this default.
+// allFaults returns every fault with the source of its value, or nil. A command calls it before
+// it uses the store or a listener. The faults found while reading the sources come before those
+// of settingRules. The default replaces a value that can't be read, so a later fault may only
+// be about this default.
 func (s *sources) allFaults(settings *Settings) error {
 	all := slices.Clone(s.found)
 	for _, rule := range settingRules {
@@ -63,9 +63,9 @@ func (s *sources) allFaults(settings *Settings) error {
 }
 
 // deriveDefaults sets the defaults that depend on other settings, and adds the providers. It
-// runs after all sources are read and before the rules. A setting that has a value from a
-// source keeps it. For drain-delay and password-min it records the reason, which `watchword
-// config` shows instead of "default".
+// runs after all sources are read and before the rules. It does not change a setting whose
+// value comes from a source. For drain-delay and password-min, it records why the default was
+// changed. `watchword config` shows this reason instead of "default".
 func (s *sources) deriveDefaults(settings *Settings) {
 	// If a developer changes only the port, links must have the new port too.
 	if s.origins["public-url"] == "" {

@@ -15,12 +15,13 @@ import (
 	"github.com/watchword-auth/watchword/federation/providers"
 )
 
-// This file reads the list sign-in-with of the YAML file: external providers. It is the only
-// setting that is not a flag, because a list of entries has no readable form on a command line.
-// The secrets of its entries can come from the environment or from files, like all secrets.
+// This file reads the setting sign-in-with of the YAML file, a list of external providers. It
+// is the only setting that is not a flag, because a list of entries has no readable form on a
+// command line. The secrets of the providers can come from the environment or from files, like
+// all secrets.
 
-// signInWith is the key of the list, and providerPrefix is the prefix of the variables of its
-// secrets.
+// signInWith is the key of the list in the YAML file. The environment variables with secrets of
+// providers begin with providerPrefix.
 const (
 	signInWith     = "sign-in-with"
 	providerPrefix = envPrefix + "SIGN_IN_WITH_"
@@ -48,8 +49,8 @@ var providerKeys = map[string]func(*providerSetting, *yaml.Node) bool{
 	"scopes":             func(p *providerSetting, n *yaml.Node) bool { return readTexts(n, &p.options.Scopes) },
 	"trust-email":        func(p *providerSetting, n *yaml.Node) bool { return readSwitch(n, &p.options.TrustEmail) },
 	"trust-mfa":          func(p *providerSetting, n *yaml.Node) bool { return readSwitch(n, &p.options.TrustMFA) },
-	// The value is inverted. The key sign-up is positive, like the setting signup, but NoSignUp
-	// is negative, so that its zero value is the default.
+	// The key sign-up is positive, like the setting signup. The field NoSignUp has the opposite
+	// value, so that its zero value is the default.
 	"sign-up": func(p *providerSetting, n *yaml.Node) bool {
 		signUp := true
 		ok := readSwitch(n, &signUp)
@@ -186,10 +187,10 @@ func (s *sources) checkProvider(entry *providerSetting) {
 	}
 }
 
-// sparePasskeyFinder returns a function for federation.Options.Spare. That function returns the
-// id of a passkey with which a user can sign in without another proof. With passkeys=off, it
-// finds no passkey. This package supplies it, because packages federation and factors don't
-// import each other.
+// sparePasskeyFinder returns the function for federation.Options.Spare. That function returns
+// the id of a passkey with which a user can sign in without another proof. With passkeys=off,
+// the function finds no passkey. sparePasskeyFinder is in this package, because packages
+// federation and factors don't import each other.
 func (s *Settings) sparePasskeyFinder(on *stack) func(context.Context, federation.Tx, watchword.UserID) (string,
 	error) {
 	manager := s.newFactorManager(on)
@@ -198,8 +199,8 @@ func (s *Settings) sparePasskeyFinder(on *stack) func(context.Context, federatio
 	}
 }
 
-// providerIDs returns the ids in sign-in-with. Users can't sign in with an identity of any
-// other provider.
+// providerIDs returns the ids of the providers in sign-in-with. Users can sign in with these
+// providers only.
 func (s *Settings) providerIDs() (ids []string) {
 	for _, entry := range s.Providers {
 		ids = append(ids, entry.options.ID)

@@ -116,8 +116,8 @@ func adminListenProblem(s *Settings) string {
 	return listenProblem(s.AdminListen)
 }
 
-// adminOnProblem requires admin-listen if admin-on is "admin". Without this rule, a typing
-// error would result in a server without administration.
+// adminOnProblem requires admin-listen if admin-on is "admin". Without the admin listener, no
+// listener would serve administration.
 func adminOnProblem(s *Settings) string {
 	switch {
 	case s.AdminOn != "admin":
@@ -478,8 +478,8 @@ func mailFromProblem(s *Settings) string {
 
 // senderProblem returns why package smtp would refuse the value of mail-url or mail-from, and
 // what to write instead. It opens no connection. A caller that checks only one of the two
-// values passes a placeholder for the other. The name of the setting is cut from the beginning
-// of the message, because callers print it before the message.
+// values passes a placeholder for the other. senderProblem cuts the name of the setting from
+// the message, because callers print the name themselves.
 func senderProblem(url watchword.Secret, from, write string) string {
 	if _, err := smtp.New(smtp.Options{URL: url, From: from, Renderer: &mail.Renderer{}}); err != nil {
 		_, what, _ := strings.Cut(err.Error(), ": mail-")

@@ -77,10 +77,10 @@ func (s *sources) readDotEnv() map[string]string {
 	return values
 }
 
-// readVariables returns the values of the variables with the prefix WATCHWORD_. Messages show
-// origin. Variables without the prefix belong to other programs and are ignored. A name with
-// lower case letters after the prefix is a fault, because names of variables are
-// case-sensitive.
+// readVariables returns the values of the variables with the prefix WATCHWORD_. In messages,
+// origin names the source of the variables. Variables without the prefix belong to other
+// programs and are ignored. A name with lower case letters after the prefix is a fault, because
+// names of variables are case-sensitive.
 func (s *sources) readVariables(values map[string]string, origin string) layer {
 	result := layer{}
 	for _, name := range sortedKeys(values) {
@@ -117,9 +117,10 @@ func (s *sources) readVariables(values map[string]string, origin string) layer {
 // isKnown reports whether name is a setting or in commandSecrets.
 func (s *sources) isKnown(name string) bool { _, ok := s.known[name]; return ok }
 
-// set records a fault if the source gives the setting twice, for example as a variable and as a
-// _FILE variable. Without the fault, the effective value would depend on the order of the two
-// variables. The later value is kept, but the fault stops the program before it uses the value.
+// set stores the value of a setting in the layer. If the layer already has a value for the
+// setting, for example from a variable and a _FILE variable, set records a fault. Otherwise,
+// the order of the two variables would decide. set keeps the later value, but the fault stops
+// the program before it uses the value.
 func (l layer) set(s *sources, name string, e entry) {
 	if other, twice := l[name]; twice {
 		s.addFault(name, fmt.Sprintf("is given twice, by %s and by %s. Keep one of them.", other.origin, e.origin))
@@ -147,7 +148,7 @@ func (s *sources) readSecretFile(found layer, name, from, path string) {
 }
 
 // unknownVariableProblem says what to do about a variable with the prefix WATCHWORD_ that is
-// not a setting. It recognises variables that Kubernetes sets by their names and values.
+// not a setting. For variables that Kubernetes sets, it has separate advice.
 func (s *sources) unknownVariableProblem(name, value string) string {
 	// Kubernetes sets variables for every Service of the namespace. If a Service is named
 	// watchword, its variables begin with WATCHWORD_.
@@ -162,8 +163,8 @@ func (s *sources) unknownVariableProblem(name, value string) string {
 }
 
 // suggestion says what to write instead of an unknown name. Most unknown names are typing
-// errors, so the nearest name is usually the wanted one. The suggested name has the spelling of
-// the source, so that the operator can copy it.
+// errors, so the nearest name is usually the wanted one. The function spell writes the
+// suggested name as the source does, so that the operator can copy it.
 func (s *sources) suggestion(name string, spell func(string) string) string {
 	if near := nearestName(name, sortedKeys(s.known)); near != "" {
 		return fmt.Sprintf("Write %s, or remove it.", spell(near))
@@ -300,9 +301,9 @@ func (s setting) exampleValue() string {
 	return "…"
 }
 
-// recordFlagOrigins records "flag --NAME" for each setting on the command line. Resolve does
-// not record these origins, because kong does not call it for such settings. recordFlagOrigins
-// runs after parsing and overwrites any origin that Resolve has recorded.
+// recordFlagOrigins records "flag --NAME" as the origin of each setting on the command line.
+// Kong does not call Resolve for these settings, so Resolve can't record their origins.
+// recordFlagOrigins runs after parsing and replaces any earlier origin.
 func (s *sources) recordFlagOrigins(ctx *kong.Context) {
 	for _, path := range ctx.Path {
 		if path.Flag != nil && !path.Resolved && s.isKnown(path.Flag.Name) {

@@ -467,7 +467,7 @@ func TestSecretFromAFileIsNotShown(t *testing.T) {
 	}
 }
 
-// The server must accept each setting of this test, although it resembles a rejected setting.
+// The setting of each case resembles a rejected setting, but the server must accept it.
 func TestSafeSettingIsAccepted(t *testing.T) {
 	t.Parallel()
 	certificate, key := createLocalhostCertificate(t)

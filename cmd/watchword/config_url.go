@@ -48,9 +48,9 @@ func originProblem(text string) string {
 	return ""
 }
 
-// withoutPassword replaces everything before the last @ with "…", for a message about a text
-// that is not a URL. That part may contain a password, and more people can read the log than
-// the settings.
+// withoutPassword prepares a text that is not a URL for a message. It replaces everything
+// before the last @ with "…", because that part may contain a password. More people can read
+// the log than the settings.
 func withoutPassword(text string) string {
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
 		return "…" + text[at:]
@@ -114,8 +114,8 @@ func (s *Settings) publicHost() string {
 	return u.Hostname()
 }
 
-// usesHTTPS uses the public URL, because TLS often ends at a proxy. If browsers reach the
-// server by https, cookies can be Secure.
+// usesHTTPS reports whether browsers reach the server by https, so that cookies can be Secure.
+// The public URL decides, because TLS often ends at a proxy.
 func (s *Settings) usesHTTPS() bool { return strings.HasPrefix(s.PublicURL, "https://") }
 
 // isLocal reports whether the public URL has a loopback name, as in development. An invalid URL
@@ -127,9 +127,9 @@ func (s *Settings) isLocal() bool {
 
 // adminURL returns the URL of administration on the admin listener, or "" if administration is
 // on the public listener. The sign-in on the admin listener needs the host of this URL for its
-// cookies and redirects. Without admin-url, a host that is not a loopback name becomes
-// localhost. Such a host is usually an address of a container, whose port is published on the
-// machine's loopback.
+// cookies and redirects. Without admin-url, the URL has the host of admin-listen, or localhost
+// if that host is not a loopback name. Such a host is usually an address of a container, whose
+// port is published on the machine's loopback.
 func (s *Settings) adminURL() string {
 	if s.AdminOn != "admin" || s.AdminURL != "" {
 		return s.AdminURL

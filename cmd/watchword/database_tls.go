@@ -7,14 +7,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// unverifiedDatabaseHost returns the host of a PostgreSQL server whose identity a connection
-// does not check, or "". The default of the driver (sslmode=prefer) encrypts if the server
-// offers it. It also accepts any certificate, and connections without encryption. A machine on
-// the network path can then read and change everything, including password hashes and keys.
+// unverifiedDatabaseHost returns the host of a PostgreSQL server whose certificate the program
+// would not verify, or "". By default (sslmode=prefer), the driver accepts any certificate, and
+// connects without encryption if the server offers none. A machine on the network path can then
+// read and change everything, including password hashes and keys.
 //
-// It reads the configuration as the driver does, so it also sees PGSSLMODE and service files.
-// sslmode=verify-ca is reported too, because it accepts any certificate of the authority, for
-// any host.
+// The function reads the configuration as the driver does, including PGSSLMODE and service
+// files. It also reports sslmode=verify-ca, because this mode accepts any certificate of the
+// authority, for any host.
 func unverifiedDatabaseHost(url string) string {
 	if !strings.HasPrefix(url, "postgres") {
 		return ""

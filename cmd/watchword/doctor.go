@@ -210,12 +210,13 @@ func (d *checkup) checkStore(ctx context.Context, p *program) {
 	d.checkAdministration(ctx, s, p.settings)
 }
 
-// startServerAdvice is for missing keys. The doctor can't create them, because it only reads.
+// startServerAdvice is the advice for missing keys. The doctor only reads the store, so it
+// can't create the keys.
 const startServerAdvice = "Start the server, which creates keys. Then run the doctor again."
 
-// maxUsualKeys is for one purpose (KeyUse). If there are more keys, the doctor warns, because
-// no reasonable schedule creates so many. There can be at most 255 refresh keys, because their
-// numbers are 1 to 255.
+// maxUsualKeys is the number of keys for one purpose (KeyUse) above which the doctor warns. No
+// reasonable schedule creates so many keys. There can be at most 255 refresh keys, because
+// their numbers are 1 to 255.
 const maxUsualKeys = 100
 
 // checkKeys checks that there is an active key for each purpose (KeyUse), and that the clock

@@ -82,7 +82,7 @@ func (d *checkup) checkAdminReachable(ctx context.Context, s *Settings) {
 		return
 	}
 	here, err := sendProbe(ctx, s.PublicURL+path)
-	if err != nil { // checkPublicURL reports it
+	if err != nil { // checkPublicURL reports this error
 		here = probe{}
 	}
 	if found, do := diagnoseAdmin(at, s.PublicURL, there, here); found != "" {
@@ -92,9 +92,9 @@ func (d *checkup) checkAdminReachable(ctx context.Context, s *Settings) {
 	d.pass("admin url", at+" has the administration, and "+s.PublicURL+" has not")
 }
 
-// diagnoseAdmin examines two responses to a request for accounts without credentials: of the
-// admin listener (there) and of the public listener (here). It returns what is wrong, or "" for
-// correct responses. A zero probe means that the public URL does not respond.
+// diagnoseAdmin compares the responses of the admin listener (there) and the public listener
+// (here). Both received a request for accounts without credentials. It returns what is wrong,
+// or "" for correct responses. A zero probe means that the public URL does not respond.
 func diagnoseAdmin(at, public string, there, here probe) (found, do string) {
 	switch {
 	case there.code == "MISDIRECTED_REQUEST":

@@ -27,11 +27,11 @@ func (d *checkup) checkOrigins(s *Settings, given string) {
 	}
 }
 
-// checkOrigin passes a front-end on the origin of the public URL, which always works. On the
-// same site, a front-end gets the cookie and needs CORS. On another site, it gets a cookie only
-// with SameSite=None over https. A site consists of scheme and registrable domain; the port
-// does not matter. An origin that is not allowed is also examined, so that the operator sees
-// all changes at once.
+// checkOrigin reports whether a front-end can use the server. A front-end on the origin of the
+// public URL always can. A front-end on the same site gets the cookie and needs CORS. A
+// front-end on another site gets the cookie only with SameSite=None over https. A site consists
+// of scheme and registrable domain; the port does not matter. An origin that is not allowed is
+// also examined, so that the operator sees all changes at once.
 func (d *checkup) checkOrigin(s *Settings, origin string) {
 	if origin == s.PublicURL {
 		d.pass("origin", origin+" is the public URL: browsers send the cookie, and CORS is not needed")
@@ -60,8 +60,8 @@ func (d *checkup) checkOrigin(s *Settings, origin string) {
 	d.checkCrossSite(s, front, ours)
 }
 
-// oneSiteAdvice is for each front-end on another site. If the front-end and the server are on
-// one site, no browser treats the cookie as a third-party cookie.
+// oneSiteAdvice is the advice for a front-end on a different site than the server. On the same
+// site, no browser treats the refresh cookie as a third-party cookie.
 const oneSiteAdvice = "Serve both on one site, such as app.example.com and auth.example.com, or forward /api/auth/ " +
 	"from the front-end's server"
 

@@ -46,10 +46,11 @@ func (d *checkup) checkProviders(ctx context.Context, s *Settings) {
 	}
 }
 
-// checkStrandedUsers counts the users who can't sign in after their provider was removed. Their
-// accounts have neither a password nor a suitable passkey. It compares the provider id of each
-// identity, as stored at the last sign-in, with the ids in sign-in-with. If the operator
-// changes an id, the users of that provider count as stranded until their next sign-in.
+// checkStrandedUsers counts the users who can't sign in because their provider was removed.
+// Such an account has neither a password nor a suitable passkey. Each identity contains the id
+// that its provider had at the last sign-in. checkStrandedUsers compares this id with the ids
+// in sign-in-with. If the operator changes the id of a provider, its users count as stranded
+// until their next sign-in.
 func (d *checkup) checkStrandedUsers(ctx context.Context, s *stack, settings *Settings) {
 	// The count needs only the ids of the configured providers. It asks no provider, so a
 	// provider that is down makes no difference.

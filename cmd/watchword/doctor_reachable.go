@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// checkPublicURL requests two routes as a client does, through DNS, proxy and certificate. A
-// server that does not run is a warning, because operators often use the doctor before the
-// first start. A wrong response is a failure. It requests two routes, because proxies are often
-// configured for one prefix only. Both requests are GET without credentials, so they can't
-// change anything, even at a foreign server. Both requests together may take ten seconds, so
-// that the doctor ends soon when a firewall drops packets.
+// checkPublicURL sends two requests to the public URL as a client does, through DNS, proxy and
+// certificate. The two paths have different prefixes, because proxies are often configured for
+// only one prefix. A server that does not run is a warning, because operators often use the
+// doctor before the first start. A wrong response is a failure. Both requests are GET without
+// credentials, so they can't change anything, even at a foreign server. Together they may take
+// ten seconds, so that the doctor ends soon when a firewall drops packets.
 func (d *checkup) checkPublicURL(ctx context.Context, s *Settings) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -65,7 +65,7 @@ func sendProbe(ctx context.Context, address string) (probe, error) {
 	if err != nil {
 		return probe{}, err
 	}
-	defer response.Body.Close() //nolint:errcheck // the body was only read
+	defer response.Body.Close() //nolint:errcheck // an error of Close loses nothing after reading
 	p := probe{status: response.StatusCode, location: response.Header.Get("Location")}
 	p.date, _ = http.ParseTime(response.Header.Get("Date"))
 	var body struct{ Issuer, Code string }

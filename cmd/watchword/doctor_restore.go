@@ -8,13 +8,13 @@ import (
 )
 
 // checkRestore reports that the database went back to an earlier state. A server notices this
-// when a browser presents a refresh token that is newer than its session. The operator may not
-// know about the restore: a failover can lose commits, and a hosting company can restore a
-// backup.
+// when a browser presents a refresh token that is newer than its session. The server then
+// stores an event. The operator may not know about the restore: a failover can lose commits,
+// and a hosting company can restore a backup.
 //
-// After the operator has ended every session, the finding is ok and not a warning. The event
-// stays in the store for 90 days, so this finding still reports the restore. A store without
-// the event gets no line.
+// After the operator has ended every session, the finding is ok instead of a warning. The store
+// keeps the event for 90 days, so the doctor reports the restore during this time. Without the
+// event, there is no finding.
 func (d *checkup) checkRestore(ctx context.Context, operator watchword.Operator) {
 	noticed, settled, err := operator.LastRestore(ctx)
 	switch {

@@ -95,7 +95,7 @@ func dial(t *testing.T, address string) net.Conn {
 	return conn
 }
 
-// A server that drains must close the connection, except for /readyz.
+// While the server drains, it must close each connection after the response, except after a response to /readyz.
 func requestOnConnection(conn net.Conn, s *server, path string) (status int, err error) {
 	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, s.address); err != nil {
 		return 0, err

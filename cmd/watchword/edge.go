@@ -38,8 +38,8 @@ func (s *Settings) serverOptions(stack *stack) (options server.Options, err erro
 	// Without product-name, pages, mails and authenticator apps show the host, so a new
 	// installation needs no setting.
 	options.Product, options.Pages = s.ProductName, s.operatorFiles()
-	// A nil *devbox.Box in the interface would not equal nil, and the server would register the
-	// mailbox's route.
+	// Without a development mailbox, DevMail stays nil. The method value of a nil mailbox would
+	// not be nil, and the server would register the mailbox's route.
 	if stack.devMailbox != nil {
 		options.DevMail = stack.devMailbox.Mails
 	}
@@ -53,9 +53,9 @@ func (s *Settings) serverOptions(stack *stack) (options server.Options, err erro
 	return options, err
 }
 
-// installHTTPEdge does not serve yet. It wraps the listener so that the server sees every
-// Content-Length and Transfer-Encoding of a request, because net/http drops one of two such
-// headers.
+// installHTTPEdge creates the HTTP servers of the listeners, but does not serve yet. It wraps
+// the public listener so that the server sees every Content-Length and Transfer-Encoding of a
+// request. net/http drops one of two such headers.
 func (d *listeners) installHTTPEdge(settings *Settings, s *stack, log *slog.Logger) error {
 	options, err := settings.serverOptions(s)
 	if err != nil {
@@ -90,7 +90,7 @@ func (d *listeners) installHTTPEdge(settings *Settings, s *stack, log *slog.Logg
 	if d.admin != nil {
 		admin := newHTTPServer(edge.Admin(server.AdminOptions{AnyHost: listensBeyondLoopback(settings.AdminListen),
 			Profiling: settings.Pprof == "on"}), log)
-		admin.WriteTimeout = 5 * time.Minute // the request for a CPU profile chooses its duration
+		admin.WriteTimeout = 5 * time.Minute // a CPU profile takes as long as its request asks for
 		// A proxy in front of the admin listener may interpret ambiguous lengths differently,
 		// so the listener rejects them.
 		if options.AdminURL != "" {

@@ -73,14 +73,14 @@ func parseMoment(text string, now time.Time) (time.Time, error) {
 // printExplanation prints the answer first. The evidence and the other sessions follow, so that
 // a reader can check the answer.
 func (p *program) printExplanation(x admin.Explanation) error {
-	// A support team can read these two lines to the user.
+	// These two lines are for the user. A support team can read them out.
 	p.say("%s", x.Sentence)
 	p.say("%s", x.Certainty)
 	for _, note := range x.Notes {
 		p.say("- %s", note)
 	}
-	// Without events, the table is omitted, because "Events: 0" would look like an error of the
-	// command.
+	// Without events, nothing is printed here, because "Events: 0" would look like an error of
+	// the command.
 	if len(x.Evidence) > 0 {
 		p.say("\nEvents: %d", len(x.Evidence))
 		if err := p.printTable(eventTable(x.Evidence)); err != nil {

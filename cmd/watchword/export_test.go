@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// TuningFor returns the three values of tuningFor, and how many hash workers are allowed.
+// TuningFor returns the three values of tuningFor, and the highest allowed number of hash workers.
 func TuningFor(workers, machine, scheduled int, quota float64, getenv func(string) string) (
 	raised, collectAt int, limit int64, most int,
 ) {
@@ -18,7 +18,7 @@ func TuningFor(workers, machine, scheduled int, quota float64, getenv func(strin
 	return t.processors, t.collectAt, t.memoryLimit, on.maxHashWorkers()
 }
 
-// MostWorkers is how many hash workers this process allows.
+// MostWorkers returns the highest number of hash workers that this process allows.
 func MostWorkers() int { return usableProcessors(os.Getenv).maxHashWorkers() }
 
 // HashWorkersProblem says why a number of hash workers is refused.

@@ -129,7 +129,8 @@ func TestKilledServerOpensNoSessionByHalf(t *testing.T) {
 	t.Run("postgres", killBetweenStatements)
 }
 
-// killBetweenStatements kills the server at five points: after particular statements, or after their commit.
+// killBetweenStatements kills the server at five different points of the second step. Each point is after a
+// particular statement, or after the commit of that statement.
 func killBetweenStatements(t *testing.T) {
 	t.Parallel()
 	database, err := url.Parse(pgtest.Database(t))

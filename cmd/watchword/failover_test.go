@@ -15,7 +15,7 @@ import (
 func TestFailoverLosesNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
 	failOver(t, newFault(t, "failover: primary killed, standby promoted"), func(primary, standby *pgtest.Server) {
-		primary.Freeze(t) // so that all processes end at the same time
+		primary.Freeze(t) // Kill then ends all processes at the same time
 		primary.Kill()
 		standby.Promote(t)
 	})
@@ -51,7 +51,8 @@ func failOver(t *testing.T, f *fault, lose func(primary, standby *pgtest.Server)
 	}
 }
 
-// urlOfBothServers sets short timeouts.
+// urlOfBothServers returns a URL with the hosts of both databases and with short timeouts. The driver uses the host
+// that accepts writes.
 func urlOfBothServers(t *testing.T, database string, other *pgtest.Server) string {
 	t.Helper()
 	first, err := url.Parse(database)

@@ -21,6 +21,6 @@ func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 		signals = append(signals, syscall.SIGHUP)
 	}
 	ctx, stop := signal.NotifyContext(ctx, signals...)
-	context.AfterFunc(ctx, stop) // restores the default action for the second signal
+	context.AfterFunc(ctx, stop) // after the first signal, restores the default action
 	return ctx, stop
 }

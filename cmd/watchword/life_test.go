@@ -14,8 +14,8 @@ const (
 )
 
 // The test follows one account through sign-ins, refreshes, a theft, a password reset and a restart. It uses the
-// built program, a browser and a phone. The grace period is 0. A client that lost a response must therefore keep its
-// session by the rule for late clients.
+// built program, a browser and a phone. The grace period is 0. A client that lost a response must keep its session,
+// although it repeats its request after the grace period.
 //
 // RT-6, RST-4
 func TestLifeOfAnAccount(t *testing.T) {
@@ -38,7 +38,7 @@ func followAccount(t *testing.T, arguments []string) {
 		t.Fatal("the address is verified before the mail was read")
 	}
 	link := mails.awaitToken(t, watchword.MailVerify)
-	newDevice(t, address).post(t, "/email/verify", body{"token": link}, 403) // without a session
+	newDevice(t, address).post(t, "/email/verify", body{"token": link}, 403) // newDevice has no session
 	laptop.post(t, "/email/verify", body{"token": link}, 200)
 	if !laptop.get(t, "/me", 200).User.EmailVerified {
 		t.Fatal("the address is not verified")

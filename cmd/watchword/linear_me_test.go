@@ -17,13 +17,14 @@ import (
 // rows. Clients refresh and read at several servers while a command ends the session or, in every second round,
 // disables the account. The responses must be possible in some sequential order of the requests (linearizability).
 
-// endByCommand is a run of `sessions end` or `users disable`.
+// meRequest and endByCommand are operations of the model. endByCommand is a run of `sessions end` or `users disable`.
 type (
 	meRequest    struct{}
 	endByCommand struct{}
 )
 
-// applyOperation is the step function of the model.
+// applyOperation is the step function of the model. It returns the next state and the response that the server must
+// give.
 func applyOperation(s modelState, policy watchword.RotationPolicy, input any, at time.Time) (modelState, outcome) {
 	switch input := input.(type) {
 	case meRequest:

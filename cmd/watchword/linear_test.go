@@ -23,7 +23,7 @@ import (
 // some responses are lost. Some sequential order of decisions by the pure function Judge must explain all results
 // (linearizability). Porcupine searches for this order.
 
-// outcome is the result of a refreshRequest.
+// A refreshRequest presents the refresh token of a generation. An outcome is the result of such a request.
 type refreshRequest struct{ generation int64 }
 
 type outcome struct {
@@ -135,7 +135,7 @@ func (h *history) presentRandomToken(client int, random *rand.Rand) {
 	h.operations = append(h.operations, op)
 }
 
-// docs/rotation.md defines the form of a token.
+// tokenGeneration reads the generation from a token. docs/rotation.md defines the form of the token.
 func tokenGeneration(t *testing.T, token string) int64 {
 	return int64(binary.BigEndian.Uint64(tokenBytes(t, token)[18:]))
 }
@@ -149,7 +149,7 @@ func tokenBytes(t *testing.T, token string) []byte {
 	return raw
 }
 
-// modelState has a rotation with normalized times.
+// modelState is the state of one session. Its times are shifted, so that the last rotation is at epoch.
 type modelState struct {
 	rotation watchword.Rotation
 	ended    bool
@@ -157,9 +157,9 @@ type modelState struct {
 
 var epoch = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// The model applies Judge. The exact time of a decision is unknown, so judgeModel tries representative
-// times. With a grace period, it tries one time, within the period. With a grace period of 0, it tries two: the
-// millisecond of the last rotation, and a later time.
+// judgeModel returns a model that applies Judge. The exact time of a decision is unknown, so the model tries
+// representative times. With a grace period, it tries one time within the period. With a grace period of 0, it tries
+// the millisecond of the last rotation and a later time.
 func judgeModel(policy watchword.RotationPolicy) porcupine.Model {
 	times := []time.Duration{0, time.Hour}
 	if policy.Grace > 0 {

@@ -60,8 +60,9 @@ func openListener(setting, address string) (net.Listener, error) {
 	return nil, fmt.Errorf("%s: %w", setting, err)
 }
 
-// close is for a start that failed before startServing. After startServing, it has no effect: a
-// server has already closed the listeners, and the error of the second close is ignored.
+// close closes the listeners of a start that failed before startServing. After startServing, it
+// has no effect: the HTTP servers have already closed the listeners, and close ignores the
+// error of a second close.
 func (d *listeners) close() {
 	for _, l := range []net.Listener{d.public, d.admin} {
 		if l != nil {
@@ -83,9 +84,9 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 		// largest body of the API, which has 16 KiB.
 		ReadTimeout:  15 * time.Second,
 		WriteTimeout: 60 * time.Second, // the longest hash-queue and the work after it
-		// It is longer than the 60 seconds for which common proxies keep idle connections. The
-		// proxy therefore closes first, and sends no request on a connection that the server is
-		// closing.
+		// IdleTimeout is longer than the 60 seconds for which common proxies keep idle
+		// connections. The proxy therefore closes the connection first, and sends no request on
+		// a connection that the server is closing.
 		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: 16 << 10,
 		// net/http logs failed handshakes and panics here. They are logged as warnings, because

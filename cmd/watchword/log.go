@@ -38,8 +38,9 @@ func (p *program) newLogger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(p.err, options))
 }
 
-// errorLine turns a refusal by the engine into the text that users see, without its code,
-// because the text already says what to do.
+// errorLine returns an error as one line for the operator. If the engine refused the command,
+// the line is the text that users see. The code of the error is omitted, because the text
+// already says what to do.
 //
 // The line has no prefix: reportError prints the name of the program before it.
 func errorLine(err error) string {

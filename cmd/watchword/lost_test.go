@@ -18,7 +18,7 @@ import (
 // retries. For each flow, the retry must get the response in the table of docs/faults.md, and the change must be made
 // exactly once.
 
-// A lossyFlow sends one request, whose last commit is in doubt.
+// A lossyFlow is a request whose last commit is in doubt, and the response that its retry must get.
 type lossyFlow struct {
 	flow      string
 	statement string // of the transaction whose commit response is lost
@@ -32,12 +32,12 @@ type lossyFlow struct {
 }
 
 const (
-	commitMessage = "commit\x00" // text with which pgx commits
+	commitMessage = "commit\x00" // the message with which pgx commits a transaction
 	setPassword   = "UPDATE users SET password_hash"
 	endSession    = "UPDATE sessions SET ended_at"
 )
 
-// A lossyService does not get all responses of its database.
+// A lossyService is a server and a proxy that drops some responses of the server's database.
 type lossyService struct {
 	*fault
 	server *server
@@ -56,7 +56,7 @@ func TestLostCommitResponseDoesNoHarm(t *testing.T) {
 	d := &lossyService{fault: newFault(t, "answer to a commit lost"), proxy: newDatabaseProxy(t, database.Host),
 		server: newServer(t, freeAddress(t))}
 	database.Host = d.proxy.Addr().String()
-	named := database.Query() // pgx then sends the text of each statement; the proxy searches for it
+	named := database.Query() // the proxy needs the text of each statement, which pgx sends in this mode
 	named.Set("default_query_exec_mode", "cache_describe")
 	database.RawQuery = named.Encode()
 	dir := startServer(t, d.server,
@@ -82,7 +82,7 @@ func TestLostCommitResponseDoesNoHarm(t *testing.T) {
 func (d *lossyService) checkLostResponse(t *testing.T, phone *device, l lossyFlow) {
 	message := commitMessage
 	if l.statement == sessionIDOfBody(t, l.body) {
-		message = l.statement // the statement runs without a transaction
+		message = l.statement // a statement outside of a transaction has no commit message
 	}
 	lost := d.proxy.dropResponse(l.statement, message)
 	got := phone.mustSend(t, l.method, l.path, l.body).wantStatus(t, 503)
@@ -92,7 +92,7 @@ func (d *lossyService) checkLostResponse(t *testing.T, phone *device, l lossyFlo
 		t.Error("503 without Retry-After")
 	}
 	begun := time.Now()
-	<-lost // blocks until the test's timeout if the 503 has another cause
+	<-lost // if the 503 has another cause, the test blocks until its timeout
 	again := phone.mustSend(t, l.method, l.path, l.body).wantStatus(t, l.retryStatus)
 	again.wantCode(t, l.retryCode)
 	l.verify()
@@ -100,7 +100,8 @@ func (d *lossyService) checkLostResponse(t *testing.T, phone *device, l lossyFlo
 	d.endRound(time.Since(begun))
 }
 
-// sessionIDOfBody returns the id that the statement of a rotation contains.
+// sessionIDOfBody returns the session id in the refresh token of a body. The statement that rotates the token
+// contains this id.
 func sessionIDOfBody(t *testing.T, b body) string {
 	token, ok := b["refreshToken"].(string)
 	if !ok {

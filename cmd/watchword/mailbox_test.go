@@ -33,7 +33,7 @@ func (m *mailbox) awaitLink(t *testing.T, kind watchword.MailKind) (link string)
 // If to is "", the mail may have any recipient.
 func (m *mailbox) awaitLinkTo(t *testing.T, to watchword.Address, kind watchword.MailKind) (link string) {
 	t.Helper()
-	for range 2400 { // at least a minute
+	for range 2400 { // waits at least a minute
 		mails, err := m.box.Mails()
 		if err != nil {
 			t.Fatal(err)

@@ -178,7 +178,8 @@ func (p *program) reportError(err error) int {
 	return exitFailed
 }
 
-// These errors set the exit code of a command that has already printed what is wrong.
+// A command returns one of these errors after it has printed what is wrong. They only set the
+// exit code.
 var (
 	errReported = errors.New("reported")
 	errMisuse   = errors.New("reported as wrong use")

@@ -13,9 +13,9 @@ import (
 )
 
 // moveCmd copies every table from SQLite to PostgreSQL, and compares checksums on both sides.
-// Then it marks the source file, so that no server opens it again. Such a server would accept
-// sign-ins that the new database never gets. The command runs with the settings of the new
-// servers, because their master key has to decrypt the moved keys.
+// Then it marks the source file, so that no server opens the file again. A server on the source
+// would accept sign-ins that the new database never gets. The command runs with the settings of
+// the new servers, because their master key has to decrypt the moved keys.
 type moveCmd struct {
 	From string           `name:"from" default:"sqlite:" help:"Source: sqlite:PATH, without a path the database in the data directory. Stop its server first."`
 	To   watchword.Secret `name:"to" placeholder:"URL" help:"Target, which must be empty: postgres://user:password@host/database; default: the setting store."`
@@ -46,7 +46,7 @@ func (c *moveCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	defer source.Close() //nolint:errcheck // reading and marking have reported their errors
+	defer source.Close() //nolint:errcheck // earlier calls have reported any error that matters
 	rows, err := source.Count(ctx)
 	if err != nil {
 		return err

@@ -22,7 +22,8 @@ type factorStore interface {
 	Factors() factors.Store
 }
 
-// The fields engine and factors of a factorAccount belong to the current store.
+// A factorAccount is an account with second factors. Its fields engine and factors use the current store, before or
+// after the move.
 type factorAccount struct {
 	*testing.T
 	engine  *watchword.Engine
@@ -41,7 +42,7 @@ type dropped struct{}
 
 func (dropped) Send(context.Context, watchword.Message) error { return nil }
 
-// The data directory has the master key.
+// openEngine sets engine and factors for a store. It reads the master key from the data directory in dir.
 func (p *factorAccount) openEngine(dir string, store factorStore) {
 	p.Helper()
 	key, err := watchword.LoadOrCreateMasterKey(filepath.Join(dir, "watchword-data", "master.key"))
@@ -155,7 +156,7 @@ func TestMoveKeepsEverySecondFactor(t *testing.T) {
 	runMove(t, dir, 0, "", "--to="+target)
 	after, err := postgres.Open(t.Context(), target)
 	p.must(err)
-	defer after.Close() //nolint:errcheck // it is a test
+	defer after.Close() //nolint:errcheck // an error of Close does not matter in a test
 	p.openEngine(dir, after)
 	defer p.engine.Close()
 	for name, proof := range map[string]factors.Proof{

@@ -138,7 +138,7 @@ func interruptMove(t *testing.T, target string, cmd *exec.Cmd, dir string, act f
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // it is a test
+	defer conn.Close(t.Context()) //nolint:errcheck // an error of Close does not matter in a test
 	tx, err := conn.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -251,7 +251,7 @@ func runMove(t *testing.T, dir string, code int, wantError string, args ...strin
 	return got
 }
 
-// The commands read every part of the database.
+// operatorOutput returns the output of commands that together read every part of the database.
 func operatorOutput(t *testing.T, dir string, args ...string) (shown string) {
 	t.Helper()
 	for _, command := range []string{"users list", "users show " + ada, "users set " + ada, "mail list", "keys list"} {

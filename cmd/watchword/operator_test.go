@@ -87,7 +87,7 @@ func TestOperatorsSeeTheEarlierExpiry(t *testing.T) {
 			t.Fatalf("%v: %v\n%s%s", args, err, got.out, got.errors)
 		}
 		table := run(t, call{dir: dir, args: args}).out
-		for i, idle := range []time.Duration{24 * time.Hour, 7 * 24 * time.Hour} { // last used first
+		for i, idle := range []time.Duration{24 * time.Hour, 7 * 24 * time.Hour} { // most recent use first
 			one := answer.Sessions[i]
 			if life := one.ExpiresAt.Sub(one.LastUsedAt); life != idle {
 				t.Errorf("%v: session %d ends %s after its last use, want %s", args, i, life, idle)

@@ -21,7 +21,7 @@ func (p *program) newRowProgress(rows int) func(doing string, rows int) {
 	}
 	return func(doing string, rows int) {
 		if rows == 0 {
-			return // a complete bar would be drawn twice
+			return // adding 0 rows to a complete bar would draw the bar again
 		}
 		bar.Describe(fmt.Sprintf("%-20s", doing))
 		bar.Add(rows) //nolint:errcheck // a failed drawing must not stop the move
@@ -64,7 +64,7 @@ func (b *fileProgress) update(offset int64, accounts int) {
 	b.bar.Describe(fmt.Sprintf("%s %d accounts, %.0f/s", b.doing, accounts,
 		float64(accounts)/time.Since(b.since).Seconds()))
 	if b.size > 0 {
-		offset = min(offset, b.size-1) // the bar is never full here: accounts are stored after they are read
+		offset = min(offset, b.size-1) // the bar is not full before the last accounts are stored
 	}
 	b.bar.Set64(offset) //nolint:errcheck // a failed drawing must not stop the import
 }

@@ -27,7 +27,7 @@ func TestBehindNginxThePublicURLResponds(t *testing.T) {
 func TestBehindCaddyThePublicURLResponds(t *testing.T) {
 	t.Parallel()
 	checkBehindProxy(t, caddy(),
-		func(text, certificate, key string) string { // Caddy could not get a certificate for the test
+		func(text, certificate, key string) string { // Caddy can't request a certificate in a test
 			return strings.Replace(text, "{\n", fmt.Sprintf("{\n\ttls %s %s\n", certificate, key), 1)
 		})
 }

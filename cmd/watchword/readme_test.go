@@ -93,7 +93,7 @@ func shellCommands(text string) []string {
 	return all
 }
 
-// README.md may start the server in another way.
+// startBuiltServer runs the built program, although the command in README.md may be `go run`.
 func (r *readmeRun) startBuiltServer(string) {
 	r.Helper()
 	r.ran["serve"] = true
@@ -127,7 +127,7 @@ func (r *readmeRun) curl(command string) {
 	}
 }
 
-// The full tables of the simulation take too long for a test.
+// runShortSimulation lowers the counts of the simulation, because the full tables take too long for a test.
 func (r *readmeRun) runShortSimulation(command string) {
 	r.Helper()
 	if !bytes.Contains(r.runInShell(checkout, command+" -refreshes 20000 -thieves 100"),

@@ -36,8 +36,8 @@ func TestDoctorReportsARestore(t *testing.T) {
 	})
 }
 
-// restoreBackup loses the changes after the backup. restore returns the arguments that select the
-// restored store.
+// restoreBackup makes a backup, changes the account, and restores the backup, so that the changes are lost. restore
+// returns the arguments that select the restored store.
 func restoreBackup(t *testing.T, arguments []string, backup func(dir string) (restore func() []string)) {
 	s := newServer(t, freeAddress(t))
 	dir := startServer(t, s, arguments...)

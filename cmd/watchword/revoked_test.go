@@ -16,8 +16,8 @@ import (
 )
 
 // After a logout, services still accept the access token of the session for a short time. This test measures that
-// time from the response to the logout. It uses real servers, each with a service that follows its feed. `make
-// revocation` prints the figures of docs/revocation.md.
+// time from the response to the logout. It uses real servers, each with a service that follows the server's feed.
+// `make revocation` prints the measured times for docs/revocation.md.
 func TestEndedSessionIsRevokedEverywhere(t *testing.T) {
 	t.Parallel()
 	t.Run("one server, SQLite", func(t *testing.T) {

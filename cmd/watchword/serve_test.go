@@ -52,7 +52,7 @@ func TestChangedCertificateIsServedWithoutARestart(t *testing.T) {
 		t.Fatal("a broken file replaced the certificate")
 	}
 	writePair()
-	for range 1200 { // at least a minute
+	for range 1200 { // waits at least a minute
 		if servedSerial(t, s.address).Cmp(old) != 0 {
 			return
 		}

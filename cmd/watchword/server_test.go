@@ -19,7 +19,7 @@ import (
 type server struct {
 	binary, address string
 	https           bool
-	onTerminal      bool // for standard output
+	onTerminal      bool // standard output is a terminal
 	cmd             *exec.Cmd
 	ended           chan error
 	out, errs       bytes.Buffer // of the last run; complete when the run has ended
@@ -31,7 +31,7 @@ func newServer(t *testing.T, address string) *server {
 		t.Skip("-short: the built server is not run")
 	}
 	s := &server{binary: os.Getenv(binaryVariable), address: address}
-	t.TempDir() // called first, so that the folders are removed after s.kill
+	t.TempDir() // registers its cleanup first, so the folders are removed after s.kill
 	t.Cleanup(s.kill)
 	return s
 }
@@ -79,7 +79,7 @@ func (s *server) start(dir string, env, args []string) error {
 	}
 	s.cmd, s.ended = cmd, ended
 	go wait()
-	for range 2400 { // at least a minute
+	for range 2400 { // waits at least a minute
 		if answer, err := s.client().Get(s.url() + "/readyz"); err == nil {
 			answer.Body.Close()
 			if answer.StatusCode == http.StatusOK {

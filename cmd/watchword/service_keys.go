@@ -12,7 +12,7 @@ import (
 
 // serviceKeysCmd manages the credentials of programs that use the administration API. The
 // commands work on the store, so they need no running server and no administrator. Running
-// servers accept a new key, and refuse a revoked one, at the next request.
+// servers accept a new key at once. They refuse the next request with a revoked key.
 type serviceKeysCmd struct {
 	Create serviceKeyCreate `cmd:"" help:"Create a service key and print it. It is shown once."`
 	List   serviceKeyList   `cmd:"" help:"List service keys, also expired and revoked ones."`

@@ -9,7 +9,7 @@ import (
 )
 
 // sessionsCmd shows and ends sessions. The commands work on the store, so they need no running
-// server. Running servers notice the end of a session at its next request, and publish it in
+// server. Running servers refuse the next request of an ended session, and publish the end in
 // the revocation feed.
 type sessionsCmd struct {
 	List sessionList `cmd:"" help:"List the live sessions of an account."`

@@ -23,12 +23,12 @@ import (
 // warm-up, the same process runs to the end. During the whole test, signing keys rotate, and the sweeper deletes
 // expired mail tokens.
 
-// A trend is one column of the table of samples. The slack is the growth that counts as noise. For the resident
-// memory, it is two buffers of Argon2; for the write-ahead log, the size at which SQLite checkpoints it.
+// A trend is one column of the table of samples. Its slack is the growth that does not count as a leak. The resident
+// memory may grow by two buffers of Argon2. The write-ahead log may grow to the size at which SQLite checkpoints it.
 type trend struct {
 	name           string
 	slack          float64
-	onlyInLongSoak bool // because it depends on the machine
+	onlyInLongSoak bool // the values depend on the machine, so a short soak ignores them
 	read           func(*sample) float64
 }
 
@@ -114,7 +114,7 @@ func TestMixedLoadKeepsResourcesFlat(t *testing.T) {
 			isLong = true
 		}
 		queue := "2s" // the default
-		if !isLong {  // prevents refusals on a slow machine
+		if !isLong {  // a longer queue prevents refusals on a slow machine
 			queue = "15s"
 		}
 		s := &soak{t: t, server: newServer(t, freeAddress(t)), dir: t.TempDir(), admin: freeAddress(t)}
@@ -134,7 +134,7 @@ type soak struct {
 	storeArguments []string
 	serveArguments []string
 
-	pause          sync.RWMutex // requests hold the read lock
+	pause          sync.RWMutex // requests hold the read lock; a restart and a sample hold the write lock
 	mu             sync.Mutex
 	latencies      []time.Duration // since the last sample
 	requestsByPath map[string]int

@@ -77,7 +77,7 @@ func storeWarnings(ctx context.Context, db database) []string {
 	}
 	statements, err := store.TimeoutsOff(ctx)
 	if err != nil || len(statements) == 0 {
-		return nil // a lost connection is reported elsewhere
+		return nil // other code reports a lost connection
 	}
 	return []string{"statements and locks can hang without a timeout, because a proxy in front of\n" +
 		"  PostgreSQL drops the timeouts. Run this in PostgreSQL, then restart the proxy:\n  " +

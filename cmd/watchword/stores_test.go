@@ -6,7 +6,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// Both stores must behave the same. arguments select the store for `serve`.
+// onEachStore runs a test on SQLite and on PostgreSQL, which must behave the same. arguments select the store for
+// `serve`.
 func onEachStore(t *testing.T, test func(t *testing.T, arguments []string)) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()

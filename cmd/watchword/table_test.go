@@ -23,7 +23,7 @@ type fault struct {
 	t    *testing.T
 	name string
 
-	// If a test kills servers, requests may fail without a response, and not only with 503.
+	// killsServers allows requests without a response. Without it, a request may fail only with 503.
 	killsServers bool
 
 	mu                      sync.Mutex
@@ -34,7 +34,7 @@ type fault struct {
 	away                    []time.Duration
 }
 
-// The line is written to the table when the test ends.
+// newFault returns a fault whose line is written to the table when the test ends.
 func newFault(t *testing.T, name string) *fault {
 	f := &fault{t: t, name: name}
 	t.Cleanup(f.writeTableLine)
@@ -96,7 +96,7 @@ func (f *fault) writeTableLine() {
 		f.t.Error(err)
 		return
 	}
-	defer file.Close() //nolint:errcheck // it is a test
+	defer file.Close() //nolint:errcheck // an error of Close does not matter in a test
 	if _, err := file.WriteString(line); err != nil {
 		f.t.Error(err)
 	}
@@ -117,5 +117,5 @@ func printTable(path string) {
 		"| promises broken\t|\n",
 		"| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t|\n",
 		strings.Join(lines, "\n"), "\n\n")
-	w.Flush() //nolint:errcheck // it is a test
+	w.Flush() //nolint:errcheck // an error of Flush does not matter in a test
 }

@@ -34,7 +34,7 @@ func newTerminal() (*terminal, error) {
 	t := &terminal{program, make(chan []byte, 1)}
 	go func() {
 		defer reader.Close()
-		text, _ := io.ReadAll(reader) // always returns an error when all writers have closed
+		text, _ := io.ReadAll(reader) // an error is expected after all writers have closed
 		t.output <- bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
 	}()
 	return t, nil

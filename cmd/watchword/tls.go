@@ -20,8 +20,8 @@ type certificate struct {
 
 	mu         sync.Mutex
 	pair       *tls.Certificate
-	modifiedAt time.Time // of the newer file, when the pair was read
-	checkedAt  time.Time // for the files
+	modifiedAt time.Time // of the newer file, at the time of the last read
+	checkedAt  time.Time // when the files were last checked for changes
 }
 
 // checkInterval is the least time between two checks of the files. With one second, a renewal

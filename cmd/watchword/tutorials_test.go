@@ -74,7 +74,7 @@ func followTutorial(t *testing.T, section string) {
 func startTutorialServer(t *testing.T, script *exec.Cmd, port string) {
 	t.Helper()
 	text := &script.Args[len(script.Args)-1]
-	*text = strings.Replace(*text, "watchword serve", "exec watchword serve", 1) // exec, so that signals reach it
+	*text = strings.Replace(*text, "watchword serve", "exec watchword serve", 1) // with exec, signals reach the server
 	script.Cancel = func() error { return script.Process.Signal(syscall.SIGTERM) }
 	if err := script.Start(); err != nil {
 		t.Fatal(err)

@@ -89,11 +89,11 @@ func (p *program) openUnchanged(ctx context.Context) (*stack, error) {
 	if s.engine, err = watchword.New(ctx, guard.guardedStore(), options); err != nil {
 		db.Close() //nolint:errcheck // the first error is more useful
 		if errors.Is(err, errNeedsStart) {
-			err = errNeedsStart // without the text that the engine put before it
+			err = errNeedsStart // without the text that the engine puts before it
 		}
 		return nil, err
 	}
-	s.operator = s.engine.Operator() // a dry run stores no event, so it needs no name
+	s.operator = s.engine.Operator() // these commands store no event, so no operator's name is needed
 	guard.engineStarted = true
 	return s, nil
 }

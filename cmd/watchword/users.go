@@ -293,7 +293,8 @@ func (c *userRoles) Run(ctx context.Context, p *program) error {
 	return p.printChange(ctx, s, changedUser{user.Email, c.JSON, "Set the roles of"})
 }
 
-// In changedUser, done is the beginning of the printed line, such as "Set the roles of".
+// changedUser is the change that printChange prints. done is the beginning of the printed line,
+// such as "Set the roles of".
 type changedUser struct {
 	email watchword.Address
 	json  bool

@@ -200,7 +200,7 @@ test.each([
   ["Fastify", withFastify],
 ] as const)("%s rejects two Authorization headers", async (_, start) => {
   const send = await start(issuer.verifier())
-  const { url } = await send("/open") // only to get the address of the server
+  const { url } = await send("/open") // this request only finds out the server's address
   const port = Number(new URL(url).port)
   const token = await issuer.token()
   const status = await new Promise<string>((resolve, reject) => {

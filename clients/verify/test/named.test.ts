@@ -1,4 +1,5 @@
-// A server with HS256 whose access tokens have an `iss` that is not its URL (its setting issuer).
+// The server in these tests signs with HS256, and its setting issuer differs from its URL. The `iss` of its access
+// tokens is the value of issuer.
 import { expect, test } from "vitest"
 import { Verifier, type VerifierOptions } from "../src/index.js"
 import { rejection, FakeIssuer, settle, useFakeClock, type SigningKey } from "./issuer.js"
@@ -16,7 +17,7 @@ test("a named issuer's tokens are verified, and its feed is that of the metadata
   expect(verifier.realm).toBe("your-app")
   const code = async (sid: string) => rejection(verifier, await issuer.token({ iss: "your-app", sid }))
   expect(await code("s1")).toBe("")
-  expect(await rejection(verifier, await issuer.token())).toBe("TOKEN_INVALID") // its `iss` is the URL
+  expect(await rejection(verifier, await issuer.token())).toBe("TOKEN_INVALID") // its `iss` is the server's URL
   const stream = await issuer.stream(1)
   stream.send(
     await issuer.sessionEnd(1, "s1"),
@@ -25,7 +26,7 @@ test("a named issuer's tokens are verified, and its feed is that of the metadata
   )
   await settle()
   expect([await code("s1"), await code("s2")]).toEqual(["SESSION_ENDED", ""])
-  expect((await issuer.stream(2)).after).toBe("1") // the refused event ended the stream
+  expect((await issuer.stream(2)).after).toBe("1") // the verifier refused event 2, so it continues after event 1
 }, 20_000)
 
 // JWT-20

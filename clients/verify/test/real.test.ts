@@ -99,7 +99,7 @@ test("a role that an operator sets makes older tokens expire", async () => {
   await verifier.ready()
   const token = await signUp()
   await verifier.verify(token)
-  await new Promise((resolve) => setTimeout(resolve, 1_100)) // a later second: `iat` has no fractions
+  await new Promise((resolve) => setTimeout(resolve, 1_100)) // `iat` has whole seconds, so wait for a later one
   await run(binary, ["users", "set-roles", email, "admin", "--data-dir", join(dir, "data")], {
     cwd: dir,
     env: { HOME: dir },
@@ -107,7 +107,7 @@ test("a role that an operator sets makes older tokens expire", async () => {
   await expect.poll(() => rejection(verifier, token), { interval: 20, timeout: 5_000 }).toBe("TOKEN_EXPIRED")
 }, 30_000)
 
-// SOAK_ROUNDS=1000 npx vitest run test/real.test.ts prints the figure of docs/revocation.md.
+// This test measures the delay for docs/revocation.md: SOAK_ROUNDS=1000 npx vitest run test/real.test.ts
 test("every ended session is rejected, and the delay is printed", async () => {
   const verifier = opened()
   await verifier.ready()

@@ -21,7 +21,7 @@ type account struct {
 	result      accountimport.Result // of the engine's check or import
 }
 
-// isReadable reports whether the row could be parsed. If it could not, its first problem has no field.
+// isReadable reports whether the row could be parsed. The first problem of an unreadable row has no field.
 func (a *account) isReadable() bool { return len(a.problems) == 0 || a.problems[0].Field != "" }
 
 // newAccount adds the problems that the row alone shows. The caller adds the problems that depend on other accounts
@@ -65,8 +65,9 @@ func (i *Importer) name(row userfile.Row) string {
 	return row.Name
 }
 
-// markTime returns zero if the mark, such as disabled, is not set, and now if the file gives no time. Callers set now
-// to the start of the pass, so that all accounts of a pass get the same time.
+// markTime returns the time at which an account got a mark, such as disabled. It returns the zero time for an account
+// without the mark, and now if the file gives no time. Callers set now to the start of the pass, so that all accounts
+// of a pass get the same time.
 func markTime(m userfile.Mark, now time.Time) time.Time {
 	if m.Set && m.At.IsZero() {
 		return now

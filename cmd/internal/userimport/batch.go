@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// flushBatch imports the accounts only in the second pass. It reports every account in the order of the file. If the
-// report of one account fails, it still reports the others, because they are committed.
+// flushBatch checks the accounts of the batch, imports them in the second pass, and reports them in the order of the
+// file. If the report of one account fails, flushBatch still reports the others, because they are committed.
 func (i *Importer) flushBatch(ctx context.Context) error {
 	if err := i.findBatchProblems(ctx); err != nil {
 		return err
@@ -31,7 +31,7 @@ func (i *Importer) flushBatch(ctx context.Context) error {
 	return first
 }
 
-// stopsAtProblem reports whether the first problem ends the import.
+// stopsAtProblem reports whether the run ends at the first account with a problem. A check never ends there.
 func (i *Importer) stopsAtProblem() bool { return i.report.Imported && !i.options.SkipBad }
 
 // findBatchProblems marks the accounts to skip. If a problem ends the import, it also drops the accounts after the
@@ -42,7 +42,7 @@ func (i *Importer) findBatchProblems(ctx context.Context) error {
 			return err
 		}
 	}
-	// An import ends at columns about which the operator must first decide. Usually, the first pass has already
+	// The import refuses columns about which the operator must first decide. Usually, the first pass has already
 	// refused the file. But an input that can be read only once has no first pass, and a file may change after its
 	// first pass.
 	if names := i.reader.Unsettled(); names != nil && i.report.Imported {
@@ -69,9 +69,9 @@ func (i *Importer) findBatchProblems(ctx context.Context) error {
 	return nil
 }
 
-// addEngineProblems asks only about the accounts that had problems in the first pass, if there was one, because
-// commitBatch checks the others. It runs before the search for duplicates, where only accounts without problems count
-// as the first use of an address.
+// addEngineProblems lets the engine check the accounts, and adds the problems that the engine finds. After a first
+// pass, it skips the accounts that have had no problem so far, because commitBatch checks them. It runs before the
+// search for duplicates, because that search must know which accounts have problems.
 func (i *Importer) addEngineProblems(ctx context.Context) error {
 	checked := i.report.Imported && i.input.rereadable
 	var users []accountimport.Account
@@ -143,8 +143,9 @@ func (i *Importer) reportOutcome(a *account) error {
 	return i.options.IDMap.Add(a.row.ID, a.result.User)
 }
 
-// checkColumns finds in the first batch a wrong choice of columns, which would otherwise be reported once for every
-// account. With SkipBad it does not check, because many accounts at the beginning may have no address.
+// checkColumns returns an error if the first batch shows that a column was chosen wrongly. Otherwise, every account
+// would get the same problem. With SkipBad, checkColumns returns nil, because many accounts at the beginning may have
+// no address.
 func (i *Importer) checkColumns() error {
 	if i.options.SkipBad || !slices.ContainsFunc(i.batch, func(a account) bool { return a.isReadable() }) {
 		return nil
@@ -162,7 +163,7 @@ func (i *Importer) checkColumns() error {
 			emails = append(emails, a.row.Email)
 		}
 	}
-	const enough = 10 // this many values without an @ mean that the column is wrong
+	const enough = 10 // this many addresses without an @ show that the column is wrong
 	hasAt := func(email string) bool { return strings.Contains(email, "@") }
 	if len(emails) >= enough && !slices.ContainsFunc(emails, hasAt) {
 		return fmt.Errorf("the values of the email column contain no @ (columns: %s). Name the right one with --email COLUMN",
@@ -177,8 +178,9 @@ func (i *Importer) checkColumns() error {
 // maxColumnNames bounds an error message.
 const maxColumnNames = 20
 
-// columnNames lists the columns for an error. It hides a text that does not look like a name, because in a file
-// without a header it may be a value. The list is sorted, so that the message is the same in each run.
+// columnNames lists the names of the columns for an error. It hides a name that may be a value, because
+// the first line of a file without a header contains values. The names are sorted, so that the message is the same in
+// each run.
 func (i *Importer) columnNames() string {
 	used, unused := i.reader.Columns()
 	names := slices.Sorted(slices.Values(slices.Concat(used, unused)))

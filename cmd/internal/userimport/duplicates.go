@@ -22,9 +22,9 @@ func newDuplicates() duplicates { return duplicates{maphash.MakeSeed(), map[uint
 // reset forgets the accounts before the next pass, and keeps the allocated memory.
 func (d duplicates) reset() { clear(d.seen) }
 
-// findDuplicates reports an earlier account of the file with the same address or id as a. If a has no problems,
-// findDuplicates also records the address and the id of a. The values of an account with problems are not recorded,
-// because the account is skipped. Ids that KeptID normalizes to the same UUID count as equal.
+// findDuplicates returns a problem if an earlier account of the file has the address of a, and another if one has the
+// id of a. It records the address and the id of a only if a has no problems, because an account with problems is
+// skipped. Ids that KeptID normalizes to the same UUID count as equal.
 func (d duplicates) findDuplicates(a *account) (found []Problem) {
 	if !a.isReadable() {
 		return nil
@@ -54,8 +54,8 @@ func (d duplicates) findDuplicates(a *account) (found []Problem) {
 	return found
 }
 
-// relativeTo returns the text of a position, for a message about the account at other. If both accounts are on one
-// line, the text also has the number of the account at the position.
+// relativeTo returns the line of p, for a message about the account at other. If both accounts are on one line,
+// relativeTo adds the number of the account at p.
 func (p position) relativeTo(other userfile.Place) string {
 	if int(p.line) == other.Line {
 		return fmt.Sprintf("line %d, account %d", p.line, p.number)

@@ -35,7 +35,7 @@ type ExportOptions struct {
 // Exported counts the accounts of an export.
 type Exported struct {
 	Accounts int
-	Peppered int // accounts whose hash needs the pepper of the system that they came from
+	Peppered int // accounts whose hash needs the pepper of the system they were imported from
 	Factors  int // accounts with second factors
 }
 
@@ -138,7 +138,7 @@ func newExportedUser(u accountExport) exportedUser {
 	}
 }
 
-// utcOrNil returns nil for the zero time, which looks like a date in JSON.
+// utcOrNil returns t in UTC. For the zero time, it returns nil, because JSON would show a date in the year 1.
 func utcOrNil(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -147,8 +147,8 @@ func utcOrNil(t time.Time) *time.Time {
 	return &t
 }
 
-// csvRecord has the order of exportedColumns. Times are in RFC 3339 with fractions of a second, which the import
-// reads back without a loss.
+// csvRecord returns an account as one row, with the fields in the order of exportedColumns. Times are in RFC 3339
+// with fractions of a second, so an import reads the exact times.
 func (o ExportOptions) csvRecord(u accountExport) []string {
 	at := func(t time.Time) string {
 		if t.IsZero() {

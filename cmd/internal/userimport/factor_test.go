@@ -33,7 +33,7 @@ type installation struct {
 	store   *sqlite.Store
 }
 
-// The master key is 31 zero bytes, followed by the byte key.
+// key is the last byte of the master key. The first 31 bytes are zero.
 func newInstallation(t *testing.T, key byte) *installation {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
@@ -114,7 +114,7 @@ type authenticator struct {
 
 func newAuthenticator() *authenticator {
 	key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
-	for len(key.Key.AttestationData()) != 77 { // try again: the library drops leading zeros of coordinates
+	for len(key.Key.AttestationData()) != 77 { // the library drops leading zeros of a key, so try another key
 		key = virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
 	}
 	party := virtualwebauthn.RelyingParty{ID: "localhost", Name: "localhost", Origin: "http://localhost:8080"}
@@ -170,8 +170,8 @@ func TestExportAndImportCarrySecondFactors(t *testing.T) {
 		if in != nil {
 			t.Fatal("the password alone signs in")
 		}
-		// The enrolment used a code. The export marks its time step as used, so the code is refused and later codes
-		// work.
+		// The enrolment has used a code. The export contains the time step of that code, so the other installation
+		// must refuse the code, and accept a later one.
 		if _, err := to.completeWithCode(t, handle, secret, -1); watchword.CodeOf(err) != watchword.CodeFactorWrong {
 			t.Errorf("the code of the enrolment: %v", err)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// Hashing describes how the other system created its hashes, if the file does not.
+// Hashing describes how the other system created its hashes. An operator sets it, because many files do not say this.
 type Hashing struct {
 	Prehash      string           // one of passhash.Methods; empty: Row.Prehash is used
 	Pepper       watchword.Secret // secret that was mixed into every password
@@ -29,8 +29,8 @@ func (h Hashing) prehashMethod(row userfile.Row) string {
 	return row.Prehash
 }
 
-// importableHash returns "" for a row without a usable password. The label that names a prehash (passhash.Methods) is
-// not part of the result. Errors contain no part of the hash.
+// importableHash converts the hash of a row to a form that the engine imports. It returns "" for a row without a
+// usable password. It adds no label for the prehash (passhash.Methods). Errors contain no part of the hash.
 func (h Hashing) importableHash(row userfile.Row) (watchword.Secret, error) {
 	text := strings.TrimSpace(row.Hash)
 	encoded, err := "", error(nil)
@@ -62,7 +62,7 @@ func (h Hashing) importableHash(row userfile.Row) (watchword.Secret, error) {
 func HashKind(hash watchword.Secret) string {
 	label, inner, labelled := strings.Cut(string(hash), "}")
 	if labelled {
-		name, _, _ := strings.Cut(strings.TrimPrefix(label, "{"), ":") // without the id of a pepper
+		name, _, _ := strings.Cut(strings.TrimPrefix(label, "{"), ":") // the label of a pepper also has an id
 		return HashKind(watchword.Secret(inner)) + " (" + name + ")"
 	}
 	kind, _, _ := strings.Cut(strings.TrimPrefix(string(hash), "$"), "$")

@@ -3,9 +3,8 @@ package userimport
 import "io"
 
 // An interruptible reads from a source that may block forever, such as a pipe. When done is closed, Read stops
-// waiting and returns ErrStopped. Only one goroutine may call Read. Each read of the source runs in its own
-// goroutine. Until that read returns, only its goroutine uses buffer, so a late result can't overwrite bytes that
-// Read has returned.
+// waiting and returns ErrStopped. Only one goroutine may call Read. A separate goroutine reads from the source into
+// buffer and not into the slice of the caller. A read that ends after the stop therefore does not change that slice.
 type interruptible struct {
 	in        io.Reader
 	done      <-chan struct{}
@@ -21,8 +20,7 @@ type readResult struct {
 	err error
 }
 
-// Read returns ErrStopped only after all bytes that were received before the stop, so that their accounts are
-// imported.
+// Read returns the bytes in unread before it returns ErrStopped, so that their accounts are imported.
 func (r *interruptible) Read(p []byte) (int, error) {
 	if len(r.unread) == 0 && r.err == nil {
 		r.awaitBytes()

@@ -37,12 +37,12 @@ func withField(field, text string) string {
 	return field + ": " + text
 }
 
-// engineProblems converts the engine's sentences for users into phrases of a list, and the engine's field names into
-// field names of the file.
+// engineProblems converts the engine's field errors into problems for the list. It turns the sentences into phrases,
+// and uses the field names of the file.
 func engineProblems(fields []watchword.FieldError, u accountimport.Account) (problems []Problem) {
 	for _, f := range fields {
 		p := Problem{Field: f.Field, Kind: asPhrase(f.Message)}
-		if strings.HasSuffix(p.Kind, " out") { // the message ends with the advice "leave it out"
+		if strings.HasSuffix(p.Kind, " out") { // "leave it out" becomes "leave it out with --skip-bad"
 			p.Kind += " with --skip-bad"
 		}
 		switch {

@@ -19,7 +19,7 @@ type Report struct {
 	Bad      int // accounts with problems
 
 	BadHashes    int // problems with a hash
-	IDsElsewhere int // accounts that were deleted or have a different address in Watchword, if the id is no UUID
+	IDsElsewhere int // non-UUID ids that Watchword knows from a deleted account, or with a different address
 
 	// Of the accounts in Done:
 	Verified, Unverified, Disabled int
@@ -39,7 +39,7 @@ type Report struct {
 	ColumnsWithHashes          []string // not read, although the values look like password hashes
 	System                     string   // the system that wrote the file, if it was recognised or given
 
-	startedAt time.Time // for times that the file does not give
+	startedAt time.Time // replaces times that are missing in the file
 }
 
 // maxRoles bounds the memory of Roles if a column has a different value in each account.
@@ -85,8 +85,8 @@ func (r *Report) addBad(a *account) {
 	}
 }
 
-// addGood counts an account without problems. It counts a role that looks like a hash under a fixed text, because the
-// summary prints the keys of Roles.
+// addGood counts an account without problems. If a role looks like a hash, addGood counts it under a fixed text,
+// because the summary prints the names of all roles.
 func (r *Report) addGood(a *account) {
 	r.Accounts++
 	if a.result.There {

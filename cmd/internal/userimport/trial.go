@@ -20,7 +20,7 @@ type Trial struct {
 	row     userfile.Row
 	hashing Hashing
 	hash    watchword.Secret
-	refusal error // by the engine, of the hash
+	refusal error // the engine's error for the hash, or nil
 }
 
 // A Variant is a way in which the other system may have created a hash.

@@ -48,7 +48,7 @@ type Engine interface {
 type Options struct {
 	File           userfile.Options
 	Hashing        Hashing
-	System         string // namespace of the file's ids; see accountimport.Account
+	System         string // name of the other system; see accountimport.Account
 	AssumeVerified bool   // treat every address as verified; a date in the file still counts
 	DropBadHashes  bool   // if a hash is unsupported, import its account without a password
 	SkipBad        bool   // skip accounts with problems, and import the others
@@ -91,7 +91,7 @@ type Importer struct {
 	input    *Input
 	observer Observer
 	report   *Report
-	bad      map[int]bool // numbers of the accounts in which the check found a problem
+	bad      map[int]bool // by account number: the check found a problem in this account
 
 	// State of one pass over the file.
 	reader     *userfile.Reader
@@ -194,7 +194,7 @@ func (i *Importer) runPass(ctx context.Context, phase Phase) (err error) {
 			}
 			i.observer.Progress(i.reader.Offset(), i.report.Accounts)
 			if i.report.Imported {
-				_ = sleep.For(ctx, batchPause) // an ended ctx is handled in the next switch
+				_ = sleep.For(ctx, batchPause) // the next switch handles the end of ctx
 			}
 		}
 		switch {

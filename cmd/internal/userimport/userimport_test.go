@@ -250,7 +250,7 @@ func TestExportLeavesNoMemberOfAnAccountEmpty(t *testing.T) {
 	}
 }
 
-// oneAccount is a Lister.
+// oneAccount is a Lister with only this account.
 type oneAccount watchword.User
 
 func (a oneAccount) Users(context.Context, watchword.Address, int) ([]watchword.User, error) {
@@ -276,8 +276,8 @@ func fillFields(of reflect.Value) {
 
 func TestTrialNamesTheVariantThatFits(t *testing.T) {
 	t.Parallel()
-	// The test uses the lowest cost of bcrypt. Try verifies a wrong password with every variant, which would
-	// otherwise take long.
+	// Try verifies a wrong password with every variant. The hash has the lowest cost of bcrypt, so that this takes
+	// little time.
 	file := "email,password\nada@example.com," + strings.Replace(bcryptHash, "$10$", "$04$", 1) + "\n"
 	trial, err := userimport.NewTrial(openText(t, "users.csv", file), userimport.Options{}, "ada@example.com")
 	if err != nil {
