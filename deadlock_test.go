@@ -42,7 +42,8 @@ func TestConcurrentFlowsOfOneAccountDoNotDeadlock(t *testing.T) {
 	}
 }
 
-// raceForAddress uses the links of two waiting sign-ups: to create the account, to reset its password, and to disown.
+// raceForAddress creates two waiting sign-ups for one address. Concurrent flows then use their mailed links to create
+// the account, to reset its password, and to disown the sign-ups.
 func (r *rig) raceForAddress(t *testing.T, email string) {
 	t.Helper()
 	links := []watchword.Secret{
@@ -59,7 +60,8 @@ func (r *rig) raceForAddress(t *testing.T, email string) {
 	r.runConcurrently(t, flows)
 }
 
-// raceForAccount deletes an account while it mails and uses its links and signs in its user.
+// raceForAccount deletes an account. At the same time, other flows send mails to the account, use the mailed links,
+// and sign in its user.
 func (r *rig) raceForAccount(t *testing.T, email string) {
 	t.Helper()
 	in, err := r.openLink(t, r.signUpWaiting(t, email, "Eve", goodPassword), goodPassword)
@@ -86,7 +88,7 @@ func (r *rig) raceForAccount(t *testing.T, email string) {
 	worker.Wait()
 }
 
-// runConcurrently allows refusals, because only one flow can succeed.
+// runConcurrently runs all flows at the same time. It accepts refusals, because only one flow can succeed.
 func (r *rig) runConcurrently(t *testing.T, flows []func() error) {
 	t.Helper()
 	var all sync.WaitGroup

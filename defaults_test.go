@@ -43,7 +43,7 @@ func TestDefaultsOfSettingsAreTheDefaultsOfTheEngine(t *testing.T) {
 		tag, given := tags[field]
 		if !given || option == "PublicURL" || option == "Limits" || option == "NoVerifyMail" ||
 			option == "ReuseEndsAll" && tag == "session" {
-			continue // the URL is required; the other settings differ in type from their options
+			continue // the URL has no default; the other settings and their options differ in type
 		}
 		value := defaults
 		for name := range strings.SplitSeq(option, ".") {

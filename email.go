@@ -61,8 +61,9 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 	return err
 }
 
-// askForConfirmation replaces all earlier tokens. If the mail budget of the address is used up, it sends no mail: the
-// earlier link to this address stays valid, and links to other addresses are deleted.
+// askForConfirmation mails a link that confirms the new address. This link replaces all earlier links. If the mail
+// budget of the address is used up, askForConfirmation sends no mail: the earlier link to this address stays valid,
+// and links to other addresses are deleted.
 func (e *Engine) askForConfirmation(ctx context.Context, tx Tx, mail Mail, now time.Time) error {
 	wait, err := takeCharges(ctx, tx, e.mailCharges(mail.Kind, mail.To, now))
 	if err != nil {

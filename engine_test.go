@@ -32,7 +32,7 @@ type rig struct {
 	opts  watchword.Options
 }
 
-// startEngine uses a new database. The function change may be nil.
+// startEngine starts an engine on a new SQLite database. The function change changes the options; it may be nil.
 func startEngine(t *testing.T, change func(*watchword.Options)) *rig {
 	t.Helper()
 	return startOn(t, newDatabasePath(t), change)
@@ -50,8 +50,8 @@ func startOn(t *testing.T, path string, change func(*watchword.Options)) *rig {
 	return startWith(t, store, change)
 }
 
-// onBothStores passes a function that starts an engine on an empty store. On PostgreSQL the engine uses the clock of
-// the database.
+// onBothStores runs the test on SQLite and on PostgreSQL. It passes a function start, which starts an engine on an
+// empty store. On PostgreSQL, the engine uses the clock of the database.
 func onBothStores(t *testing.T, test func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig)) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
@@ -167,7 +167,7 @@ func (r *rig) authenticate(t *testing.T, in *watchword.SignIn) watchword.Identit
 	return who
 }
 
-// eventKinds returns the oldest kind first.
+// eventKinds returns the kinds of the account's events, oldest event first.
 func (r *rig) eventKinds(t *testing.T, id watchword.UserID) []watchword.EventKind {
 	t.Helper()
 	events, err := r.Operator().UserEvents(t.Context(), id, 100)
@@ -215,7 +215,7 @@ var (
 	}
 )
 
-// A clock changes its time only in advance.
+// A clock stands still until a test advances it.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time

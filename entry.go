@@ -28,7 +28,7 @@ const (
 
 // An entry is a request for a session. Only newEntry sets its id.
 type entry struct {
-	user       User // with the flow's changes; if a session is opened, the flow has locked the row
+	user       User // with the flow's changes; the flow must lock its row before a session is opened
 	proofs     []proof
 	persistent bool
 	client     Client
@@ -37,7 +37,8 @@ type entry struct {
 	replaces   []SessionID // the sessions whose cookie this sign-in overwrites
 }
 
-// newEntry adds the session id, and the session of replaces, if that is a genuine token, even an old one.
+// newEntry sets the id of the new session. If replaces is a genuine token, even an old one, newEntry adds the session
+// of this token to the sessions that end.
 func (e *Engine) newEntry(ctx context.Context, n entry, replaces Secret) (entry, error) {
 	n.id = SessionID(newID())
 	presented, err := e.keys.parseRefresh(ctx, replaces)
@@ -112,10 +113,11 @@ type admitResult struct {
 	events    []Event // events to announce after the commit
 }
 
-// admit opens the session of an entry in the flow's transaction. If a second factor is due, it stores a challenge
-// instead. If decideEntry refuses the entry, admit returns the refusal. It ends the replaced sessions, and the oldest
-// sessions above the limit, before it inserts the new session. Otherwise, after a clock was set back, the new session
-// could be the oldest and end. event is the event of the flow, which commits and then calls issueTokens.
+// admit opens the session of an entry in the flow's transaction. If a second factor is due, admit stores a challenge
+// instead. If decideEntry refuses the entry, admit returns the refusal. Before admit inserts the new session, it ends
+// the replaced sessions, and the oldest sessions above the limit. In the reverse order, the new session could be the
+// oldest after a clock was set back, and end at once. The argument event is the event of the flow. After admit, the
+// flow commits and calls issueTokens.
 func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (admitResult, error) {
 	decided := decideEntry(n.user, e.opts, n.proofs)
 	if device, ok := e.rememberedDevice(n.user, n.client); ok && decided.challenge == ChallengeLogin {
@@ -172,7 +174,8 @@ func (e *Engine) rememberedDevice(u User, c Client) (device string, ok bool) {
 	return uuid.UUID(id).String(), ok && e.opts.RememberDevice > 0
 }
 
-// issueTokens announces a committed result. It returns the tokens and the device token, or the challenge.
+// issueTokens announces the events of a committed result. It returns the tokens of the new session and the device
+// token, or the challenge as an error.
 func (e *Engine) issueTokens(device knowndevice.ID, o admitResult) (*SignIn, error) {
 	e.announce(o.events...)
 	if o.challenge != nil {

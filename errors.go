@@ -57,7 +57,7 @@ const (
 //
 // Unstable: for packages of this module.
 const (
-	CodeParameterInvalid Code = "PARAMETER_INVALID" // a parameter of a query
+	CodeParameterInvalid Code = "PARAMETER_INVALID" // a query parameter is invalid
 	CodeLastWayIn        Code = "LAST_WAY_IN"       // the account would have no way to sign in
 )
 
@@ -80,7 +80,8 @@ type Error struct {
 	// Fields lists the invalid fields of the request (CodeValidationFailed only).
 	Fields []FieldError
 
-	// Ended is why the session with the id Session has ended. The engine sets them with CodeSessionEnded, if known.
+	// Ended is why a session has ended, and Session is the id of this session. The engine sets both fields with
+	// CodeSessionEnded, if the reason is known.
 	Ended   EndReason
 	Session SessionID
 

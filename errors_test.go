@@ -106,7 +106,7 @@ func TestClientsHaveATextForEachCodeOfACallback(t *testing.T) {
 		// With these codes, the sign-in page asks for the second factor and does not redirect to the client.
 		"providers.ts": {"SECOND_FACTOR_REQUIRED", "ENROLMENT_REQUIRED"},
 		// An application's server can't connect a provider, so IDENTITY_TAKEN can't occur. The server gets the other
-		// codes when it exchanges its code.
+		// three errors only later, when it exchanges the code of the sign-in for a session.
 		"appattempt.ts": {"IDENTITY_TAKEN", "LINK_REQUIRED", "SECOND_FACTOR_REQUIRED", "ENROLMENT_REQUIRED"},
 	} {
 		text := readText(t, "clients/typescript/src/"+file)

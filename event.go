@@ -104,7 +104,8 @@ func (ev Event) asSessionEnd(why EndReason) Event {
 	return ev
 }
 
-// mayRevokeTokens may miss an event, because the feed finds every revocation at its next poll.
+// mayRevokeTokens reports whether access tokens can become invalid with the event. It may miss an event, because the
+// feed finds every revocation at its next poll.
 func (ev Event) mayRevokeTokens() bool {
 	switch ev.Kind {
 	case EventLogout, EventLogoutAll, EventSessionEnded, EventRefreshReused, EventPasswordChanged, EventPasswordReset,
@@ -115,7 +116,8 @@ func (ev Event) mayRevokeTokens() bool {
 	return false
 }
 
-// recordChange stores the event, which the change may fill in, in the same transaction, then announces it.
+// recordChange runs a change, and stores its event in the same transaction. Then it announces the event. The change
+// may set fields of the event.
 func (e *Engine) recordChange(ctx context.Context, event *Event, change func(Tx) error) error {
 	err := e.store.Update(ctx, func(tx Tx) error {
 		if err := change(tx); err != nil {

@@ -35,9 +35,9 @@ type Options struct {
 	// /dev/mail. Open sets Factors if it is nil, and sets Federation from Providers.
 	Server server.Options
 
-	// Providers are external providers for sign-in, which providers.New of package federation/providers returns.
-	// Default: none. If Server.Factors is set, the options of its factors.Manager must contain the ids of these
-	// providers.
+	// Providers are the external providers with which users can sign in. Create the list with providers.New of
+	// package federation/providers. Default: none. If Server.Factors is set, the options of its factors.Manager must
+	// contain the ids of these providers.
 	//
 	// Unstable: package federation may change in every release.
 	Providers []federation.Provider
@@ -49,7 +49,7 @@ type Accounts struct {
 	*server.Server
 	engine *watchword.Engine
 	store  watchword.Store
-	stop   func() // waits for the background tasks
+	stop   func() // stops the background tasks and waits for them
 }
 
 // Open opens the store, applies migrations, starts the engine's background tasks and returns the handler.
@@ -78,7 +78,8 @@ type database interface {
 	Federation() federation.Store
 }
 
-// openStore also sets the master key and the mailer in the options, if place is a directory.
+// openStore opens the store at place. If place is a directory, openStore also sets a missing master key and a missing
+// mailer in the options.
 func openStore(ctx context.Context, place string, o *Options) (database, error) {
 	if isPostgres(place) {
 		switch {
@@ -178,7 +179,8 @@ func sparePasskeyFinder(m *factors.Manager) func(context.Context, federation.Tx,
 	}
 }
 
-// providerIDs is for factors.Options.Providers: a user who can sign in with a provider may delete the last passkey.
+// providerIDs returns the ids for factors.Options.Providers. The ids matter because a user who can sign in with a
+// provider may delete the last passkey.
 func providerIDs(all []federation.Provider) (ids []string) {
 	for _, p := range all {
 		ids = append(ids, p.Info().ID)

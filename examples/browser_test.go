@@ -33,7 +33,7 @@ import (
 type application struct {
 	exampleName string
 	url, server string
-	dataFolder  string // of the server, with its program
+	dataFolder  string // has the server's data and its program
 	chromium    browsertest.Chromium
 }
 
@@ -65,8 +65,8 @@ type lossyProxy struct {
 
 	mu           sync.Mutex
 	refreshCount int
-	toDrop       int // number of refresh responses
-	dropped      int // number of refresh responses
+	toDrop       int // number of refresh responses that are still to drop
+	dropped      int // number of refresh responses that were dropped
 	onRequest    func(http.ResponseWriter, *http.Request) bool
 	onResponse   func(*http.Request) // called before each response is forwarded
 }
@@ -176,7 +176,7 @@ func (a *application) openBrowser(t *testing.T) (*tab, *lossyProxy) {
 	at, err := url.Parse(a.url)
 	must(t, err)
 	return &tab{t: t, app: a, ctx: a.chromium.Open(t, func(p *target.CreateBrowserContextParams) {
-		p.ProxyServer, p.ProxyBypassList = w.url, "<-loopback>;"+at.Host // proxy requests to the server only
+		p.ProxyServer, p.ProxyBypassList = w.url, "<-loopback>;"+at.Host // use the proxy only for the server
 	})}, w
 }
 
@@ -280,7 +280,7 @@ func (b *tab) signIn(email, password string) {
 	b.press("Sign in")
 }
 
-// copyRefreshCookie does what a thief would do.
+// copyRefreshCookie copies the refresh cookies of the tab from into this browser, as a thief would.
 func (b *tab) copyRefreshCookie(from *tab) {
 	b.t.Helper()
 	for _, cookie := range from.refreshCookies() {

@@ -188,7 +188,8 @@ func (p process) post(t *testing.T, path, token, body string, answer any) {
 	}
 }
 
-// copyExample keeps the packages that npm installs out of the repository.
+// copyExample copies an example to a temporary directory. There, npm can install packages without changing the
+// repository.
 func copyExample(t *testing.T, example string) string {
 	t.Helper()
 	skipIfShort(t)
@@ -212,7 +213,8 @@ func nodeWithPackages(t *testing.T, dir string) (program string, args []string) 
 	return "node", []string{"server.js"}
 }
 
-// pythonWithLibraries also tries the system's interpreter, because the first one in PATH can lack the libraries.
+// pythonWithLibraries returns a Python interpreter that has the libraries of the example. The first python3 in PATH
+// can lack these libraries, so the function also tries the system's interpreter.
 func pythonWithLibraries(t *testing.T, _ string) (program string, args []string) {
 	t.Helper()
 	if os.Getenv("WATCHWORD_TEST_PYTHON") == "skip" {

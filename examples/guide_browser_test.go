@@ -265,8 +265,9 @@ func guideSignsOutDuringRefresh(t *testing.T, a *application) {
 	evaluate[bool](b, `() => import("/src/main.ts").then(({ auth }) => { window.late = auth.refresh(); return true })`)
 	<-arrived
 	b.press("Sign out")
-	// The refresh is still waiting for its response. These requests give a wrong client, whose sign-out does not wait
-	// for the refresh, the time to sign out. The late response would then sign the user in again.
+	// The refresh is still waiting for its response. A client would be wrong if its sign-out did not wait for the
+	// refresh. While these requests run, the sign-out of such a client would finish, and the late response would then
+	// sign the user in again.
 	evaluate[bool](b, `() => import("/src/main.ts").then(async ({ auth }) => {
 	  for (let left = 10; left > 0 && (await auth.fetch("/api/auth/me")).ok; left--);
 	  return true

@@ -81,7 +81,8 @@ func (i *issuer) engine(t *testing.T, store *sqlite.Store, options watchword.Opt
 	return engine
 }
 
-// issueToken signs in on an engine with changed options, but with the keys of the issuer.
+// issueToken signs in, and returns the access token. The engine of the sign-in has changed options, but the keys of
+// the issuer.
 func (i *issuer) issueToken(t *testing.T, change func(*watchword.Options)) string {
 	t.Helper()
 	options := i.options

@@ -26,7 +26,7 @@ func TestNextApplicationKeepsUsersSignedIn(t *testing.T) {
 		"WATCHWORD_ACCESS_TTL=10s", "WATCHWORD_REMEMBER_DEVICE=720h", "NEXT_TELEMETRY_DISABLED=1")...)
 	provider.put(t, "/test/redirect", a.server+"/sign-in/acme/callback")
 	packages := packClients(t)
-	t.Parallel() // after packClients, because it changes files that other tests read
+	t.Parallel() // after packClients, which changes files that other tests read
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
 			"signs in and out without JavaScript": nextWithoutScript,

@@ -22,7 +22,7 @@ func skipIfShort(t *testing.T) {
 	}
 }
 
-// startExample returns when the example has printed its address.
+// startExample starts an example, and waits until the example has printed its address.
 func startExample(t *testing.T, dir string, env []string, program string, args ...string) process {
 	t.Helper()
 	skipIfShort(t)

@@ -91,7 +91,7 @@ func (b *tab) clickWithMouse(words string) {
 	}
 }
 
-// awaitTabCount counts tabs and windows.
+// awaitTabCount waits until the browser has the wanted number of tabs and windows.
 func (b *tab) awaitTabCount(want int) {
 	b.t.Helper()
 	own := chromedp.FromContext(b.ctx).BrowserContextID

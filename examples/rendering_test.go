@@ -24,7 +24,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
-// Helpers for tests of applications that render on their server. The tests lose responses to the browser.
+// Helpers for tests of applications that render on their server. In these tests, a proxy drops responses to the
+// browser.
 
 // A cuttingProxy is between one browser and an application. It can cut a connection at three moments: before the
 // request arrives, in place of the response, or within the response.
@@ -40,7 +41,7 @@ type cuttingProxy struct {
 	lostTokens    int // responses with a new refresh token that did not arrive
 }
 
-const cutMoments = 3 // of a connection
+const cutMoments = 3 // number of moments at which the proxy can cut a connection
 
 type cutKey struct{}
 

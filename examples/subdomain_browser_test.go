@@ -77,7 +77,7 @@ dns.lookup = (host, ...more) => lookup(host.endsWith(".test") ? "127.0.0.1" : ho
 	return s
 }
 
-// startWatchword returns the server's address without TLS.
+// startWatchword starts a server without TLS, and returns its address.
 func (s *subdomain) startWatchword(t *testing.T) (address string) {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
@@ -130,7 +130,8 @@ func (s *subdomain) serveHTTPS(
 	}
 }
 
-// certificateFor also returns a file with the certificate, for programs that must trust it.
+// certificateFor creates a certificate for the hosts. It also returns a file with the certificate, for programs that
+// must trust it.
 func certificateFor(t *testing.T, hosts ...string) (c tls.Certificate, file string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -194,7 +195,7 @@ func (b *tab) sharedRefreshToken() string {
 	return ""
 }
 
-// deleteAccessTokens deletes those of the application and of the hosted pages.
+// deleteAccessTokens deletes the access tokens of the application and of the hosted pages.
 func (s *subdomain) deleteAccessTokens(b *tab) {
 	b.t.Helper()
 	for _, one := range [][2]string{{accessCookie, s.app.url}, {"__Host-watchword-page", s.authURL}} {

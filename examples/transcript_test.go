@@ -81,8 +81,8 @@ func runTranscript(t *testing.T, packages []string) {
 	nextSharesOneOrigin(t, folder)
 }
 
-// nextSharesOneOrigin changes the transcript's application as docs/server-rendering.md describes for one origin.
-// Pages and scripts must then share one session.
+// nextSharesOneOrigin puts the application and Watchword on one origin. For this, it changes the application of the
+// transcript as docs/server-rendering.md describes. Pages and scripts must then share one session.
 func nextSharesOneOrigin(t *testing.T, folder string) {
 	t.Helper()
 	text, err := os.ReadFile("../docs/server-rendering.md")
@@ -168,7 +168,7 @@ func serveTranscript(t *testing.T, folder string, oneOrigin bool) *application {
 	return a
 }
 
-// startServer is for a program that prints no address. It returns when the program responds at the URL.
+// startServer starts a program that prints no address. It waits until the program responds at the URL.
 func startServer(t *testing.T, dir, url string, env []string, program string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)

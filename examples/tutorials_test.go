@@ -109,8 +109,8 @@ type documentedServer struct{ url, dir string }
 
 var ownRoutes = regexp.MustCompile("(?s)\\*\\*6\\. Your own routes\\.\\*\\*.*?```js\n(.*?)\n```.*?```sh\n(.*?)```")
 
-// startDocumentedServer uses the commands in the step "Your own routes" of the section. It fails if the documented
-// middleware differs from the middleware that the test runs.
+// startDocumentedServer starts Watchword with the commands that the section documents in the step "Your own routes".
+// It fails the test if the documented middleware differs from the middleware that the test runs.
 func (x tutorial) startDocumentedServer(t *testing.T, binary string) documentedServer {
 	t.Helper()
 	text, err := os.ReadFile("../docs/migrate.md")

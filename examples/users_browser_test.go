@@ -469,7 +469,7 @@ func (a *application) writeUsersError(w http.ResponseWriter, status int, challen
 	_, _ = fmt.Fprintf(w, `{"error": "Authentication Error", "feedback": %q}`, text)
 }
 
-// readBody restores the body, so that the proxy can still forward it.
+// readBody returns the body of the request. The body can be read again, so that the proxy can still forward it.
 func readBody(t *testing.T, r *http.Request) string {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {

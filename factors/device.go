@@ -23,7 +23,8 @@ import (
 // maxDevices is per account. The next device replaces the oldest.
 const maxDevices = 20
 
-// rememberDevice changes event from the event of the sign-in into that of the device.
+// rememberDevice stores a new device and its event. The argument event is the event of the sign-in; rememberDevice
+// turns it into the event of the device.
 func (m *Manager) rememberDevice(ctx context.Context, tx Tx, event *watchword.Event) (Device, error) {
 	event.ID, event.Kind, event.Detail = newID(), eventRemembered, ""
 	device := Device{ID: newID(), UserID: event.UserID, Name: event.Device, CreatedAt: event.At,

@@ -21,7 +21,8 @@ func enableRememberDevice(o *watchword.Options) {
 	o.Sessions.Idle, o.Sessions.Max = 60*24*time.Hour, 60*24*time.Hour
 }
 
-// signInAndRemember returns c with the cookie of the remembered browser.
+// signInAndRemember signs in with both factors, and lets the server remember the browser. It returns c with the
+// cookie of this browser.
 func (r *rig) signInAndRemember(t *testing.T, a *account, c watchword.Client) watchword.Client {
 	t.Helper()
 	r.advance(totp.Period)
@@ -36,7 +37,7 @@ func (r *rig) signInAndRemember(t *testing.T, a *account, c watchword.Client) wa
 	return c
 }
 
-// signInWithPasswordOnly returns nil if the engine asks for the second factor.
+// signInWithPasswordOnly returns the sign-in, or nil if the engine asks for the second factor.
 func (r *rig) signInWithPasswordOnly(
 	t *testing.T, email string, deviceToken watchword.Secret, c watchword.Client,
 ) *watchword.SignIn {

@@ -69,7 +69,8 @@ func TestDumpOfTheStoreHasNoSecretOfAFactor(t *testing.T) {
 	})
 }
 
-// createEverySecret also signs in with some of the secrets, because used secrets must not be stored either.
+// createEverySecret returns a secret of every kind, by its description. It also signs in with some of these secrets,
+// because used secrets must not be stored either.
 func (r *rig) createEverySecret(t *testing.T) map[string]watchword.Secret {
 	t.Helper()
 	a, d := r.createAccountWithTOTP(t), newDevice()

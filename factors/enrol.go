@@ -35,7 +35,7 @@ func (m *Manager) checkEnrolmentAllowed(
 	return m.engine.Fresh(u, s, now)
 }
 
-// checkAddition does not check the session.
+// checkAddition returns an error if the account can't get another factor of kind k. It does not check the session.
 func checkAddition(u watchword.User, all []Factor, k Kind) *watchword.Error {
 	if !u.Verified() {
 		return refuse(watchword.CodeEmailNotVerified, "Confirm your email address first: open the link that we emailed you.")
@@ -136,7 +136,8 @@ func insertEnrolmentChallenge(ctx context.Context, tx Tx, c watchword.Challenge)
 	return tx.InsertSessionChallenge(ctx, c, maxPendingPerSession)
 }
 
-// notFoundToSessionEnded returns errors other than watchword.ErrNotFound unchanged.
+// notFoundToSessionEnded converts watchword.ErrNotFound to the error of an ended session. It returns all other errors
+// unchanged.
 func (m *Manager) notFoundToSessionEnded(err error) error {
 	if errors.Is(err, watchword.ErrNotFound) {
 		return m.engine.SessionEnded()
@@ -172,8 +173,8 @@ func (m *Manager) ConfirmTOTP(
 	return m.addFactor(ctx, who, confirmedFactor{challenge, f, []string{"otp"}}, c)
 }
 
-// confirmTOTPCode commits the attempt before it compares the code, so that parallel guesses count. belongsToRequest
-// reports whether the request may confirm this enrolment.
+// confirmTOTPCode compares the code with the secret of the enrolment. It commits the attempt before it compares the
+// code, so that parallel guesses count. belongsToRequest reports whether the request may confirm this enrolment.
 func (m *Manager) confirmTOTPCode(
 	ctx context.Context, id string, code watchword.Secret, now time.Time,
 	belongsToRequest func(watchword.Challenge, pendingTOTP) bool,
@@ -212,7 +213,7 @@ func (m *Manager) readChallenge(
 	return c, err
 }
 
-// countAttempt also returns the challenge. Codes: CodeChallengeInvalid.
+// countAttempt counts an attempt on a challenge, and returns the challenge. Codes: CodeChallengeInvalid.
 func (m *Manager) countAttempt(
 	ctx context.Context, tx Tx, id string, p watchword.ChallengePurpose, now time.Time,
 ) (watchword.Challenge, error) {
@@ -350,8 +351,8 @@ func (m *Manager) insertFactor(
 	return m.replaceRecoveryCodes(ctx, tx, f.UserID, f.CreatedAt)
 }
 
-// lockAccount also returns the account and the session. Every change of factors takes this lock first, so changes run
-// one after the other.
+// lockAccount locks the account of a session, and returns the account and the session. Every change of factors takes
+// this lock first, so changes run one after the other.
 func (m *Manager) lockAccount(
 	ctx context.Context, tx Tx, who watchword.Identity,
 ) (watchword.User, watchword.Session, error) {

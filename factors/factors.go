@@ -90,7 +90,8 @@ func (p Proof) kind() (kind string, err error) {
 	}
 }
 
-// A verifiedProof is right, but can still be used by another request. Its method consume uses it up.
+// A verifiedProof is a correct proof, but a concurrent request can still use the same proof. The method consume marks
+// the proof as used.
 type verifiedProof struct {
 	method       string // a value of the token's claim `amr`
 	userVerified bool   // by the authenticator of a passkey
@@ -107,7 +108,7 @@ func (c verifiedProof) amrValues() []string {
 	return []string{c.method}
 }
 
-// checkProof counts a wrong proof as a failed attempt.
+// checkProof verifies a proof. If the proof is wrong, checkProof counts a failed attempt and returns an error.
 func (m *Manager) checkProof(ctx context.Context, t watchword.FactorTry, all []Factor, p Proof) (verifiedProof, error) {
 	if len(p.Passkey) > 0 {
 		return m.checkPasskey(ctx, t, all, p)
@@ -218,7 +219,8 @@ func (m *Manager) recordFirstPasskey(
 	return []watchword.Event{event}, tx.InsertEvent(ctx, event)
 }
 
-// recordRecoveryCode tells the user how many codes are left.
+// recordRecoveryCode stores the event of a used recovery code. It queues a mail that tells the user how many codes
+// are left.
 func (m *Manager) recordRecoveryCode(
 	ctx context.Context, tx Tx, u watchword.User, event watchword.Event,
 ) ([]watchword.Event, error) {

@@ -173,7 +173,7 @@ func (r *rig) totpCode(t *testing.T, a *account, offset int64) watchword.Secret 
 	return watchword.Secret(code)
 }
 
-// passwordChallenge returns the handle of the challenge.
+// passwordChallenge sends the password, and returns the handle of the challenge.
 func (r *rig) passwordChallenge(t *testing.T, a *account, c watchword.Client) watchword.Secret {
 	t.Helper()
 	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: c})

@@ -81,7 +81,7 @@ func (m *Manager) Login(ctx context.Context, r LoginRequest) (*watchword.SignIn,
 	return m.openSession(ctx, verifiedLogin{challenge, resumed, proven, charge, r.Remember})
 }
 
-// A verifiedLogin has a right second factor, which is not marked as used yet.
+// A verifiedLogin is a sign-in with a correct second factor, which is not marked as used yet.
 type verifiedLogin struct {
 	challenge watchword.Challenge
 	resumed   watchword.Resumed

@@ -97,7 +97,8 @@ func (r *rig) outbox(t *testing.T) []watchword.Mail {
 	return all
 }
 
-// assertMail expects all parts in the plain text. They are separated by |.
+// assertMail checks that the plain text contains every part. The argument parts separates the parts with the
+// character |.
 func (s mailServer) assertMail(t *testing.T, subject, parts string) {
 	t.Helper()
 	got, text := s.awaitMail(t)

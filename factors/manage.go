@@ -276,7 +276,7 @@ func (m *Manager) StepUp(
 	return m.applyStepUp(ctx, who, proven)
 }
 
-// A verifiedStepUp has a right proof. If the proof is the zero value, it was a password.
+// A verifiedStepUp is a step-up with a correct proof. If verifiedProof is the zero value, the proof was a password.
 type verifiedStepUp struct {
 	verifiedProof
 	ceremonyID string // of the challenge in the passkey's response
@@ -380,8 +380,9 @@ func (m *Manager) ResetKind(ctx context.Context, operator string, id watchword.U
 
 func noAccount() error { return refuse(watchword.CodeNotFound, "No account has this id.") }
 
-// deleteFactorsOfKind deletes all factors and the recovery codes if k is "". A deletion also ends the remembered
-// devices. When the last factor is deleted, the recovery codes are deleted too, because they only replace a factor.
+// deleteFactorsOfKind deletes the factors of kind k. If k is "", it deletes all factors and the recovery codes. A
+// deletion also ends the remembered devices. The deletion of the last factor also deletes the recovery codes, because
+// a recovery code only replaces a factor.
 func (m *Manager) deleteFactorsOfKind(ctx context.Context, tx Tx, id watchword.UserID, k Kind, now time.Time) error {
 	if k == "" {
 		return tx.DeleteFactors(ctx, id, time.Time{}, now)

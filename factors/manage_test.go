@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// awaitMail skips mails of other kinds.
+// awaitMail returns the next mail of this kind, and skips mails of other kinds.
 func (r *rig) awaitMail(t *testing.T, kind watchword.MailKind) watchword.Message {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())

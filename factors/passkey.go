@@ -165,7 +165,7 @@ func (f Factor) Product() string {
 	return passkey.ProductName(record.AAGUID)
 }
 
-// withCredential copies the counter and the record that c has after a ceremony.
+// withCredential returns the factor with the counter and the record of the credential c.
 func (f Factor) withCredential(c passkey.Credential) Factor {
 	f.CredentialID, f.Record, f.Counter = passkey.EncodeID(c.ID), c.Record.Text(), int64(c.Count)
 	return f
@@ -210,7 +210,8 @@ func (m *Manager) Signal(id watchword.UserID, all []Factor) *Signal {
 	return s
 }
 
-// checkPasskey is for second factors and step-ups.
+// checkPasskey verifies the passkey of a second step or a step-up. If the passkey is rejected, checkPasskey counts a
+// failed attempt.
 func (m *Manager) checkPasskey(
 	ctx context.Context, t watchword.FactorTry, all []Factor, p Proof,
 ) (verifiedProof, error) {
@@ -221,7 +222,7 @@ func (m *Manager) checkPasskey(
 	return proven, err
 }
 
-// matchPasskey does not write to the store.
+// matchPasskey verifies the response of a passkey, but does not write to the store.
 func (m *Manager) matchPasskey(all []Factor, p Proof) (verifiedProof, error) {
 	if m.passkeys == nil {
 		return verifiedProof{}, passkey.ErrRejected
@@ -251,7 +252,7 @@ func (m *Manager) matchPasskey(all []Factor, p Proof) (verifiedProof, error) {
 	return verifiedProof{method: c.Record.Method(), userVerified: use.Verified, factor: factor}, nil
 }
 
-// consumePasskey reports false if another request has used this counter.
+// consumePasskey stores the new counter of the passkey. It reports false if another request has used this counter.
 //
 // A passkey that a browser added without being asked ("upgraded") is not a second factor at first. Its first use with
 // user verification makes it one, if the address of the account is proven (recordFirstPasskey). The caller has locked

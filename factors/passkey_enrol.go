@@ -184,8 +184,9 @@ func (m *Manager) confirmCreation(
 // unknownDevice must be the text that package server passes for an unknown user agent.
 const unknownDevice = "Unknown device"
 
-// defaultName returns the name of the product, if it is known. Otherwise it returns the browser and system, if the
-// authenticator is part of the device. A synchronized passkey shows this name on other devices too.
+// defaultName returns the name of the product, if the product is known. Otherwise, it returns the browser and system if
+// the passkey is part of the user's device. All other passkeys, such as security keys, get the name "Passkey". If a
+// passkey is synchronized, the user's other devices show the same name.
 func defaultName(c passkey.Credential, device string) string {
 	if name := passkey.ProductName(c.Record.AAGUID); name != "" {
 		return name

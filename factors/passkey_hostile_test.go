@@ -49,7 +49,7 @@ func (d *device) signEditedResponse(
 	return edited
 }
 
-// onSQLite is for rules that do not depend on the store.
+// onSQLite runs a test only on SQLite, for rules that do not depend on the store.
 func onSQLite(t *testing.T, test func(t *testing.T, r *rig)) {
 	t.Helper()
 	t.Parallel()

@@ -61,7 +61,7 @@ func (m *Manager) signInRequest(c signInCeremony) passkey.Assertion {
 	return passkey.Assertion{Challenge: []byte(m.engine.Handle(challengeSignIn, c.ID)), MustVerify: true}
 }
 
-// openCeremony also checks that the ceremony can still be used at now.
+// openCeremony decrypts a ceremony. It returns an error if the ceremony has expired or belongs to a different RP ID.
 func (m *Manager) openCeremony(sealed watchword.Secret, now time.Time) (c signInCeremony, err error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(string(sealed))
 	if err != nil {

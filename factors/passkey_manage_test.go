@@ -286,7 +286,8 @@ func TestPasskeysAreNamedLimitedAndRemoved(t *testing.T) {
 	})
 }
 
-// removeFactors refreshes the session, because a removal makes the access token invalid.
+// removeFactors removes the factors one after the other. After each removal it refreshes the session, because a
+// removal makes the access token invalid.
 func (r *rig) removeFactors(t *testing.T, a *account, all []factors.Factor) watchword.Identity {
 	t.Helper()
 	for _, f := range all {

@@ -12,8 +12,8 @@ import (
 // server reads the secret from the challenge. At that time, the session must meet the same conditions as at
 // BeginTOTP.
 
-// Pending returns an enrolment that waits for its first code. The session of who must be the session that began the
-// enrolment. The call does not count as an attempt. Codes: CodeChallengeInvalid and those of BeginTOTP.
+// Pending returns an enrolment that waits for its first code. It requires the session that began the enrolment. The
+// call does not count as an attempt. Codes: CodeChallengeInvalid and those of BeginTOTP.
 //
 // Unstable: for the hosted pages.
 func (m *Manager) Pending(ctx context.Context, who watchword.Identity, id string) (Enrolment, error) {
@@ -58,7 +58,7 @@ func (m *Manager) PendingRequired(ctx context.Context, handle watchword.Secret, 
 	return m.newEnrolment(u, id, p.Secret), nil
 }
 
-// readPendingTOTP also calls alsoInTx, in the same transaction.
+// readPendingTOTP reads a pending enrolment and its account. In the same transaction, it also calls alsoInTx.
 func (m *Manager) readPendingTOTP(
 	ctx context.Context, id string, alsoInTx func(Tx) error,
 ) (c watchword.Challenge, p pendingTOTP, u watchword.User, err error) {

@@ -129,7 +129,8 @@ func (m *Manager) ConfirmRequiredPasskey(
 	return m.addFirstFactor(ctx, entry, made, watchword.AdmitRequest{Client: r.Client, Replaces: r.Replaces})
 }
 
-// addFirstFactor also opens the session of the waiting sign-in. It reads only the fields Client and Replaces of r.
+// addFirstFactor stores the first factor, and opens the session of the waiting sign-in, in one transaction. It reads
+// only the fields Client and Replaces of r.
 func (m *Manager) addFirstFactor(
 	ctx context.Context, challengeID string, e confirmedFactor, r watchword.AdmitRequest,
 ) (Confirmation, *watchword.SignIn, error) {
@@ -180,7 +181,8 @@ func (m *Manager) addFirstFactor(
 	return done, in, err
 }
 
-// notFoundToChallengeInvalid is for an account or a challenge that was deleted meanwhile.
+// notFoundToChallengeInvalid converts watchword.ErrNotFound to CodeChallengeInvalid, because the account or the
+// challenge was deleted meanwhile.
 func (m *Manager) notFoundToChallengeInvalid(err error) error {
 	if errors.Is(err, watchword.ErrNotFound) {
 		return challengeInvalid()

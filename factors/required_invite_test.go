@@ -107,7 +107,7 @@ func TestLastRequiredFactorCanNotBeRemoved(t *testing.T) {
 	}, requireFactors)
 }
 
-// signInAgain is needed because a removal has made the access token invalid.
+// signInAgain signs in with both factors. Tests call it after a removal, which makes the access token invalid.
 func (r *rig) signInAgain(t *testing.T, a *account) *watchword.SignIn {
 	t.Helper()
 	in, err := r.loginWithCode(r.passwordChallenge(t, a, phone), r.totpCode(t, a, 0))

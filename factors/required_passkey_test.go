@@ -58,8 +58,7 @@ func TestRequiredFactorCanBeAPasskey(t *testing.T) {
 	}, requireFactors)
 }
 
-// A creation belongs to one sign-in or to one session. Other handles and other sessions can't complete
-// it.
+// Only the sign-in or the session that began the creation of a passkey can complete it.
 func TestRequiredPasskeyIsBoundToItsSignIn(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		ada, bob, d := &account{email: "ada@example.com"}, &account{email: "bob@example.com"}, newDevice()

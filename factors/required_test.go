@@ -26,7 +26,7 @@ func (r *rig) requiredHandle(t *testing.T, email string) watchword.Secret {
 	return refusal.Challenge.Handle
 }
 
-// createVerifiedUser opens no session.
+// createVerifiedUser creates an account with a proven address. The account has no session.
 func (r *rig) createVerifiedUser(t *testing.T, email string, roles ...string) watchword.User {
 	t.Helper()
 	user, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: email, Password: password, Roles: roles})

@@ -26,7 +26,8 @@ import (
 // maxExtraStatements bounds the additional SQL statements of a sign-in with a second factor.
 const maxExtraStatements = 8
 
-// statementsWithoutFactor was the same before the server had second factors.
+// statementsWithoutFactor is the number of SQL statements of a sign-in without a second factor. The number was the
+// same before the server had second factors.
 const statementsWithoutFactor = 11
 
 // The count includes the statements that read the user's factors for the response.
@@ -68,7 +69,8 @@ func TestSignInWithAFactorRunsFewStatements(t *testing.T) {
 	}
 }
 
-// assertRefreshRunsOneStatement also checks that this statement reads the public metadata.
+// assertRefreshRunsOneStatement checks that a refresh runs only one SQL statement, which also reads the public
+// metadata.
 func (r *rig) assertRefreshRunsOneStatement(t *testing.T, log *statementLog, a *account) {
 	t.Helper()
 	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: laptop})

@@ -149,7 +149,7 @@ type Factor struct {
 
 	Sealed       []byte // the secret of a TOTP, sealed under the master key
 	CredentialID string // of a passkey; empty for a TOTP
-	Record       string // the public half of a passkey; empty for a TOTP
+	Record       string // key and other data of a passkey; empty for a TOTP
 
 	// Counter is the time step of the last accepted code, or the signature counter of a passkey.
 	// Lower values are refused.

@@ -25,7 +25,7 @@ func (b *pendingTOTP) isUsable(now time.Time) bool {
 	return !b.done && b.tries < watchword.ChallengeAttempts && now.Sub(b.startedAt) < watchword.ChallengeLife
 }
 
-// randomCode reports whether the code is right. Most codes are right.
+// randomCode returns a code, and whether the code is right. Most codes are right.
 func (w *walk) randomCode(secret []byte) (watchword.Secret, bool) {
 	offset := []int64{0, 0, 0, 0, 0, 1, -1, 7}[w.rnd.IntN(8)]
 	code, err := totp.Code(secret, totp.Step(w.clock())+offset)

@@ -18,7 +18,7 @@ import (
 
 // The flows of the random test (type walk) that open sessions or use them.
 
-// tokenClaim does not verify the token.
+// tokenClaim returns a claim of a token, without verifying the token.
 func tokenClaim(t *testing.T, token watchword.Secret, name string) string {
 	t.Helper()
 	part := strings.Split(string(token), ".")
@@ -77,7 +77,7 @@ func (w *walk) pickFlow() (string, func()) {
 	panic("no flow")
 }
 
-// createPerson chooses one of the possible ways at random.
+// createPerson creates an account in one of four ways, which it chooses at random.
 func (w *walk) createPerson() {
 	p := &accountModel{email: fmt.Sprintf("u%d.%d@example.com", w.n, w.outcomes["all"]), password: password,
 		liveSessions: map[watchword.SessionID]*sessionModel{}}
@@ -155,7 +155,8 @@ func (w *walk) pickSession(p *accountModel) *sessionModel {
 	return p.liveSessions[randomElement(w, ids)]
 }
 
-// authenticateSession refreshes the session if the access token is too old.
+// authenticateSession authenticates with a random session of the account. If the access token has expired, it first
+// refreshes the session.
 func (w *walk) authenticateSession(p *accountModel) (*sessionModel, watchword.Identity) {
 	w.Helper()
 	s := w.pickSession(p)
@@ -315,8 +316,8 @@ func (w *walk) signInWithPasskeyAlone(p *accountModel) {
 	w.checkOutcome("passkey alone, again", err, false)
 }
 
-// pickWaitingSignIn returns any waiting sign-in in one of five calls. Otherwise it returns one that can still be
-// completed, and whose isEnrolment is enrols. It returns nil if there is none.
+// pickWaitingSignIn returns a random waiting sign-in, or nil if there is none. In four of five calls, the sign-in can
+// still be completed, and its field isEnrolment equals enrols.
 func (w *walk) pickWaitingSignIn(p *accountModel, enrols bool) *waitingSignIn {
 	last := p.waitingSignIns[max(0, len(p.waitingSignIns)-4):]
 	if w.rnd.IntN(5) == 0 {

@@ -30,7 +30,7 @@ type accountModel struct {
 	waitingSignIns  []*waitingSignIn
 	browsers        []*rememberedBrowser
 	factorsVersion  int // incremented by each change; invalidates older challenges and remembered browsers
-	passwordVersion int // incremented by each change, with the same effect
+	passwordVersion int // incremented by each change; has the same effect as factorsVersion
 }
 
 // A totpApp is an authenticator app. lastStep is the last time step that the server accepted.
@@ -45,7 +45,7 @@ type passkeyModel struct {
 	id string
 	*device
 	lastCounter     uint32 // that the server accepted
-	hasVerifiedUser bool   // before, so the passkey signs in alone
+	hasVerifiedUser bool   // the passkey has verified its user before, so it signs in alone
 	isUnproven      bool   // from an automatic upgrade, before its first use
 }
 
@@ -90,7 +90,8 @@ type rememberedBrowser struct {
 	isForgotten     bool
 }
 
-// isAcceptable says whether the model expects the server to accept the proof.
+// A sentProof is the proof in a request. The field isAcceptable says whether the model expects the server to accept
+// the proof.
 type sentProof struct {
 	description  string
 	isAcceptable bool
@@ -189,8 +190,9 @@ func (p *accountModel) expectedCode(required bool, proofs []string, verified, de
 	return ""
 }
 
-// acceptedStep returns the highest unused time step with this code, and false if the app must refuse the code. Two
-// steps can have the same code. If the last used step has it too, the code is refused for the next two steps.
+// acceptedStep returns the highest unused time step that has this code, or false if the app must refuse the code. Two
+// steps can have the same code by chance. If the last used step has this code too, the app must refuse the code for
+// the next two steps.
 func (a *totpApp) acceptedStep(code watchword.Secret, now time.Time) (int64, bool) {
 	for s := totp.Step(now) + 1; s >= totp.Step(now)-1; s-- {
 		own, err := totp.Code(a.secret, s)

@@ -20,14 +20,15 @@ func (w *walk) preparePasskey(k *passkeyModel) (verified bool) {
 	return verified
 }
 
-// isCounterAcceptable requires a counter above the last accepted one. Both may be 0.
+// isCounterAcceptable reports whether the counter is above the last accepted counter. Both may be 0.
 func (k *passkeyModel) isCounterAcceptable() bool {
 	c := k.device.key.Counter
 	return c > k.lastCounter || c == 0 && k.lastCounter == 0
 }
 
-// recordAcceptedPasskey ends all sessions except in if the passkey becomes the first factor. In the second step of a
-// sign-in, in is nil, because the account already has a factor.
+// recordAcceptedPasskey records that the server has accepted the passkey. If the passkey becomes the first factor,
+// all sessions except the session in end. In the second step of a sign-in, in is nil, because the account already has
+// a factor.
 func (w *walk) recordAcceptedPasskey(p *accountModel, k *passkeyModel, verified bool, in *sessionModel) {
 	k.lastCounter = k.device.key.Counter
 	if verified {

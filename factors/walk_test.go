@@ -228,7 +228,7 @@ func (w *walk) countOutcome(name string, err error) {
 	w.logDetail("→ %s", name)
 }
 
-// assertCode also counts the outcome, and reports whether the flow succeeded.
+// assertCode checks the code of err, and counts the outcome. It reports whether the flow succeeded.
 func (w *walk) assertCode(flow string, err error, want watchword.Code) bool {
 	w.Helper()
 	w.countOutcome(flow, err)
@@ -277,8 +277,8 @@ type signInAttempt struct {
 	browser  *rememberedBrowser
 }
 
-// recordSignIn expects a right first proof. It compares the outcome with the model, and records the session or the
-// challenge.
+// recordSignIn compares the outcome of a sign-in with the model, and records the session or the challenge. The first
+// proof of the sign-in must have been right.
 func (w *walk) recordSignIn(p *accountModel, a signInAttempt, in *watchword.SignIn, err error) *sessionModel {
 	w.Helper()
 	device := a.browser.isUsable(p, w.clock())
@@ -298,7 +298,7 @@ func (w *walk) recordSignIn(p *accountModel, a signInAttempt, in *watchword.Sign
 	return w.recordSession(p, in, proofs, a.verified)
 }
 
-// recordSession also checks the level in the access token.
+// recordSession adds a session to the model, and checks the level in the access token.
 func (w *walk) recordSession(p *accountModel, in *watchword.SignIn, proofs []string, verified bool) *sessionModel {
 	w.Helper()
 	s := &sessionModel{in: in, accessToken: in.AccessToken, proofs: proofs,

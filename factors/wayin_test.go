@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// withoutPassword also signs in. Accounts of a company's directory have no password.
+// withoutPassword creates an account without a password, as accounts of a company's directory are, and signs in.
 func (r *rig) withoutPassword(t *testing.T, email string) *account {
 	t.Helper()
 	user, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: email})

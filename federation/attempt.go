@@ -113,8 +113,8 @@ func (m *Manager) seal(a Attempt) (watchword.Secret, error) {
 	return watchword.Secret(base64.RawURLEncoding.EncodeToString(m.engine.Seal(attemptContext, plain))), nil
 }
 
-// Replacing returns a copy of the attempt, which also ends the session of the refresh token refresh. The result left
-// is the remaining life of the attempt.
+// Replacing returns a copy of the attempt that also ends the session of the given refresh token. The result left is
+// the remaining life of the attempt.
 //
 // The caller uses Replacing after a sign-in in another tab of the browser. Later the attempt will overwrite the
 // refresh cookie of that tab, so it must end the session of that cookie. The callback can't read the cookie, because
@@ -155,7 +155,8 @@ func LinkAttempt(provider string) Attempt {
 	return Attempt{Provider: provider, Purpose: purposeLink, Page: true}
 }
 
-// matches also refuses an attempt that is expired, or more than a minute in the future.
+// matches reports whether the attempt has this state and provider. It refuses an attempt that is expired, or more
+// than a minute in the future.
 func (a Attempt) matches(provider, state string, now time.Time) bool {
 	same := subtle.ConstantTimeCompare([]byte(a.State), []byte(state)) == 1
 	return same && a.Provider == provider && now.Sub(a.At) < AttemptLife && !a.At.After(now.Add(time.Minute))

@@ -23,7 +23,7 @@ import (
 // A CallbackRequest is the response of a provider, as the browser sends it.
 type CallbackRequest struct {
 	Provider string
-	Sealed   watchword.Secret // the cookie of State, or ""
+	Sealed   watchword.Secret // the value of the attempt's cookie, or ""
 	State    string
 	Error    string // the parameter error, or ""
 	Response
@@ -34,7 +34,7 @@ type CallbackRequest struct {
 // error is CodeLinkRequired, the field Link is set.
 type Result struct {
 	Attempt Attempt // zero if the cookie could not be opened
-	Info    Info    // Info of the provider
+	Info    Info
 
 	SignIn  *watchword.SignIn
 	Code    watchword.Secret // if the attempt has a Challenge: the code for Exchange
@@ -89,17 +89,18 @@ func (m *Manager) Callback(ctx context.Context, r CallbackRequest) (res Result, 
 		Detail: "The account has just changed. Try again."}
 }
 
-// maxDecisions is the limit for one response. A new decision is made if decideAndApply returns errChanged.
+// maxDecisions is the limit of decisions for one response. If another request changes the account between decision
+// and commit, a new decision is made.
 const maxDecisions = 5
 
 // errChanged means that another request has changed the account or the session.
 var errChanged = errors.New("the account changed meanwhile")
 
-// maxCauseLength is in bytes.
+// maxCauseLength is the maximum length of a logged cause, in bytes.
 const maxCauseLength = 500
 
-// providerFailure takes the cause for the log, so it must contain no code and no token. Its text is truncated,
-// because libraries quote the responses of providers.
+// providerFailure returns the error for a failed exchange with a provider. The cause is logged, so the cause must
+// contain no code and no token. Long texts are truncated, because libraries quote the responses of providers.
 func providerFailure(p Provider, cause error) error {
 	f := &Failure{Refusal: providerUnavailable(p.Info().Name), Provider: p.Info().ID, Cause: cause}
 	if errors.Is(cause, ErrNotAllowed) {
@@ -131,7 +132,8 @@ func (f *Failure) Error() string { return fmt.Sprintf("provider %s: %v", f.Provi
 // Unwrap returns the refusal, which clients see.
 func (f *Failure) Unwrap() error { return f.Refusal }
 
-// A verifiedResponse has the claims of a provider, and the data that decide about them.
+// A verifiedResponse has the verified claims of a provider, and the data with which decideIdentity decides about
+// them.
 type verifiedResponse struct {
 	attempt Attempt
 	info    Info
@@ -243,7 +245,8 @@ func (m *Manager) liveSessionUser(
 	return user, nil
 }
 
-// identityRow keeps the id, the user and LinkedAt of a stored identity.
+// identityRow returns the identity as a row. If the identity is stored already, the row has the id, the user and
+// LinkedAt of the stored row.
 func (s verifiedResponse) identityRow(id watchword.UserID) Identity {
 	one := Identity{ID: newID(), UserID: id, Provider: s.info.ID, Issuer: s.claims.Issuer, Subject: s.claims.Subject,
 		LinkedAt: s.at, LastUsedAt: s.at}
@@ -323,7 +326,8 @@ func (m *Manager) applyVerdict(
 	return owner.ID, []watchword.Event{event}, err
 }
 
-// insertIdentity records an event of the kind. It returns errChanged if the identity is already connected.
+// insertIdentity connects the identity to the account u, and stores an event of the given kind. It returns errChanged
+// if the identity is already connected.
 func (m *Manager) insertIdentity(
 	ctx context.Context, tx Tx, s verifiedResponse, u watchword.User, kind watchword.EventKind,
 ) (watchword.Event, error) {

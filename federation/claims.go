@@ -70,7 +70,8 @@ const proofExternal = "ext"
 var mfaClasses = []string{
 	"https://refeds.org/profile/mfa", "http://schemas.openid.net/pape/policies/2007/06/multi-factor"}
 
-// provenMethods uses the claims amr and acr only if the operator trusts them, because a provider can claim any value.
+// provenMethods returns the amr values that the sign-in at the provider has proven. It reads the claims amr and acr
+// only if the operator trusts the provider, because a provider can claim any value.
 func provenMethods(p Info, c Claims) []string {
 	if p.Kind == KindOIDC && p.TrustMFA && (slices.Contains(c.Methods, amr.MFA) || slices.Contains(mfaClasses, c.Class)) {
 		return []string{proofExternal, amr.MFA}
@@ -89,8 +90,8 @@ func isSubject(subject string) bool {
 		!strings.ContainsFunc(subject, unicode.IsControl)
 }
 
-// accountFromClaims drops a name that a sign-up would refuse. It reports false for an address that a sign-up would
-// refuse.
+// accountFromClaims returns the account that a sign-up with the claims creates. It omits a name or a locale that a
+// sign-up would refuse. It reports false for an address that a sign-up would refuse.
 func (m *Manager) accountFromClaims(c Claims) (u watchword.User, ok bool) {
 	wanted := watchword.NewUser{Email: c.Email, Name: c.Name, Locale: c.Locale}
 	u, problems := m.engine.ParseUser(wanted, m.engine.Now())

@@ -86,15 +86,16 @@ type userResetFactors struct {
 	Kind string `enum:"all,totp,passkey,recovery" default:"all" help:"What to remove: totp, passkey, recovery or all."`
 }
 
-// factorPlurals is for questions and results. The mail to the user has the same names, so that
-// the user and the operator use the same terms.
+// factorPlurals names the removed factors in the question and in the result. The keys are the
+// values of --kind. The mail to the user has the same names, so that the user and the operator
+// use the same terms.
 var factorPlurals = map[string]string{"all": "second factors", "totp": "authenticator apps", "passkey": "passkeys",
 	"recovery": "recovery codes"}
 
-// Run removes the factors and ends the sessions, because a thief with the lost device may use
-// one of them. Afterwards, the password alone can sign in until the user adds a new factor. A
-// wrong account would be a risk, so the question names the account, and the event names the
-// operator.
+// Run removes the factors and ends all sessions, because a thief who has the lost device may
+// use one of these sessions. Afterwards, the password alone can sign in until the user adds a
+// new factor. The question names the account, so that the operator does not reset the wrong
+// account. The event names the operator.
 func (c *userResetFactors) Run(ctx context.Context, p *program) error {
 	s, user, err := c.openAndFind(ctx, p.openExisting)
 	if err != nil {

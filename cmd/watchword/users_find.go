@@ -26,12 +26,12 @@ type userList struct {
 	JSON     bool   `name:"json" help:"Print JSON."`
 }
 
-// Run compares --after in lower case, because addresses are stored in lower case. It lists at
-// least one account, because --max=0 is most likely a mistake.
+// Run lists accounts. It compares --after in lower case, because addresses are stored in lower
+// case. It lists at least one account, because --max=0 is most likely a mistake.
 func (c *userList) Run(ctx context.Context, p *program) error {
 	filter := usersearch.Filter{Prefix: c.Prefix, Contains: c.Contains, Role: c.Role, State: c.State}
-	// With --session or --request, a second filter could only hide the account. The operator
-	// would take the empty list for a result.
+	// A second filter could only remove accounts from the list that --session or --request
+	// finds. The operator would then believe that these accounts do not exist.
 	if c.Session+c.Request != "" && filter != (usersearch.Filter{}) {
 		return faults{{"users list", "has --session or --request and another filter. Write only one of them."}}
 	}
@@ -54,8 +54,8 @@ func (c *userList) Run(ctx context.Context, p *program) error {
 	return p.printUsers(users, c.JSON, nil)
 }
 
-// printUserOfSession finds an ended session until the sweeper deletes the session, some days
-// after its end.
+// printUserOfSession prints the account of a session. It also finds an ended session, until the
+// sweeper deletes the session, some days after its end.
 func (c *userList) printUserOfSession(ctx context.Context, p *program, s *stack) error {
 	user, err := s.operator.UserOfSession(ctx, watchword.SessionID(c.Session))
 	if watchword.CodeOf(err) == watchword.CodeNotFound {

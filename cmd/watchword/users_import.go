@@ -58,8 +58,8 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	// Deferred calls run in reverse order. The store is therefore closed last, after the
-	// signals have their default action again.
+	// Deferred calls run in reverse order. First stop gives the signals their default action
+	// again, and then closeStack closes the store.
 	defer closeStack()
 	// A signal stops the import after the current batch. If the operator runs the same command
 	// again, it skips the accounts that exist and imports the rest.
@@ -75,8 +75,8 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 	}
 	printer := &importPrinter{program: p, command: c, size: input.Size}
 	// Package accountimport does not import packages factors and metadata, so this command
-	// connects them. Without this, the importer would refuse accounts that have factors or
-	// metadata.
+	// passes both to the importer. Otherwise, the importer would refuse accounts that have
+	// factors or metadata.
 	accounts := accountimport.New(s.engine).As(p.operatorName()).With(p.settings.newFactorManager(s).Imports()).
 		WithMetadata(metadata.New(s.engine, s.store.Metadata()).Imports())
 	importer := userimport.New(accounts, input, options, printer)

@@ -18,7 +18,7 @@ type importCase struct {
 	file         string
 	flags        string         // of the dry run and the import
 	problems     []string       // of the dry run
-	importError  string         // a part of it
+	importError  string         // part of the expected error
 	signInStatus map[string]int // expected, by account
 }
 
@@ -107,7 +107,7 @@ func TestUsersOfOtherSystemsSignInAfterImport(t *testing.T) {
 	})
 }
 
-// copyCase gives the accounts another domain.
+// copyCase copies a file of testdata/import to dir. If domain is not empty, it replaces example.com in the addresses.
 func copyCase(t *testing.T, dir, name, domain string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", "import", name))
@@ -150,7 +150,7 @@ func (c importCase) run(t *testing.T, s *server, dir, domain string, arguments [
 	for i, name := range slices.Sorted(maps.Keys(c.signInStatus)) {
 		want := c.signInStatus[name]
 		device := newDevice(t, s.address)
-		if i == 0 { // only one wrong password, because it takes as long as the slowest hash
+		if i == 0 { // one wrong password is enough: it takes as long as the slowest hash
 			device.post(t, "/login", body{"email": name + "@" + domain, "password": "not " + casePassword}, badLogin)
 		}
 		answer := device.mustSend(t, "POST", "/login", body{"email": name + "@" + domain, "password": casePassword})

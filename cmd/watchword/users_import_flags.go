@@ -62,8 +62,8 @@ type importFirebase struct {
 	MemCost       uint32           `name:"firebase-mem-cost" default:"14" help:"mem_cost of the project (${default})."`
 }
 
-// importVars returns the variables in the help of the command. The help therefore lists exactly
-// the names that the packages accept.
+// importVars returns the names that the help of the command lists. The packages that accept
+// these names provide the lists, so the help is always complete.
 func importVars() kong.Vars {
 	return kong.Vars{
 		"systems":        strings.Join(userfile.Systems(), ", "),
@@ -112,8 +112,8 @@ func (h importHashing) readPepper() (watchword.Secret, error) {
 	return watchword.Secret(pepper), nil
 }
 
-// flagFaults runs before the file is opened, because an import could otherwise read for an hour
-// before it reports a wrong combination. It returns all faults together.
+// flagFaults returns all wrong combinations of flags together. It runs before the file is
+// opened. Otherwise an import could read for an hour before it reports a wrong combination.
 func (c *userImport) flagFaults() error {
 	var wrong faults
 	if c.DryRun && c.IDMap != "" {
@@ -138,7 +138,7 @@ func (c *userImport) flagFaults() error {
 	if problem := c.importFirebase.parameterProblem(); problem != "" {
 		wrong = append(wrong, fault{"--firebase-signer-key", problem})
 	}
-	// An error that holds a nil faults would not equal nil.
+	// A nil value of type faults would become an error that does not equal nil.
 	if wrong != nil {
 		return wrong
 	}

@@ -15,7 +15,8 @@ type idMap struct {
 	csv  *csv.Writer
 }
 
-// newIDMap returns an error at once if the path exists, because an import can take an hour.
+// newIDMap creates the file and writes the header line. If the path exists already, newIDMap
+// returns an error at once, because an import can take an hour.
 func newIDMap(path string) (*idMap, error) {
 	file, err := createFile(path)
 	if err != nil {
@@ -25,8 +26,8 @@ func newIDMap(path string) (*idMap, error) {
 	return m, m.csv.Write([]string{"old id", "new id", "email"})
 }
 
-// Add is also called for accounts that exist already, so after a repeated import the table is
-// complete.
+// Add writes the row of an account. An import also calls Add for accounts that exist already,
+// so that a repeated import writes the complete table.
 func (m *idMap) Add(oldID string, u watchword.User) error {
 	return m.csv.Write([]string{oldID, string(u.ID), string(u.Email)})
 }

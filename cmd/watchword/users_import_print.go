@@ -31,8 +31,8 @@ type importPrinter struct {
 // role, a longer section would push the rest off the screen.
 const maxSectionLines = 20
 
-// Begin starts a bar for each phase, because each phase reads the whole file. The words for the
-// two phases have the same width, so the bar does not jump.
+// Begin starts a progress bar for each phase, because each phase reads the whole file. The
+// labels of the two phases have the same width, so the bar does not jump.
 func (w *importPrinter) Begin(phase userimport.Phase) {
 	doing := "Checking "
 	if phase == userimport.Importing {
@@ -79,10 +79,10 @@ func (w *importPrinter) printProblemJSON(at userfile.Place, p userimport.Problem
 	fmt.Fprintf(w.program.out, "%s\n    %s", separator, line)
 }
 
-// In printSummary, failed is the error that ended the run, or nil. The caller prints this
-// error. If a run failed early, its counts are not useful, so printSummary prints no counts.
-// The order follows the operator's questions: how many accounts, which problems, who can sign
-// in, and which columns were misunderstood.
+// printSummary prints the result of a run. The argument failed is the error that ended the run,
+// or nil; the caller prints this error. The counts of a run that failed early are not useful,
+// so printSummary prints no counts for such a run. The order follows the operator's questions:
+// how many accounts, which problems, who can sign in, and which columns were misunderstood.
 func (w *importPrinter) printSummary(r *userimport.Report, failed error) {
 	if w.command.JSON {
 		w.printSummaryJSON(r, failed)
@@ -164,8 +164,8 @@ func (w *importPrinter) printCounts(r *userimport.Report, title string, counts m
 	}
 }
 
-// printCount uses a column that is wide enough for the largest possible count: the number of
-// accounts in the file.
+// printCount prints the count n and its label. The column is wide enough for the largest
+// possible count: the number of accounts in the file.
 func (w *importPrinter) printCount(r *userimport.Report, n int, what string) {
 	w.program.say("  %*d  %s", len(fmt.Sprint(r.Accounts)), n, what)
 }

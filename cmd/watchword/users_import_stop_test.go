@@ -45,7 +45,7 @@ func startProgram(t *testing.T, dir string, args ...string) *runningProgram {
 	return w
 }
 
-// awaitCondition fails if the program ends first.
+// awaitCondition waits until isTrue returns true. It fails the test if the program ends earlier.
 func (w *runningProgram) awaitCondition(t *testing.T, what string, isTrue func() bool) {
 	t.Helper()
 	for begun := time.Now(); !isTrue(); time.Sleep(5 * time.Millisecond) {
@@ -124,7 +124,7 @@ func TestStoppedImportKeepsCompleteAccounts(t *testing.T) {
 		}
 		const users = 9_600 // more than 1 MiB, because the format is detected from the first MiB
 		count := func() int { return queryNumber(t, dir, arguments, "SELECT count(*) FROM users") }
-		for patience := 500 * time.Millisecond; count() < users; patience *= 2 { // longer until the import is complete
+		for patience := 500 * time.Millisecond; count() < users; patience *= 2 { // waits longer in each round
 			if patience > 20*time.Second {
 				t.Fatalf("%d accounts, and not those of the last batch", count())
 			}
@@ -220,8 +220,8 @@ func openFile(t *testing.T, dir string) *sql.DB {
 	return db
 }
 
-// While a batch is committed, another program takes an address of the batch. The summary must count all accounts of
-// the batch.
+// Another program registers an address of the batch before the batch is committed. The summary must count every
+// account of the batch that was imported.
 func TestCommittedBatchIsCountedCompletely(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// openStore only reads for a dry run. If the database has no tables, a dry run uses an empty
-// SQLite database in a temporary directory, which the returned function deletes. The dry run
-// then finds the same problems as an import into a new database.
+// openStore opens the store of an import. For a dry run, it opens the store without changing
+// it. If the database has no tables, a dry run uses an empty SQLite database in a temporary
+// directory, which the returned function deletes. The dry run then finds the same problems as
+// an import into a new database.
 func (c *userImport) openStore(ctx context.Context, p *program) (*stack, func(), error) {
 	open := p.openOrCreate
 	if c.DryRun {
@@ -28,9 +29,9 @@ func (c *userImport) openStore(ctx context.Context, p *program) (*stack, func(),
 	return s, s.close, nil
 }
 
-// openTemporary opens a store in a temporary directory, and changes the settings to it. The
-// returned function deletes the directory. If the command is killed, the directory stays, but
-// it never contains an account.
+// openTemporary opens a store in a temporary directory, and sets this directory in the
+// settings. The returned function deletes the directory. If the command is killed, the
+// directory stays, but it never contains an account.
 func (p *program) openTemporary(ctx context.Context) (*stack, func(), error) {
 	dir, err := os.MkdirTemp("", "watchword-dry-run-")
 	if err != nil {
@@ -45,9 +46,9 @@ func (p *program) openTemporary(ctx context.Context) (*stack, func(), error) {
 	return s, func() { s.close(); os.RemoveAll(dir) }, nil //nolint:errcheck // if this fails, the directory stays
 }
 
-// hasNoTables is also true if the database is missing. Only in these two cases, the first
-// migration is pending. For a database of an older release it returns false, and openUnchanged
-// refuses that database.
+// hasNoTables reports whether the database is missing or empty. In both cases, the first
+// migration is still pending. For a database of an older release, hasNoTables returns false,
+// and openUnchanged refuses that database.
 func (p *program) hasNoTables(ctx context.Context) (bool, error) {
 	if err := p.sources.allFaults(p.settings); err != nil {
 		return false, err

@@ -78,7 +78,7 @@ func importAndSignIn(t *testing.T, arguments []string) {
 	newDevice(t, s.address).post(t, "/login", body{"email": "n@example.com", "password": firstSecret}, 401)
 }
 
-// The keys are the addresses.
+// exportedHashes exports the accounts, and returns their password hashes by address.
 func exportedHashes(t *testing.T, dir string, arguments []string) map[string]string {
 	t.Helper()
 	lines, err := csv.NewReader(strings.NewReader(exportAccounts(t, dir, arguments, "--format=csv"))).ReadAll()
@@ -126,7 +126,7 @@ func TestExportAndImportPreserveAccounts(t *testing.T) {
 	})
 }
 
-// The users have a hash and every common field.
+// csvOfUsers returns a CSV file with n users, who have a hash and every common field.
 func csvOfUsers(n int) string {
 	var file strings.Builder
 	file.WriteString("id,email,name,password,roles,emailVerified,createdAt,disabled\n")
@@ -159,7 +159,7 @@ func importInPieces(t *testing.T, arguments []string) {
 	there := 0
 	for _, piece := range []struct {
 		signal    syscall.Signal
-		delivered int // number of accounts before the pipe blocks
+		delivered int // number of accounts that the pipe delivers before it blocks
 	}{{syscall.SIGINT, 9_500}, {syscall.SIGKILL, 11_500}} {
 		writeToOpenPipe(t, filepath.Join(dir, "users.csv"), csvOfUsers(piece.delivered))
 		w := startProgram(t, dir, args...)
@@ -204,7 +204,8 @@ func importInPieces(t *testing.T, arguments []string) {
 	}
 }
 
-// The named pipe delivers the text and then stays open, so a reader blocks.
+// writeToOpenPipe creates a named pipe, writes the text to the pipe, and keeps the pipe open. After the text, a
+// reader therefore blocks.
 func writeToOpenPipe(t *testing.T, path, text string) {
 	t.Helper()
 	os.Remove(path) //nolint:errcheck // the file may not exist

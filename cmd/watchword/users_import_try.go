@@ -37,8 +37,8 @@ func (c *userImport) tryPassword(p *program, options userimport.Options) error {
 	if err != nil {
 		return err
 	}
-	// The question comes last, so that an unreadable file or a missing account is reported
-	// without it.
+	// The command asks for the password last. It therefore reports an unreadable file or a
+	// missing account without a question.
 	password, err := p.askKnownPassword(email)
 	if err != nil {
 		return err

@@ -8,8 +8,9 @@ import (
 	"github.com/watchword-auth/watchword/metadata"
 )
 
-// userSet writes the metadata of an account: data of the application, such as a plan. The user
-// can read the public object but can't write it.
+// userSet writes the metadata of an account: data of the application, such as a plan. Metadata
+// consists of a public and a private JSON object. The user can read the public one and write
+// neither.
 type userSet struct {
 	accountFlags
 	Values  []string `arg:"" optional:"" name:"key=json" help:"Members to set, as in: plan='\"pro\"' or org.seats=5. null removes one. Without any, the command prints the metadata."`
@@ -17,13 +18,13 @@ type userSet struct {
 	Now     bool     `name:"now" help:"Outdate the access tokens of the user, so that claims change at once. Otherwise they change at the next refresh."`
 }
 
-// Run does not ask, because the operator can set a member again. It writes all values in one
-// change, or none of them.
+// Run does not ask for a confirmation, because the operator can set a member again. It writes
+// all values in one change, or none of them.
 //
-// The command also checks that access tokens with these values are not too large. For this
-// check, it uses the claims in its own settings, so it needs the settings of the server. With
-// other settings, it could accept a value that is too large. The server would then omit all
-// computed claims from the tokens.
+// The command also checks that access tokens with these values are not too large. The check
+// depends on the setting claims, so the command needs the same settings as the server. With
+// different settings, the command could accept a value that is too large. The server would then
+// omit all computed claims from the tokens.
 func (c *userSet) Run(ctx context.Context, p *program) error {
 	patch, err := objects.Assign(c.Values)
 	if err != nil {
@@ -65,8 +66,8 @@ func (c *userSet) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// printMetadata prints both objects. A support team may need the private object, and only
-// operators run this command.
+// printMetadata prints the public and the private object. A support team may need the private
+// object, and only operators run this command.
 func (p *program) printMetadata(m metadata.Metadata) error {
 	// An object that was never written is {}, so that scripts need no special case.
 	object := func(text string) json.RawMessage {

@@ -43,10 +43,10 @@ func (versionFlag) BeforeReset(app *kong.Kong) error {
 	return nil
 }
 
-// build has the values that identify a binary. The Go version shows which security fixes of the
-// standard library it has. The date is the time of the commit and not of the build, so that two
-// builds of a commit have the same bytes. The JSON is for scripts that compare versions before
-// an upgrade.
+// A build identifies a binary. The version of Go shows which security fixes of the standard
+// library the binary contains. The date is the time of the commit and not of the build, so that
+// two builds of a commit have the same bytes. The JSON is for scripts that compare versions
+// before an upgrade.
 type build struct {
 	Version  string `json:"version"`
 	Commit   string `json:"commit"` // in full; with "-dirty" if files were changed; or "unknown"

@@ -29,9 +29,9 @@ import (
 type stack struct {
 	store      database
 	engine     *watchword.Engine
-	operator   watchword.Operator // operator of the engine, with the name for events
+	operator   watchword.Operator // records the operator's name in events
 	mailer     watchword.Mailer
-	devMailbox *devbox.Box // nil with mail-url
+	devMailbox *devbox.Box // nil if mail-url is set
 }
 
 // close ends the hash workers first, because they may still use the store. Callers defer it
@@ -88,8 +88,9 @@ func (p *program) openWithLog(ctx context.Context, log *slog.Logger) (*stack, er
 	if s.store, err = p.settings.openDatabase(ctx); err != nil {
 		return nil, err
 	}
-	// For a key in a file, an interrupted reseal can leave a second file, and FinishReseal then
-	// replaces the key. A key in a setting can only be replaced by the operator.
+	// An interrupted reseal can leave a second key file. FinishReseal then returns the key that
+	// opens the store. A key in the setting master-key has no file, so only the operator can
+	// replace it.
 	if p.settings.MasterKey == "" {
 		if master, err = watchword.FinishReseal(ctx, s.store, p.settings.masterKeyPath(), master); err != nil {
 			s.store.Close() //nolint:errcheck // the first error is more useful
@@ -106,9 +107,9 @@ func (p *program) openWithLog(ctx context.Context, log *slog.Logger) (*stack, er
 	return s, nil
 }
 
-// prepareMasterKey also creates the directories that these settings need. It creates a key only
-// if there is no database. A new key can't decrypt the keys of an existing database, and the
-// missing key may still be in a backup.
+// prepareMasterKey returns the master key, and creates the directories that the settings need.
+// It creates a key only if there is no database. A new key can't decrypt the keys of an
+// existing database, and the missing key may still be in a backup.
 //
 // Directories get the mode 0700, because the files in them are secrets. Existing directories
 // keep their mode, because an operator may have chosen it. The doctor reports a directory that
@@ -149,9 +150,9 @@ func (s *Settings) missingMasterKeyError() error {
 		"write --master-key", s.masterKeyPath(), s.databaseName())
 }
 
-// isMissing is false after any error other than "does not exist", such as a missing permission.
-// Opening the path then reports the error. Otherwise the program could create a second database
-// elsewhere.
+// isMissing reports whether the path does not exist. After any other error, such as a missing
+// permission, isMissing returns false, and opening the path then reports the error. Otherwise
+// the program could create a second database elsewhere.
 func isMissing(path string) bool {
 	_, err := os.Stat(path)
 	return errors.Is(err, fs.ErrNotExist)
@@ -179,7 +180,8 @@ func (s *Settings) newMailRenderer() (*mail.Renderer, error) {
 	return mail.NewRenderer(mail.Options{PublicURL: s.PublicURL, Product: s.ProductName, Files: s.operatorFiles()})
 }
 
-// operatorFiles are for pages and mails (pages-dir). nil means the built-in files.
+// operatorFiles returns the operator's own files for pages and mails (pages-dir). It returns
+// nil if the program should use the built-in files.
 func (s *Settings) operatorFiles() fs.FS {
 	if s.PagesDir == "" {
 		return nil
@@ -200,9 +202,10 @@ func (s *Settings) newSMTPSender() (*smtp.Sender, error) {
 // appends suffixes to this path, so all keys of an installation are in one directory.
 func (s *Settings) masterKeyPath() string { return filepath.Join(s.DataDir, "master.key") }
 
-// engineOptions has neither the keys nor the mailer. If an option has a setting, engineOptions
-// always sets the option, so the engine's own default has no effect. A test compares the
-// defaults of the settings with those of the engine.
+// engineOptions converts the settings to options of the engine. The caller adds the master key,
+// the mailer and the log. If an option has a setting, engineOptions always sets the option, so
+// the engine's own default has no effect. A test compares the defaults of the settings with
+// those of the engine.
 func (s *Settings) engineOptions() watchword.Options {
 	return watchword.Options{
 		PublicURL:      s.PublicURL,
@@ -234,9 +237,9 @@ func (s *Settings) engineOptions() watchword.Options {
 	}
 }
 
-// newFactorManager gives authenticator apps the product name or, without one, the host of the
-// public URL. Apps get the name only from the QR code, so a later change affects neither
-// existing entries in apps nor their codes.
+// newFactorManager returns the manager of second factors. Authenticator apps show the product
+// name or, without one, the host of the public URL. Apps get the name only from the QR code, so
+// a later change affects neither existing entries in apps nor their codes.
 func (s *Settings) newFactorManager(on *stack) *factors.Manager {
 	return factors.New(on.engine, on.store.Factors(), factors.Options{
 		EnrolmentOff: s.SecondFactor == "off",

@@ -32,7 +32,7 @@ func newDatabaseProxy(t *testing.T, target string) *databaseProxy {
 		t.Fatal(err)
 	}
 	w := &databaseProxy{Listener: listener, target: target}
-	t.Cleanup(func() { listener.Close(); w.cutConnections() }) //nolint:errcheck // it is a test
+	t.Cleanup(func() { listener.Close(); w.cutConnections() }) //nolint:errcheck // the test has ended
 	go w.serve()
 	return w
 }
@@ -83,7 +83,7 @@ type proxiedConnection struct {
 func (c *proxiedConnection) forwardRequests() {
 	defer c.far.Close() //nolint:errcheck // ends forwardResponses
 	buffer := make([]byte, 64<<10)
-	var seen []byte // since the last call of dropResponse, because a text may arrive in pieces
+	var seen []byte // sent since the last call of dropResponse; a text may arrive in pieces
 	var current *droppedResponse
 	for {
 		n, err := c.near.Read(buffer)

@@ -94,7 +94,8 @@ func dockerfileEnv(t *testing.T) map[string]string {
 	return settings
 }
 
-// builtServer fails unless `make build` has run. `make manifests` runs it before the tests.
+// builtServer returns the path of the program that `make build` creates. It fails the test if the program is missing.
+// `make manifests` builds the program before the tests.
 func builtServer(t *testing.T) string {
 	t.Helper()
 	binary, err := filepath.Abs(filepath.Join(repositoryRoot, "bin/watchword"))
@@ -105,8 +106,8 @@ func builtServer(t *testing.T) string {
 	return binary
 }
 
-// checkSettings runs `watchword config` with the settings of the image and the given ones. It creates a file for each
-// setting that names the file of a secret.
+// checkSettings runs `watchword config` with the settings of the image and the argument settings. If the value of a
+// setting is the path of a secret's file, checkSettings creates this file.
 func checkSettings(t *testing.T, binary string, settings map[string]string, wantSecretFiles int) {
 	t.Helper()
 	secret := map[string]string{

@@ -22,7 +22,7 @@ import (
 
 // Options configure the dialect. Its cookies are Secure if the public URL of the engine is https.
 type Options struct {
-	CookieSameSite http.SameSite // of the cookie jwt, which is for this host only. Default: Strict
+	CookieSameSite http.SameSite // attribute SameSite of the host-only cookie jwt. Default: Strict
 }
 
 type handlers struct {
@@ -194,9 +194,8 @@ func (d *handlers) renew(w http.ResponseWriter, r *http.Request, c watchword.Cli
 	return respond.JSON(w, http.StatusOK, renewedAnswer{string(in.AccessToken), string(in.RefreshToken)})
 }
 
-// logout ends the session of each credential in the request. It ignores unreadable
-// credentials, because the lesson's client deletes its refresh token before it sends the
-// request.
+// logout ends the session of each credential in the request. It ignores missing or unreadable credentials: the
+// lesson's client deletes its refresh token before it sends the request, so the body has no token.
 func (d *handlers) logout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	body, _ := apirequest.LenientBody[tokenBody](r)
 	bearer, _ := apirequest.BearerToken(r)
@@ -210,8 +209,8 @@ func (d *handlers) logout(w http.ResponseWriter, r *http.Request, c watchword.Cl
 	return nil
 }
 
-// profile identifies the user by the bearer token. It uses the cookie only if there is no bearer token, because the
-// browser adds the cookie to every request.
+// profile identifies the user by the bearer token. The cookie is only the fallback, because the browser adds the
+// cookie to every request.
 func (d *handlers) profile(w http.ResponseWriter, r *http.Request, _ watchword.Client) error {
 	access, err := apirequest.BearerToken(r)
 	if err == nil && access == "" {

@@ -38,7 +38,7 @@ func TestOldRefreshTokenWorksWhileItsSuccessorIsUnused(t *testing.T) {
 	c.Run(again) // within the grace period, the same successor
 	for range 3 {
 		advance(16 * time.Minute)
-		c.Run(again) // later too: the successor was never used
+		c.Run(again) // also after the grace period, because the successor was never used
 	}
 	send(c, "the successor", c.Vars["second"], 200)
 	advance(9 * time.Second)

@@ -189,7 +189,7 @@ type messageAnswer struct {
 }
 
 // verifyFirstAnswer is the response to a sign-up whose address must be verified first. It has the form of an error,
-// because the front-ends show the feedback of errors only.
+// because the front-ends show the member feedback only if the response is an error.
 type verifyFirstAnswer struct {
 	Success  bool   `json:"success"`
 	Error    string `json:"error"`
@@ -277,9 +277,9 @@ func (d *handlers) reauth(w http.ResponseWriter, r *http.Request, c watchword.Cl
 	return respond.JSON(w, http.StatusCreated, renewedAnswer{true, string(in.AccessToken)})
 }
 
-// logout ends the sessions of the access token and of the cookies. It does not read the body. One version of the
-// tutorial's client sends its options in the body by mistake, so the request has no credentials. The server responds
-// to it with 401, and the client renews its access token and repeats the request.
+// logout ends the sessions of the access token and of the cookies. It rejects a request without these credentials
+// with 401. One version of the tutorial's client sends such a request, because it passes the options of the request
+// as the body. After the 401, this client renews its access token and sends a complete request.
 func (d *handlers) logout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	access, err := apirequest.BearerToken(r)
 	if err != nil {
@@ -390,8 +390,8 @@ func (d *handlers) resetpass(w http.ResponseWriter, r *http.Request, c watchword
 	return respond.JSON(w, http.StatusOK, messageAnswer{Message: "Password reset successful", Success: true})
 }
 
-// checkResetPasswords refuses a reset if its two passwords differ. The refusal also reports a weak first password,
-// because the engine would check the password only after the token of the mailed link.
+// checkResetPasswords refuses a reset if its two passwords differ. The refusal then also reports a weak password. The
+// engine would report a weak password only in a later attempt, after it has checked the token of the mailed link.
 func (d *handlers) checkResetPasswords(body resetBody) error {
 	err := d.engine.CheckPassword(watchword.Secret(body.Password))
 	if body.Password == body.PasswordConfirm {

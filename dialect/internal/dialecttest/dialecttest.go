@@ -221,7 +221,8 @@ func (c *Client) fill(text string) string {
 	})
 }
 
-// matchesPattern stores the values of new {names}.
+// matchesPattern reports whether the text matches the pattern. If a {name} in the pattern has no value yet, the text
+// in its place becomes the value.
 func (c *Client) matchesPattern(pattern, text string) bool {
 	pattern = c.fill(pattern)
 	var names []string

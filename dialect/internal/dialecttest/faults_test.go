@@ -17,8 +17,8 @@ import (
 	"github.com/watchword-auth/watchword/mail"
 )
 
-// Each test is named after a fault of the tutorials, by its number in testdata/tutorials.txt. The dialects serve the
-// same requests as the tutorials, without these faults.
+// The file testdata/tutorials.txt numbers the faults of the tutorials. Each test here has the number of one fault. It
+// sends the tutorial's requests to a dialect, which must not have that fault.
 
 type (
 	exchange = dialecttest.Exchange
@@ -38,7 +38,7 @@ const (
 
 var bearer = []string{"Authorization", "Bearer {access}"}
 
-// A clock is advanced by a test only.
+// A clock stands still until a test advances it.
 type clock struct {
 	mu sync.Mutex
 	at time.Time
@@ -60,7 +60,7 @@ func (c *clock) advance(d time.Duration) {
 
 func (c *clock) options(o *watchword.Options) { o.Now = c.now }
 
-// signUpAda sets {access} and {refresh}.
+// signUpAda signs up ada@example.com, and stores the tokens in {access} and {refresh}.
 func signUpAda(t *testing.T, s *dialecttest.Service) *dialecttest.Client {
 	t.Helper()
 	c := s.Client(t)
@@ -69,7 +69,7 @@ func signUpAda(t *testing.T, s *dialecttest.Service) *dialecttest.Client {
 	return c
 }
 
-// refreshByCookie sets {access} and {refresh} again.
+// refreshByCookie refreshes the session, and stores the new tokens in {access} and {refresh}.
 func refreshByCookie(c *dialecttest.Client) {
 	delete(c.Vars, "access")
 	delete(c.Vars, "refresh")

@@ -13,7 +13,7 @@ import (
 
 const ownersPassword = "nine amber lanterns"
 
-// formRequest sends the fields as the form of a page does.
+// formRequest returns the request that a browser sends for the form of a hosted page.
 func formRequest(path string, fields ...string) exchange {
 	values := url.Values{}
 	for i := 0; i < len(fields); i += 2 {
@@ -23,7 +23,7 @@ func formRequest(path string, fields ...string) exchange {
 		"Content-Type", "application/x-www-form-urlencoded", "Origin", "{url}", "Sec-Fetch-Site", "same-origin"}}
 }
 
-// expectStatus accepts any body.
+// expectStatus expects the status want, and accepts any body.
 func expectStatus(x exchange, want int) exchange {
 	x.Status, x.Answer = want, "*"
 	return x
@@ -84,7 +84,8 @@ func mailLinkRequests(link string, keepsPassword bool) map[string]exchange {
 	}
 }
 
-// assertOnlyOwnerSignsIn tries both passwords at every entry point.
+// assertOnlyOwnerSignsIn signs in at every entry point. The attacker's password must fail, and the owner's password
+// must succeed.
 func assertOnlyOwnerSignsIn(t *testing.T, s *dialecttest.Service) {
 	t.Helper()
 	for wrong, all := range loginsByRefusal(password) {

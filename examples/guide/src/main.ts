@@ -5,7 +5,7 @@ export const auth = new AuthClient(import.meta.env.VITE_WATCHWORD_URL ?? 'http:/
 const element = (id: string): HTMLElement => document.getElementById(id)!
 const write = (id: string, text: string): void => void (element(id).textContent = text)
 
-/** By the name of the form or button. */
+/** The actions of the page, by the name of the form or button. */
 const actions: Record<string, (entered: (name: string) => string) => Promise<string | void>> = {
   restore: () => auth.restore(),
   register: (entered) => auth.register(entered('email'), entered('password'), entered('name')),

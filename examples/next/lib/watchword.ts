@@ -1,4 +1,4 @@
-// The connection to Watchword. The proxy and the pages both use it.
+// The client for Watchword, which the proxy and the pages share.
 import { createServerAuth, type RequestContext } from "@watchword/client/server"
 import { Verifier } from "@watchword/verify"
 

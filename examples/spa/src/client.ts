@@ -6,6 +6,6 @@ export const serverURL: string = import.meta.env.VITE_WATCHWORD_URL ?? 'http://l
 // The page has one client, outside of React, because React can create components repeatedly.
 export const client = createClient({ baseUrl: serverURL })
 
-// The client is created when the page loads. If the page was opened as the popup of a provider's sign-in, the client
-// reports the result to the page that opened it.
+// This module runs when the page loads. If the page was opened as the popup of a provider's sign-in, createProviders
+// reports the result to the page that opened the popup.
 export const providers = createProviders(client)

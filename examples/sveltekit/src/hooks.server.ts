@@ -1,5 +1,6 @@
 // The hook runs before each page, action and endpoint. It refreshes a stale token here, because cookies can't be set
-// after the response has started. A promise that a load function streams resolves after the start, which is too late.
+// after the response has started. A load function can stream a promise to the page. Such a promise resolves only
+// after the response has started, so it is too late for a refresh.
 import type { Handle } from '@sveltejs/kit'
 import { authFor } from '$lib/server/watchword'
 

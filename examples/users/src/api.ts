@@ -1,5 +1,5 @@
-// Every request goes through `api`, with the access token. If the server rejects the token, the
-// page gets a new one with its cookie, and repeats the request once.
+// `api` sends every request with the access token. If the server rejects this token, the page
+// gets a new token with the refresh cookie, and repeats the request once.
 import axios, { isAxiosError, type AxiosError } from 'axios'
 import { change, session } from './session'
 
@@ -55,7 +55,7 @@ async function renew(): Promise<void> {
   }
 }
 
-/** For example: `Bearer realm="apps", error="expired_access_token", …` */
+/** Returns the challenge of a 401, such as `Bearer realm="apps", error="expired_access_token", …`. */
 function readChallenge(error: unknown): string | undefined {
   if (!isAxiosError(error) || error.response?.status !== 401) return undefined
   const challenge = String(error.response.headers['www-authenticate'] ?? '')

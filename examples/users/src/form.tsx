@@ -2,7 +2,7 @@ import { isAxiosError } from 'axios'
 import { useId, useState, type FormEvent, type InputHTMLAttributes, type ReactNode } from 'react'
 import type { Entered } from './account'
 
-/** Prefers the server's message. */
+/** Returns the text that the page shows for an error: the server's message, if there is one. */
 export function errorMessage(error: unknown): string {
   if (!isAxiosError(error)) return error instanceof Error ? error.message : String(error)
   if (!error.response) return "The server can't be reached. Try again."

@@ -3,7 +3,8 @@ import { rename, signOut, signOutEverywhere } from "./actions"
 import { Profile } from "./profile"
 import { Sessions } from "./sessions"
 
-// This page has no Suspense: parts that arrive later are shown by JavaScript, and the page must work without it.
+// This page must work without JavaScript, so it has no Suspense: the browser needs JavaScript to show parts that
+// arrive later.
 export default async function AccountPage() {
   await requireSession("/account")
   return (

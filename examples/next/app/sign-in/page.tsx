@@ -4,7 +4,7 @@ import { SignInForm } from "./form"
 import { ownPath } from "./path"
 import { Providers } from "./providers"
 
-/** Messages for the errors of a sign-in at a provider, by code. They tell the next step. */
+/** Messages for the errors of a sign-in at a provider, by code. Each message says what to do next. */
 const messages: Record<string, string> = {
   LINK_REQUIRED: "You have an account here. Sign in to it once to connect this provider.",
   PROVIDER_REFUSED: "The sign-in with the provider was not completed. Try again, or sign in in another way.",

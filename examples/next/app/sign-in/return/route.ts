@@ -4,8 +4,8 @@ import { writableAuth } from "../../../lib/auth"
 import { ownPath } from "../path"
 
 /**
- * The page to which an external provider redirects back. It ends with a redirect, so the code does not stay in the
- * history.
+ * The page to which an external provider redirects back, with a code in the URL. The page ends with a redirect, so
+ * the URL with the code does not stay in the browser's history.
  */
 export async function GET(request: Request): Promise<never> {
   const to = ownPath(new URL(request.url).searchParams.get("to"))

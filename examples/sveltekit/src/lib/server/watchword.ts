@@ -1,4 +1,5 @@
-// The connection to Watchword. The process has only one, so requests with one refresh token share one refresh.
+// The client for Watchword. The process has only one client, so requests with the same refresh token share one
+// refresh.
 import { createServerAuth } from '@watchword/client/server'
 import { Verifier } from '@watchword/verify'
 import { env } from '$env/dynamic/private'

@@ -3,7 +3,7 @@ import { WatchwordError } from '@watchword/client/server'
 import { ownPath } from '$lib/server/session'
 import type { Actions, PageServerLoad } from './$types'
 
-/** Messages for the errors of a sign-in at a provider, by code. They tell the next step. */
+/** Messages for the errors of a sign-in at a provider, by code. Each message says what to do next. */
 const messages: Record<string, string> = {
   LINK_REQUIRED: 'You have an account here. Sign in to it once to connect this provider.',
   PROVIDER_REFUSED: 'The sign-in with the provider was not completed. Try again, or sign in in another way.',
@@ -44,7 +44,7 @@ export const actions: Actions = {
 
 type SignIn = (credentials: { email: string; password: string }, form: FormData) => Promise<string | void>
 
-/** Redirects after a sign-in. If it fails, the data for the form has no password. */
+/** Signs in and redirects. If the sign-in fails, it returns the data for the form, without the password. */
 async function handleForm({ request }: RequestEvent, signIn: SignIn) {
   const form = await request.formData()
   const [email, password] = [String(form.get('email')), String(form.get('password'))]

@@ -4,8 +4,8 @@ import { ownPath } from '$lib/server/session'
 import type { RequestHandler } from './$types'
 
 /**
- * The page to which an external provider redirects back. It ends with a redirect, so the code does not stay in the
- * history.
+ * The page to which an external provider redirects back, with a code in the URL. The page ends with a redirect, so
+ * the URL with the code does not stay in the browser's history.
  */
 export const GET: RequestHandler = async ({ locals, url }) => {
   const to = ownPath(url.searchParams.get('to'))
