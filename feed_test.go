@@ -333,7 +333,7 @@ func TestFeedContinuesAfterTheNumberOfTheReader(t *testing.T) {
 		t.Errorf("got heartbeat %+v", heartbeat)
 	}
 
-	r.clock.advance(66 * time.Minute) // all access tokens issued before have expired
+	r.clock.advance(66 * time.Minute) // every access token issued before this time has expired
 	endSession()
 	r.awaitFeed(t, 0, func(events []secevent.Event) bool { return len(events) == 1 && events[0].Number > last })
 }
@@ -342,7 +342,8 @@ func (r *rig) factorManager() *factors.Manager {
 	return factors.New(r.Engine, r.store.(*sqlite.Store).Factors(), factors.Options{})
 }
 
-// verifyAndAddTOTP proves the address in the session in, and adds the factor in the session by.
+// verifyAndAddTOTP verifies the address of the user and then adds an authenticator app. The arguments in and by are
+// the sessions in which these two steps take place.
 func (r *rig) verifyAndAddTOTP(t *testing.T, in, by *watchword.SignIn) factors.Factor {
 	t.Helper()
 	r.deliverMail(t)

@@ -57,7 +57,8 @@ func (s watchedStore) Live(ctx context.Context, id SessionID) (Session, User, er
 	return session, user, err
 }
 
-// recordResult ignores ended contexts, because they don't show the state of the store.
+// recordResult tells the probe about a failure of the store. It ignores a failure after ctx has ended, because such a
+// failure does not show the state of the store.
 func (h *storeHealth) recordResult(ctx context.Context, err error) {
 	if !errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
 		return
@@ -76,7 +77,8 @@ func (h *storeHealth) checkWritable(ctx context.Context) error {
 	return err
 }
 
-// probeWrite's mail is never visible. Its text is random, because a database may compress other text.
+// probeWrite inserts and deletes a mail in one transaction, so the mail is never visible. The mail contains random
+// text, because a database may compress other text.
 func probeWrite(ctx context.Context, store Store) error {
 	text := make([]byte, probeSize/2)
 	rand.Read(text)

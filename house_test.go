@@ -29,7 +29,7 @@ const module = "github.com/watchword-auth/watchword"
 type importRule struct {
 	importers string
 	allowed   string // packages of the module
-	forbidden string // packages of this module or others
+	forbidden string // packages of any module
 }
 
 const (
@@ -42,8 +42,8 @@ const (
 )
 
 // Each row says what the files of a package may import. Test files may import everything, because they run on the
-// real stores and mailers. Only the test files of internal/* obey the row too, because these packages are tested
-// without users.
+// real stores and mailers. But the test files of internal/* must obey the row, because these packages are tested
+// alone.
 var importTable = []importRule{
 	{"internal/*", "internal/*", ""},
 	{"root", "internal/*", edgePackages},
@@ -80,7 +80,7 @@ var importTable = []importRule{
 const (
 	unwantedNames = "util utils common helper helpers types models"
 
-	// This method of the standard library disables its cross-origin check for a pattern.
+	// This method disables the cross-origin check of net/http for a pattern.
 	unwantedCall = "AddInsecureBypassPattern"
 
 	// Only tests may call this function, because its hashes are too weak to protect a password.
@@ -151,7 +151,7 @@ func TestCommentsExplainTheCode(t *testing.T) {
 	}
 }
 
-// commentFaults ignores blank lines.
+// commentFaults returns a fault for each package with too few comment lines. It does not count blank lines.
 func commentFaults(files []goFile) (faults []string) {
 	lines, comments := map[string]int{}, map[string]int{}
 	for _, f := range files {
@@ -347,7 +347,8 @@ type goFile struct {
 	fset         *token.FileSet
 }
 
-// shortName returns the name of a package of this module in the table.
+// shortName returns the name that the import table uses for a package. It reports false for a package of another
+// module.
 func shortName(importPath string) (short string, ours bool) {
 	if importPath == module {
 		return "root", true
@@ -368,7 +369,8 @@ func (f goFile) at(n ast.Node) string {
 	return fmt.Sprintf("%s:%d", f.path, f.fset.Position(n.Pos()).Line)
 }
 
-// readHouse ignores build tags. It skips other modules, hidden folders and testdata.
+// readHouse parses the Go files of a module and ignores build tags. It skips other modules, hidden folders and
+// testdata.
 func readHouse(t *testing.T, tree fs.FS) []goFile {
 	t.Helper()
 	read := func() ([]goFile, error) { return readGoFiles(tree) }
@@ -476,7 +478,7 @@ func importFaults(files []goFile) []string {
 	return faults
 }
 
-// matchesAny reads a list of patterns that is separated by spaces.
+// matchesAny reports whether a package matches one of the patterns. The patterns are separated by spaces.
 func matchesAny(patterns, pkg string) bool {
 	return slices.ContainsFunc(strings.Fields(patterns), func(p string) bool {
 		prefix, isPrefix := strings.CutSuffix(p, "*")
@@ -620,7 +622,7 @@ func functionsOf(f goFile) []*ast.FuncDecl {
 	return fns
 }
 
-// packageOf returns http for http.Get.
+// packageOf returns the package name in a selector expression, such as http for http.Get.
 func packageOf(e *ast.SelectorExpr) (name string, ok bool) {
 	if e == nil {
 		return "", false

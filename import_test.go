@@ -342,7 +342,7 @@ func (r *rig) importAccount(t *testing.T, user accountimport.Account) accountimp
 	return done[0]
 }
 
-// wantImportRefused expects the same problem from a dry run.
+// wantImportRefused fails the test unless the import has exactly this problem, and a dry run has the same problem.
 func (r *rig) wantImportRefused(t *testing.T, user accountimport.Account, field, why string) {
 	t.Helper()
 	checked, err := accountimport.New(r.Engine).Check(t.Context(), []accountimport.Account{user})

@@ -13,18 +13,19 @@ const (
 	purposeStepUp purpose = "stepup" // sign in again to the account of the session
 )
 
-// decisionFacts are the input of decideIdentity. An account with an empty id does not exist.
+// decisionFacts are the input of decideIdentity. A watchword.User with an empty id means that there is no such
+// account.
 type decisionFacts struct {
 	purpose          purpose
 	identityOwner    watchword.User // zero: the identity is connected to no account
-	isAddressVouched bool           // by the provider; for purposeVerify: by the mailed link
+	isAddressVouched bool           // the provider guarantees the address; purposeVerify: and the link has the address
 	addressOwner     watchword.User
 
-	sessionUser watchword.User // purposeLink: zero if the session has ended; purposeStepUp: only the id
+	sessionUser watchword.User // purposeLink: zero if the session has ended; purposeStepUp: only the id is set
 
 	canSignUp   bool // sign-up is open, and the provider may create accounts
 	linkProven  bool
-	signUpWaits bool // only for purposeVerify: for the mailed link, with this identity
+	signUpWaits bool // purposeVerify only: a sign-up with this identity waits for the mailed link
 }
 
 // A verdict is the outcome of decideIdentity.
@@ -33,8 +34,8 @@ type verdict string
 const (
 	verdictSignIn        verdict = "sign-in"       // sign in to the account of the identity
 	verdictLink          verdict = "link"          // connect to the account of the session
-	verdictAlreadyLinked verdict = "linked"        // to the account of the session
-	verdictTaken         verdict = "taken"         // the identity is connected to another account
+	verdictAlreadyLinked verdict = "linked"        // already connected to the account of the session
+	verdictTaken         verdict = "taken"         // connected to an account that is not the session's
 	verdictCreate        verdict = "create"        // create an account without a password
 	verdictAdopt         verdict = "adopt"         // connect to the proven account, and sign in
 	verdictLinkRequired  verdict = "link-required" // connect only after a full sign-in to the proven account
@@ -43,7 +44,7 @@ const (
 	verdictWait          verdict = "wait"          // send a mail to the address: the user must first prove it
 	verdictClosed        verdict = "closed"        // sign-up is closed, so no account is created
 	verdictUnconnected   verdict = "unconnected"   // step-up: the identity is not connected to the account
-	verdictOtherSignUp   verdict = "other"         // the mailed sign-up began with another identity or a password
+	verdictOtherSignUp   verdict = "other"         // the mailed sign-up began with a password or a different identity
 	verdictInvalid       verdict = "invalid"       // the attempt can't be completed
 )
 
@@ -85,9 +86,9 @@ func decideIdentity(f decisionFacts) verdict {
 	return verdictCreate
 }
 
-// decideVerify decides about the mailed link of a sign-up that waits with an identity. The link proves the mailbox,
-// and the sign-in at the provider proves the identity. Both together are enough. If the provider guarantees the
-// address, no link is needed.
+// decideVerify decides which account a mailed link and an identity open together, if any. The link proves the
+// mailbox, and the sign-in at the provider proves the identity. If the provider guarantees the address,
+// decideIdentity decides without the link.
 func decideVerify(f decisionFacts) verdict {
 	switch {
 	case f.addressOwner.Verified():

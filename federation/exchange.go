@@ -17,12 +17,12 @@ import (
 // An application that renders on its server keeps the tokens in its own cookies, which this server can't set. The
 // application therefore receives a code and exchanges it for a session:
 //
-//  1. The application's server keeps a verifier in a cookie of the browser. The attempt has the hash of the verifier
-//     (RFC 7636, S256).
+//  1. The application's server keeps a verifier in a cookie of the browser. The attempt contains the hash of the
+//     verifier (RFC 7636, S256).
 //  2. The callback decides about the identity as usual. Instead of a session, it stores a challenge, whose handle is
 //     the code. The code is in a URL, so it can leak into a log or a Referer header.
-//  3. The first exchange uses up the code. This is committed before the verifier is checked, so a client can try only
-//     one verifier. Even an application that did not request the code can use it up.
+//  3. The first exchange uses up the code, even if the verifier is wrong: the use is committed before the verifier is
+//     checked. A client can therefore try only one verifier.
 //  4. The exchange opens the session like every sign-in, so it requires the second factor. The identity, the password
 //     and the factors of the account must not have changed since the callback.
 //
@@ -161,9 +161,9 @@ func (m *Manager) Exchange(ctx context.Context, r ExchangeRequest) (done Exchang
 	return done, err
 }
 
-// exchangeRefusalReason returns "" if the code is accepted. uses is the number of uses of the code, including this
-// one. A second use is refused, but does not end the session of the first use. A thief without the verifier gets no
-// access, and an honest browser sends the code again when it reloads the page.
+// exchangeRefusalReason returns why a code is refused, or "". uses is the number of uses of the code, including this
+// one. A second use is refused, but does not end the session that the first use opened. The second use may be
+// harmless: a browser sends the code again when the user reloads the page.
 func exchangeRefusalReason(uses int, challenge, verifier string) (why string) {
 	sum := sha256.Sum256([]byte(verifier))
 	expected := base64.RawURLEncoding.EncodeToString(sum[:])
@@ -176,7 +176,7 @@ func exchangeRefusalReason(uses int, challenge, verifier string) (why string) {
 	return ""
 }
 
-// openSessionByCode is for a code that this request has redeemed.
+// openSessionByCode opens the session of a code that this request has redeemed.
 func (m *Manager) openSessionByCode(
 	ctx context.Context, c watchword.Challenge, p pendingExchange, r ExchangeRequest, now time.Time,
 ) (*watchword.SignIn, error) {

@@ -32,18 +32,18 @@ type Provider interface {
 // works.
 var ErrNotAllowed = errors.New("the user is not allowed")
 
-// Info describes a provider. It is public.
+// Info describes a provider. It contains no secrets.
 type Info struct {
 	ID   string // used in URLs and in the configuration
 	Kind Kind
 	Name string // display name, such as "Google"
 
-	Issuer string // issuer of its identities; empty: it depends on the user (Microsoft)
+	Issuer string // issuer of the provider's identities; empty: the issuer depends on the user (Microsoft)
 
 	NoSignUp   bool // a sign-in with this provider never creates an account
 	TrustEmail bool // KindOIDC only: the claim email_verified counts
 	TrustMFA   bool // KindOIDC only: the claims amr and acr count
-	FormPost   bool // the provider sends its response as a form from its own page
+	FormPost   bool // a page of the provider submits the response as a form
 }
 
 // A Response has the parameters that the browser brings back from a provider.
@@ -112,7 +112,7 @@ func (m *Manager) Providers() (all []Info) {
 	return all
 }
 
-// findProvider returns CodeNotFound for an unknown id.
+// findProvider returns the provider with the id. It returns CodeNotFound for an unknown id.
 func (m *Manager) findProvider(id string) (Provider, error) {
 	if p := m.byID[id]; p != nil {
 		return p, nil

@@ -11,8 +11,8 @@ import (
 // These flows connect an identity to an account. Only a user who is signed in to the account can do this. The user
 // begins with a live session, or signs in to the account in the same browser after CodeLinkRequired.
 
-// challengeLink is the purpose of a challenge that stores an identity until the user signs in to the account with its
-// address.
+// challengeLink is the purpose of a challenge that stores an identity until the user signs in. The user must sign in
+// to the account that has the address of the identity.
 const challengeLink watchword.ChallengePurpose = "link"
 
 // maxIdentities is per account.
@@ -26,9 +26,9 @@ type pendingLink struct {
 	Email    string `json:"email"`
 }
 
-// storePendingLink keeps the identity until a later sign-in, and puts the handle of its challenge into res. If the
-// attempt has a code challenge, res gets a code instead, because the redirect to the application has the result in
-// its URL. Exchange then returns the handle for this code.
+// storePendingLink stores the identity in a challenge until the user signs in, and puts the handle of the challenge
+// into res. An attempt with a code challenge gets a code in res instead, because the URL of the redirect would reveal
+// the handle. Exchange then returns the handle for this code.
 func (m *Manager) storePendingLink(ctx context.Context, s verifiedResponse, res *Result) error {
 	plain, err := json.Marshal(pendingLink{s.info.ID, s.claims.Issuer, s.claims.Subject, string(s.newAccount.Email)})
 	if err != nil {
@@ -49,14 +49,14 @@ func (m *Manager) storePendingLink(ctx context.Context, s verifiedResponse, res 
 	return linkIsRequired(s.info.Name)
 }
 
-// A Pending is a connection that waits for a sign-in.
+// A Pending describes an identity that will be connected to an account when the user signs in to that account.
 type Pending struct {
 	Info  Info
 	Email watchword.Address // address of the account
 }
 
-// PendingLink describes the connection that the handle stands for, for the page that asks for the sign-in. Codes:
-// CodeChallengeInvalid.
+// PendingLink returns the provider and the account of the pending connection that the handle stands for. The page
+// that asks for the sign-in shows them. Codes: CodeChallengeInvalid.
 func (m *Manager) PendingLink(ctx context.Context, handle watchword.Secret) (p Pending, err error) {
 	id, err := m.engine.ChallengeID(handle, challengeLink)
 	if err != nil {
@@ -80,7 +80,8 @@ func (m *Manager) PendingLink(ctx context.Context, handle watchword.Secret) (p P
 	return p, err
 }
 
-// readPendingLink returns watchword.ErrNotFound if no connection waits under this id.
+// readPendingLink returns the challenge with that id and the identity in the challenge. It returns
+// watchword.ErrNotFound if there is no such challenge.
 func (m *Manager) readPendingLink(
 	ctx context.Context, tx Tx, id string,
 ) (c watchword.Challenge, p pendingLink, err error) {
@@ -134,7 +135,7 @@ func (m *Manager) FinishLink(
 	return done, err
 }
 
-// linkToSessionUser is for the user of the session that began the attempt.
+// linkToSessionUser connects the identity to the account of the session that began the attempt.
 func (m *Manager) linkToSessionUser(ctx context.Context, s verifiedResponse) error {
 	var event watchword.Event
 	err := m.store.Update(ctx, func(tx Tx) error {
@@ -154,7 +155,8 @@ func (m *Manager) linkToSessionUser(ctx context.Context, s verifiedResponse) err
 	return err
 }
 
-// linkIdentity locks the account, so concurrent requests can't exceed maxIdentities.
+// linkIdentity connects the identity to the account. It locks the account first, so concurrent requests can't exceed
+// maxIdentities.
 func (m *Manager) linkIdentity(
 	ctx context.Context, tx Tx, s verifiedResponse, u watchword.User,
 ) (watchword.Event, error) {
@@ -175,8 +177,8 @@ func (m *Manager) linkIdentity(
 	return event, err
 }
 
-// identityMail tells the owner about a change of identities. The owner must learn of a connection that a stranger has
-// added, because it gives access to the account.
+// identityMail returns the mail that tells the owner that an identity was connected or disconnected. The owner must
+// learn about an identity that a stranger has connected, because this identity gives access to the account.
 func identityMail(kind watchword.MailKind, name string) watchword.Mail {
 	return watchword.Mail{Kind: kind, Facts: watchword.MailFacts{Factor: name}}
 }

@@ -63,7 +63,7 @@ type StrandedCount struct {
 	Unproven int // users with an unproven address: only the provider can sign them in
 }
 
-// Stranded counts the users who could not sign in if the providers were those in the argument offered. A passkey from
+// Stranded counts the users who could not sign in if only the providers in offered were configured. A passkey from
 // Options.Spare counts as a way to sign in.
 func (m *Manager) Stranded(ctx context.Context, offered []string) (n StrandedCount, err error) {
 	const batch = 500
@@ -92,8 +92,8 @@ func (m *Manager) Stranded(ctx context.Context, offered []string) (n StrandedCou
 	}
 }
 
-// countUser ignores a user with a spare passkey. It calls spare only for users with factors, because each call runs
-// an SQL statement.
+// countUser adds a user to the counts, unless the user has a spare passkey. It calls spare only for users with
+// factors, because each call runs an SQL statement.
 func (n *StrandedCount) countUser(
 	ctx context.Context, tx Tx, u watchword.User, spare func(context.Context, Tx, watchword.UserID) (string, error),
 ) error {
@@ -139,8 +139,8 @@ func (m *Manager) Unlink(ctx context.Context, who watchword.Identity, id string,
 	return err
 }
 
-// deleteIdentity refuses to delete the last way to sign in, even if two requests concurrently remove the last two.
-// The caller has locked the account.
+// deleteIdentity removes an identity from the account. It refuses to remove the last way to sign in, even if two
+// requests concurrently remove the last two identities. The caller has locked the account.
 func (m *Manager) deleteIdentity(
 	ctx context.Context, tx Tx, u watchword.User, id string, event *watchword.Event,
 ) error {
@@ -177,10 +177,11 @@ func (m *Manager) deleteIdentity(
 	return tx.InsertEvent(ctx, *event)
 }
 
-// configuredProviders returns ids. An identity of another provider is not a way to sign in.
+// configuredProviders returns the ids of the configured providers. Only an identity of these providers is a way to
+// sign in.
 func (m *Manager) configuredProviders() []string { return slices.Collect(maps.Keys(m.byID)) }
 
-// providerName returns the id if the operator has removed the provider.
+// providerName returns the display name of a provider, or the id if the operator has removed the provider.
 func (m *Manager) providerName(id string) string {
 	if p := m.byID[id]; p != nil {
 		return p.Info().Name
@@ -188,5 +189,5 @@ func (m *Manager) providerName(id string) string {
 	return id
 }
 
-// Name returns the name of the provider of an identity, for people.
+// Name returns the display name of an identity's provider.
 func (m *Manager) Name(i Identity) string { return m.providerName(i.Provider) }

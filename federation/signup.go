@@ -45,8 +45,8 @@ func (m *Manager) startWaitingSignUp(ctx context.Context, s verifiedResponse, re
 	return nil
 }
 
-// readMailedLink is for attempts with purposeVerify. It uses the address of the link, even if the provider now
-// reports a different address or no address.
+// readMailedLink reads the mailed link of an attempt with purposeVerify. The new account gets the address of the
+// link, even if the provider now reports a different address or no address.
 func (m *Manager) readMailedLink(ctx context.Context, s *verifiedResponse) error {
 	link, waiting, err := m.engine.OpenVerifyLink(ctx, watchword.Secret(s.attempt.Mailed), s.at)
 	if err != nil {
@@ -69,11 +69,12 @@ func (m *Manager) readMailedLink(ctx context.Context, s *verifiedResponse) error
 	return nil
 }
 
-// openWaitingIdentity returns the zero value if the sign-up has a password.
+// openWaitingIdentity returns the identity with which a sign-up began. It returns the zero value if the sign-up began
+// with a password.
 func (m *Manager) openWaitingIdentity(s watchword.Signup) (w waitingIdentity, err error) {
 	plain, err := m.engine.SignupIdentity(s)
 	if err != nil || len(plain) == 0 {
-		return w, nil // sealed under another master key: it matches no identity
+		return w, nil // a password, or an identity sealed under another master key
 	}
 	return w, json.Unmarshal(plain, &w)
 }

@@ -42,7 +42,7 @@ type IdentityTx interface {
 	// It lists users after the given id, in the order of ids. Only ID, VerifiedAt and Factors are set. Factors counts
 	// all passkeys, including those that are only second factors.
 	Stranded(ctx context.Context, after watchword.UserID, offered []string, limit int) ([]watchword.User, error)
-	// UseIdentity stores Provider, Email and LastUsedAt, if the account still has the identity.
+	// UseIdentity stores Provider, Email and LastUsedAt. It reports false if the account no longer has the identity.
 	UseIdentity(context.Context, Identity) (bool, error)
 	// DeleteIdentity reports false if the account does not have the identity, or could not sign in without it. The
 	// argument spare is the id of a passkey that can sign the user in without another proof, or "". Another identity

@@ -155,7 +155,7 @@ func TestUnvouchedAddressRevealsNoAccount(t *testing.T) {
 		s.acme.setUser("bob", "bob@example.com", false)
 		free := newBrowser(t)
 		second := free.signInUntilMail(s, "?page=login")
-		removeNonce := func(p page) string { // each page has another nonce
+		removeNonce := func(p page) string { // each page has a different nonce
 			_, nonce, _ := strings.Cut(p.Header.Get("Content-Security-Policy"), "nonce-")
 			nonce, _, _ = strings.Cut(nonce, "'")
 			return strings.ReplaceAll(p.text, nonce, "")
@@ -168,8 +168,8 @@ func TestUnvouchedAddressRevealsNoAccount(t *testing.T) {
 		}
 		s.awaitMail(t, watchword.MailSignupExisting)
 
-		// The owner of the address without an account completes the sign-up with the mailed link and the same
-		// identity.
+		// No account has the second address. The owner of this address completes the sign-up with the mailed link and
+		// the same identity.
 		token := string(s.awaitMail(t, watchword.MailVerify).Token)
 		s.acme.setUser("mallory", "bob@example.com", false)
 		other := newBrowser(t)
@@ -196,7 +196,7 @@ func (b *browser) continueMailedLink(s *site, token string) string {
 	return b.leaveForProvider(s, b.post(s.url+"/verify", url.Values{"token": {token}, "action": {"provider:acme"}}))
 }
 
-// leaveForProvider follows the button on the page p, and returns the URL of the provider's response.
+// leaveForProvider presses the button of the provider on the page p, and returns the URL of the provider's response.
 func (b *browser) leaveForProvider(s *site, p page) string {
 	b.t.Helper()
 	_, after, found := strings.Cut(p.text, `class="button" href="`)
@@ -256,8 +256,8 @@ func TestProvenAccountIsLinkedAfterASignInToIt(t *testing.T) {
 	})
 }
 
-// A front-end reads the error code LINK_REQUIRED from the fragment of the URL. Its own API call for a sign-in must
-// connect the identity.
+// A front-end reads the error code LINK_REQUIRED from the fragment of the URL. When the front-end then calls the API
+// to sign the user in, the server must connect the identity.
 //
 // SW-12
 func TestFrontEndCompletesALinkByItsOwnSignIn(t *testing.T) {
@@ -278,7 +278,7 @@ func TestFrontEndCompletesALinkByItsOwnSignIn(t *testing.T) {
 		}
 		b = newBrowser(t)
 		b.get(b.signInAtProvider(s, "acme", query)).assertRedirect(t, app)
-		// An attempt whose return_to is at another site must return to this site.
+		// If return_to is a URL of an unknown site, the attempt must return to a page of this server.
 		b = newBrowser(t)
 		b.get(b.signInAtProvider(s, "acme", "?return_to=https%3A%2F%2Fevil.example%2F")).assertRedirect(t, "/account")
 	})

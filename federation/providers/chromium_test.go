@@ -37,10 +37,10 @@ type tab struct {
 	ctx context.Context
 }
 
-// openChromium uses a new browser profile.
+// openChromium opens a tab with a new browser profile.
 func openChromium(t *testing.T) *tab { t.Helper(); return trustTestCertificate(t, theChromium.Open(t)) }
 
-// openSecondTab uses the same browser profile.
+// openSecondTab opens another tab with the browser profile of the first tab.
 func (b *tab) openSecondTab() *tab {
 	b.t.Helper()
 	return trustTestCertificate(b.t, browsertest.Tab(b.t, b.ctx))
@@ -62,7 +62,7 @@ func evaluate[T any](b *tab, expression string, args ...any) T {
 	return value
 }
 
-// awaitText also waits until the page has finished loading.
+// awaitText waits until the page has finished loading and contains the text.
 func (b *tab) awaitText(text string) {
 	b.t.Helper()
 	var shown string
@@ -141,7 +141,7 @@ func (b *tab) attemptCookies(s *site) (all []*network.Cookie) {
 
 const signedInAs = "Signed in as ada@example.com"
 
-// goToAcme leaves the tab on the page of the provider, which has the buttons Allow and Cancel.
+// goToAcme opens the page of the provider in the tab. The page has the buttons Allow and Cancel.
 func (b *tab) goToAcme(s *site) {
 	b.t.Helper()
 	b.visit(s.url + "/login")

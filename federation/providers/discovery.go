@@ -49,8 +49,8 @@ func (c *client) currentMetadata(ctx context.Context) (*metadata, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err() // the client disconnected: the provider has not failed
 	}
-	// failureLife starts after the request. If it started before, each waiting user would send another request to a
-	// provider that hangs.
+	// failureLife starts when the request has ended. If it started with the request, the error of a provider that
+	// hangs would be too old at once. Each waiting user would then send another request.
 	c.requestedAt, c.lastErr = time.Now(), nil
 	if err == nil {
 		c.meta = meta
@@ -84,13 +84,14 @@ func (c *client) fetchMetadata(ctx context.Context) (*metadata, error) {
 			return nil, fmt.Errorf("discovery: %w", err)
 		}
 	}
-	// The key set fetches the keys for the first token, and again for a token with an unknown key. It gets a separate
-	// context, because it is still used after the end of this request.
+	// The key set fetches the keys for the first token, and again for a token with an unknown key. It is still used
+	// after this request has ended, so it can't use the context.Context of the request.
 	meta.keys = oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), c.http), meta.JWKSURL)
 	return &meta, nil
 }
 
-// checkSameIssuer is the rule of all kinds except Microsoft: the document names the issuer of the settings.
+// checkSameIssuer returns an error unless the discovery document names the issuer of the settings. Microsoft has a
+// different rule (tenantIssuer).
 func checkSameIssuer(c *client, issuer string) error {
 	if issuer != c.issuer {
 		return fmt.Errorf("the document names the issuer %q, and not %q", issuer, c.issuer)

@@ -24,7 +24,7 @@ const (
 	verifier = "the-verifier-of-this-browser-has-43-letters_"
 )
 
-// codeChallenge uses the method S256 (RFC 7636).
+// codeChallenge returns the code_challenge of a verifier, by the method S256 (RFC 7636).
 func codeChallenge(verifier string) string {
 	sum := sha256.Sum256([]byte(verifier))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
@@ -37,7 +37,7 @@ func withServerApp(change ...func(*providers.Options)) setup {
 	return with
 }
 
-// startQuery is what the application sends to begin an attempt.
+// startQuery returns the query with which the application begins an attempt.
 func startQuery(challenge string) string {
 	return "?" + url.Values{
 		"return_to": {app}, "code_challenge": {challenge}, "code_challenge_method": {"S256"}}.Encode()
@@ -60,7 +60,7 @@ func (b *browser) redirectParameter(s *site, parameter string) string {
 	return to.Query().Get(parameter)
 }
 
-// exchangeCode sends the request of the application's server.
+// exchangeCode redeems a code as the application's server does.
 func (b *browser) exchangeCode(s *site, code, verifier string) page {
 	b.t.Helper()
 	return b.callAPI(s, "POST", "/exchange", map[string]any{"code": code, "verifier": verifier, "delivery": "body"}, "")
@@ -309,8 +309,8 @@ func TestErrorsOfAnAttemptLeadToTheApplication(t *testing.T) {
 	})
 }
 
-// Browsers accept URLs that Go does not parse. When the server redirects to such a URL, it has created the account
-// already, so the redirect must work.
+// The application's URL may be one that browsers accept but Go does not parse. The redirect to this URL must still
+// contain the code, because the server has already created the account.
 func TestCodeLeadsToAPageThatGoDoesNotParse(t *testing.T) {
 	onBothStores(t, withServerApp(), func(t *testing.T, s *site) {
 		page := "http://localhost:5173/100%25/%zz?of=100%&code=old&x=1"

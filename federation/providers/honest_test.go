@@ -139,8 +139,9 @@ func TestSecondFactorIsAskedForAfterTheProvider(t *testing.T) {
 		if u, _ := other.readAccount(s); u["email"] != "ada@example.com" {
 			t.Errorf("the account is %v", u)
 		}
-		// This browser is remembered, so it skips the second factor. The attempt has the token of the device, because
-		// the browser does not send a Strict cookie with the response.
+		// This browser is remembered, so it skips the second factor. The cookie of the remembered device is Strict,
+		// so the browser does not send it with the provider's response. The attempt therefore contains the token of
+		// the device.
 		at := other.signInAtProvider(s, "acme", "?page=login")
 		home, err := url.Parse(s.url)
 		must(t, err)

@@ -108,7 +108,7 @@ func TestInvalidIDTokensAreRefused(t *testing.T) {
 				t.Fatalf("%s: it signed in", name)
 			}
 		}
-		// Two audiences with azp are valid.
+		// An ID token with two audiences is valid if it has the claim azp.
 		s.acme.update(func(p *scriptedProvider) {
 			p.sign = nil
 			p.editIDToken = func(claims map[string]any) {
@@ -289,8 +289,8 @@ func TestResponseOfAnotherProviderIsRefused(t *testing.T) {
 		b := newBrowser(t)
 		at := b.signInAtProvider(s, "acme", "")
 		b.get(strings.Replace(at, "/acme/", "/evil/", 1)).assertLoginError(t, watchword.CodeChallengeInvalid)
-		// The metadata of evil does not announce the parameter iss. If evil sends iss anyway, the value must be
-		// evil's own issuer.
+		// The metadata of the provider "evil" does not announce the parameter iss. If this provider sends iss anyway,
+		// the value must be its own issuer.
 		for iss, works := range map[string]bool{"": true, s.evil.URL: true, s.acme.URL: false} {
 			s.evil.sendIssuer(iss)
 			b := newBrowser(t)

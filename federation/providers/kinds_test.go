@@ -59,7 +59,8 @@ const (
 	personal = "9188040d-6c67-4c5b-b112-36a304b66dad"
 )
 
-// serveMicrosoft serves the documents of an authority, whose issuer is a template for groups of tenants.
+// serveMicrosoft gives the provider the discovery document of a Microsoft authority. The issuer of a group of tenants
+// is a template.
 func (s *scriptedProvider) serveMicrosoft(authority string) {
 	s.update(func(p *scriptedProvider) {
 		issuer := p.URL + "/{tenantid}/v2.0"
@@ -169,10 +170,10 @@ func TestMicrosoftAddressOfAVictimOpensNoAccount(t *testing.T) {
 	})
 }
 
-// withApple gives the site a key for client secrets.
+// withApple is a setup whose provider has the kind Apple and a key that signs client secrets.
 func withApple(t *testing.T) setup {
 	t.Helper()
-	// Apple signs ID tokens with other keys than those for client secrets.
+	// The key that signs client secrets is not the key with which Apple signs ID tokens.
 	keys := newScriptedProvider(t)
 	der, err := x509.MarshalPKCS8PrivateKey(keys.key)
 	must(t, err)
@@ -244,7 +245,7 @@ func TestAppleSendsAFormWithAnUnsignedName(t *testing.T) {
 		if p := form(newBrowser(t), values); p.StatusCode != 400 {
 			t.Errorf("two states: %d", p.StatusCode)
 		}
-		// A callback of another kind of provider must refuse a form.
+		// The callback of a provider that is not Apple must refuse a form.
 		other := onSQLite(t, withScriptedProvider())
 		callback := federation.RedirectURI(other.url, "acme")
 		if p := newBrowser(t).post(callback, url.Values{"state": {"x"}, "code": {"x"}}); p.StatusCode != 404 {
@@ -256,8 +257,8 @@ func TestAppleSendsAFormWithAnUnsignedName(t *testing.T) {
 		if p := newBrowser(t).send(r); p.StatusCode != 403 {
 			t.Errorf("another kind: %d", p.StatusCode)
 		}
-		// A provider of another kind sends the name in the signed ID token. The callback must therefore ignore a name
-		// in the query, because it may be forged.
+		// Unlike Apple, this provider sends the name in the signed ID token. The callback must therefore ignore a
+		// name in the query, because such a name may be forged.
 		other.acme.setUser("ada", "ada@example.com", true)
 		b = newBrowser(t)
 		b.get(b.signInAtProvider(other, "acme", "")+"&name=Mallory").assertRedirect(t, "/account")

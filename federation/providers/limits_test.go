@@ -93,7 +93,7 @@ func TestEachEndpointOfAProviderIsBounded(t *testing.T) {
 	for _, path := range []string{"/.well-known/openid-configuration", "/push", "/token", "/jwks", "/userinfo"} {
 		for name, handle := range broken {
 			if path == "/jwks" && name == "2 MiB" {
-				continue // without keys, this response fails with or without a size limit
+				continue // the response has no keys, so it fails even without a size limit
 			}
 			acme := newScriptedProvider(t)
 			acme.metadataOverrides = map[string]any{"userinfo_endpoint": acme.URL + "/userinfo"}

@@ -18,7 +18,7 @@ const (
 	microsoft      = "https://login.microsoftonline.com"
 	tenantTemplate = "{tenantid}"
 
-	// tenantPersonal contains all personal accounts.
+	// tenantPersonal is the tenant of all personal accounts.
 	tenantPersonal = "9188040d-6c67-4c5b-b112-36a304b66dad"
 )
 
@@ -36,8 +36,8 @@ func (c *client) prepareMicrosoft() error {
 			return fmt.Errorf("the tenant %q is not valid: write ids of tenants in lower case, or one of %s", tenant,
 				strings.Join(tenantGroups, ", "))
 		}
-		// A list must not contain the tenant of personal accounts. It uses the issuer of all organizations, which
-		// does not accept personal accounts.
+		// A list of tenants uses the issuer of all organizations, which does not accept personal accounts. The list
+		// must therefore not contain the tenant of personal accounts.
 		if tenant == tenantPersonal && len(all) > 1 {
 			return fmt.Errorf("the tenant %q of personal accounts can't be in a list: write consumers or common", tenant)
 		}

@@ -47,7 +47,7 @@ type idClaims struct {
 	Class         json.RawMessage `json:"acr"`
 }
 
-// exchangeOpenID also verifies the ID token.
+// exchangeOpenID redeems a code, verifies the ID token, and returns the claims about the user.
 func (c *client) exchangeOpenID(
 	ctx context.Context, a federation.Attempt, r federation.Response,
 ) (federation.Claims, error) {
@@ -125,7 +125,8 @@ func (c *client) verifyIDToken(ctx context.Context, m *metadata, raw, nonce stri
 	return claims, nil
 }
 
-// readClaims rejects duplicate members, because two parsers could read different claims.
+// readClaims parses the claims of a document. It rejects duplicate members, because two parsers could read different
+// claims.
 func readClaims(payload []byte) (claims idClaims, err error) {
 	if err := strictjson.Check(payload); err != nil {
 		return claims, err
@@ -143,8 +144,8 @@ func readClaims(payload []byte) (claims idClaims, err error) {
 	return claims, decoder.Decode(&claims)
 }
 
-// claimNames are the names that are refused in any other letter case. encoding/json would accept them, because it
-// ignores letter case.
+// claimNames are the claims whose names must be in lower case. A document with a name such as Sub is refused, because
+// encoding/json ignores letter case and would read it as sub.
 var claimNames = []string{"iss", "sub", "aud", "azp", "nonce", "iat", "exp", "nbf", "tid", "email", "email_verified",
 	"hd", "xms_edov", "name", "locale", "amr", "acr"}
 

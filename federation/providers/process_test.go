@@ -83,7 +83,7 @@ func serveSecondProcess(text string) error {
 	if err != nil {
 		return err
 	}
-	go func() { _ = http.Serve(listener, handler) }() //nolint:gosec // a test ends the process
+	go func() { _ = http.Serve(listener, handler) }() //nolint:gosec // no timeouts: the process ends with its test
 	fmt.Println(listener.Addr())
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	return nil

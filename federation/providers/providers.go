@@ -51,7 +51,7 @@ type kind struct {
 	issuer string // "" if the settings have the issuer
 	scopes []string
 
-	// fixedMetadata is for a kind that has no discovery document, otherwise nil.
+	// fixedMetadata returns the metadata of a kind that has no discovery document. It is nil for other kinds.
 	fixedMetadata func(*client) *metadata
 	checkIssuer   func(*client, string) error
 	checkToken    func(*client, idClaims) error // additional checks of ID tokens, or nil
@@ -85,8 +85,8 @@ type client struct {
 
 	mu          sync.Mutex
 	meta        *metadata // nil: not yet fetched
-	requestedAt time.Time // the document, most recently
-	lastErr     error     // of the last request, if meta is nil
+	requestedAt time.Time // when the last request for the document ended
+	lastErr     error     // error of the last request; nil if meta is set
 }
 
 // New returns the client of a provider. It sends no request, so a provider that is down does not delay the start of
@@ -219,7 +219,8 @@ func withoutSecrets(err error, secrets ...string) error {
 	return errors.New(text)
 }
 
-// safeErrorCode returns "unknown" for a text that is not an OAuth error code, because it could contain secrets.
+// safeErrorCode returns the code if it has the form of an OAuth error code, or else "unknown". Any other text could
+// contain secrets.
 func safeErrorCode(code string) string {
 	if len(code) > 64 || strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_") != "" || code == "" {
 		return "unknown"

@@ -15,7 +15,7 @@ import (
 // reference to them. Only providers that require such requests get them. At other providers, the start of a sign-in
 // sends no request, so strangers can't make this server send requests.
 
-// maxPushes bounds the concurrent requests to one provider that strangers can cause.
+// maxPushes bounds the concurrent pushed requests to one provider, because strangers can cause such requests.
 const maxPushes = 8
 
 // pushParameters sends the parameters of the URL full, and returns a URL with the reference to them.
@@ -40,7 +40,8 @@ func (c *client) pushParameters(ctx context.Context, m *metadata, full string) (
 	return at.String(), nil
 }
 
-// sendPushedRequest authenticates as at the token endpoint (RFC 9126, section 2).
+// sendPushedRequest sends the parameters and returns the reference. It authenticates as at the token endpoint (RFC
+// 9126, section 2).
 func (c *client) sendPushedRequest(ctx context.Context, m *metadata, form url.Values) (string, error) {
 	if m.takesSecretInBody() {
 		form.Set("client_secret", string(c.opts.ClientSecret))

@@ -86,8 +86,8 @@ func TestIdentityDisconnectedDuringASignInOpensNothing(t *testing.T) {
 	})
 }
 
-// Two first sign-ins of one identity run concurrently. Between them, the address at the provider changes. Only one
-// account must be created.
+// Two browsers sign in concurrently with one identity that has no account yet. The provider reports a different
+// address to each sign-in. Only one account must be created.
 //
 // SW-20
 func TestFirstSignInsWithTwoAddressesCreateOneAccount(t *testing.T) {
@@ -130,8 +130,9 @@ func TestSessionThatEndsDuringALinkLinksNothing(t *testing.T) {
 	})
 }
 
-// Two sign-ins each complete the same pending connection. Between them, the user disconnects the provider. The second
-// sign-in must not connect it again. The test omits SQLite, which runs such transactions one after the other.
+// Two sign-ins concurrently complete the same pending connection. After the faster sign-in has connected the
+// provider, the user disconnects the provider. The slower sign-in must not connect the provider again. The test omits
+// SQLite, which runs such transactions one after the other.
 //
 // SW-14
 func TestLinkIsCompletedOnce(t *testing.T) {

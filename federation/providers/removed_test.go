@@ -9,8 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// The operator has removed a provider from the configuration, so users can't sign in with it. If a user has one
-// identity of this provider and one of another, the identity of the other provider can't be removed.
+// Users can't sign in with a provider that the operator has removed from the configuration. If a user has an identity
+// of such a provider and one of an offered provider, the identity of the offered provider can't be removed.
 //
 // SW-18, SW-26
 func TestIdentityOfARemovedProviderIsNoWayIn(t *testing.T) {

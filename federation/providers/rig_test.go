@@ -90,7 +90,7 @@ func (l *safeLog) String() string {
 
 func (s *site) Send(_ context.Context, m watchword.Message) error { s.mails <- m; return nil }
 
-// awaitMail skips mails of other kinds.
+// awaitMail returns the next mail of the kind, and skips mails of other kinds.
 func (s *site) awaitMail(t *testing.T, kind watchword.MailKind) watchword.Message {
 	t.Helper()
 	for {
@@ -105,7 +105,8 @@ func (s *site) awaitMail(t *testing.T, kind watchword.MailKind) watchword.Messag
 	}
 }
 
-// A setup describes the site of a test. newProviders can use the URL of the site, which listens already.
+// A setup describes the site of a test. The site already listens when newProviders runs, so newProviders can use the
+// URL of the site.
 type setup struct {
 	newProviders func(t *testing.T, s *site) []federation.Provider
 	changeEngine func(*watchword.Options)

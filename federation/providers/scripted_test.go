@@ -36,7 +36,7 @@ type scriptedProvider struct {
 	editResponse      func(url.Values)     // changes the parameters; or nil
 	editIDToken       func(map[string]any) // changes the claims; or nil
 	sign              func(payload []byte) string
-	checkSecret       func(string) bool           // if it is in the body; nil: it is in the header
+	checkSecret       func(string) bool           // checks a secret in the body; nil: the secret is in the header
 	endpointOverrides map[string]http.HandlerFunc // by path
 }
 
@@ -65,7 +65,7 @@ func newScriptedProvider(t *testing.T) *scriptedProvider {
 	return s
 }
 
-// update is safe while requests run.
+// update changes fields of the provider. It may be called while requests run.
 func (s *scriptedProvider) update(change func(*scriptedProvider)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,7 +173,7 @@ func (s *scriptedProvider) jwks(w http.ResponseWriter, _ *http.Request) {
 	reply(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}})
 }
 
-// withScriptedProvider sets site.acme.
+// withScriptedProvider is a setup whose provider "acme" is a scriptedProvider, site.acme.
 func withScriptedProvider(change ...func(*providers.Options)) setup {
 	return setup{newProviders: func(t *testing.T, s *site) []federation.Provider {
 		s.acme = newScriptedProvider(t)

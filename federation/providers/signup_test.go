@@ -12,7 +12,8 @@ import (
 
 // These tests use the mailed link of a sign-up. The sign-up waits until the link proves the address.
 
-// startWaitingSignUp uses an address that acme does not guarantee, and returns the token of the mailed link.
+// startWaitingSignUp begins a sign-up with an address that acme does not guarantee. It returns the token of the
+// mailed link.
 func (s *site) startWaitingSignUp(t *testing.T, sub, email string) (token string) {
 	t.Helper()
 	s.acme.setUser(sub, email, false)

@@ -46,9 +46,9 @@ func (b *tab) fetchFromPage(s *site, method, path, access, member string, body m
   }`, method, s.url+"/api/auth"+path, access, member, body)
 }
 
-// connectAndSignIn signs up in the front-end, connects a provider, and expects a page with the text. Later it tries
-// to sign in with another account at the provider, which fails with LINK_REQUIRED. A sign-in with the password then
-// connects this account, too.
+// connectAndSignIn signs up in the front-end, connects an account of the provider, and expects a page with the text.
+// A sign-in with a second account of the provider fails with LINK_REQUIRED. A sign-in with the password then connects
+// the second account of the provider, too.
 func (b *tab) connectAndSignIn(s *site, app, text string) {
 	b.t.Helper()
 	ada := map[string]string{"email": "ada@example.com", "password": password}

@@ -106,8 +106,8 @@ func CheckExtra(names []string) error {
 	return nil
 }
 
-// containsFold folds letter case as encoding/json does, which reads "ſub" as sub. Other verifiers may also ignore
-// letter case.
+// containsFold reports whether names contain a name in any letter case. encoding/json ignores letter case and even
+// reads "ſub" as sub, and other verifiers may do the same.
 func containsFold(names []string, name string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 }
@@ -174,7 +174,7 @@ func Size(alg string, c Claims) (int, error) {
 	), nil
 }
 
-// thumbprintLength is that of a `kid` in base64url (RFC 7638, with SHA-256).
+// thumbprintLength is the length of a `kid` that is a SHA-256 thumbprint in base64url (RFC 7638).
 const thumbprintLength = 43
 
 // Sign returns the token. It returns an error if Claims.Extra contains a standard claim, and
@@ -253,17 +253,18 @@ func Verify(token string, find func(kid string) (Key, bool), want Expect) (Claim
 	return claims, nil
 }
 
-// canonicalBase64URL rejects non-zero trailing bits.
+// canonicalBase64URL decodes base64url without padding, and rejects non-zero trailing bits.
 var canonicalBase64URL = base64.RawURLEncoding.Strict()
 
-// A compactJWS is parsed (RFC 7515, section 7.1).
+// A compactJWS holds the parts of a parsed compact JWS (RFC 7515, section 7.1).
 type compactJWS struct {
 	encodedHeader              string
 	header, payload, signature []byte // decoded
 	signingInput               []byte
 }
 
-// splitJWS accepts exactly one encoding of each part. It rejects line breaks, because the decoder skips them.
+// splitJWS parses a compact JWS. It accepts exactly one encoding of each part. It rejects line breaks itself, because
+// the decoder would skip them.
 func splitJWS(token string) (jws compactJWS, ok bool) {
 	first, last := strings.IndexByte(token, '.'), strings.LastIndexByte(token, '.')
 	if len(token) > Limit || strings.Count(token, ".") != 2 || strings.ContainsAny(token, "\r\n") {

@@ -64,7 +64,8 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// newStandardSigner uses a new key and only the standard library.
+// newStandardSigner returns functions that sign and verify the text with a new key. They use only the standard
+// library.
 func newStandardSigner(b *testing.B, alg, text string) (sign func(), verify func() bool) {
 	b.Helper()
 	message := []byte(text)

@@ -115,7 +115,7 @@ func UnmarshalKey(alg string, der []byte) (Key, error) {
 	return newKey(alg, private)
 }
 
-// newKey returns an error if the key does not match the algorithm.
+// newKey returns the Key for a private key. It returns an error if the private key does not match the algorithm.
 func newKey(alg string, private crypto.Signer) (Key, error) {
 	wire, fits := wireAlgorithm(private.Public())
 	if !fits || alg != settingsName(wire) {
@@ -168,9 +168,9 @@ func headerOf(k Key, typ string) string {
 func (k Key) sign(input []byte) ([]byte, error) {
 	switch private := k.private.(type) {
 	case *ecdsa.PrivateKey:
-		// The source of randomness is nil, so Sign derives the nonce from the key and the digest (RFC 6979). This
-		// derivation uses SHA-256 instead of SHA-512, which is faster. Two tokens still have different signatures,
-		// because each token has its own `jti`.
+		// Without a source of randomness, Sign derives the nonce from the key and the digest (RFC 6979). It then uses
+		// SHA-256, which is faster than the SHA-512 that it uses with a source of randomness. Two tokens still have
+		// different signatures, because each token has its own `jti`.
 		digest := sha256.Sum256(input)
 		der, err := private.Sign(nil, digest[:], crypto.SHA256)
 		if err != nil {

@@ -93,8 +93,8 @@ func describeJSONType(t reflect.Type) string {
 func Doc(name string) string { return notes[name].doc }
 
 // Response returns an example of a response body as indented JSON. In the examples of members, it replaces the text
-// URL with url. A member named message or status has the example message. The argument without lists the optional
-// members that this response lacks.
+// URL with url. A member named message or status has the example message. Response omits the optional members whose
+// names are in without.
 func Response(body any, url, message string, without ...string) string {
 	v := reflect.New(reflect.TypeOf(body)).Elem()
 	(&exampleFiller{url: url, message: message, without: without}).fill(v)
@@ -121,7 +121,8 @@ type exampleFiller struct {
 	without      []string
 }
 
-// optionalInRequests contains the optional members that examples of requests show. Requests seldom need the others.
+// optionalInRequests contains the optional members that examples of requests show. Requests seldom need the other
+// optional members.
 var optionalInRequests = map[string]bool{
 	"name": true, "delivery": true, "refreshToken": true, "keepCurrent": true, "password": true,
 }

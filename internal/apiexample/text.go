@@ -3,10 +3,11 @@ package apiexample
 // Advice returns what a client should do about an error code, or "".
 func Advice(code string) string { return adviceByCode[code] }
 
-// Message returns the sentence in the response of a route of the API, or "".
+// Message returns the sentence that a route of the API sends in its response, or "".
 func Message(method, path string) string { return responseMessages[method+" "+path] }
 
-// responseMessages is by method and path below /api/auth. A test of package server compares it with the responses.
+// responseMessages maps a method and a path below /api/auth to the sentence in the response. A test of package server
+// compares the sentences with the responses.
 var responseMessages = map[string]string{
 	"POST /logout":              "You are signed out.",
 	"POST /logout-all":          "Your other sessions have ended.",

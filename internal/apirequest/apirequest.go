@@ -95,8 +95,8 @@ func decode[T any](r *http.Request, read func(io.Reader, int64, any) error) (bod
 	return body, &Error{CodeBodyInvalid, "The body could not be read completely."}
 }
 
-// declaresJSON accepts only UTF-8 without a content encoding. A PATCH may also declare a JSON merge patch (RFC 7396),
-// because it changes only the members that it contains.
+// declaresJSON reports whether the request declares its body as JSON in UTF-8, without a content encoding. A PATCH
+// may also declare a JSON merge patch (RFC 7396), because a PATCH changes only the members in its body.
 func declaresJSON(r *http.Request) bool {
 	values := r.Header.Values("Content-Type")
 	if len(values) != 1 || r.Header.Get("Content-Encoding") != "" {

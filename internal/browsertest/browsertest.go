@@ -197,7 +197,7 @@ func InEachView(t testing.TB, tab context.Context, name string, check func(view 
 	}
 }
 
-// takeScreenshot limits the picture to a height of 3,000 pixels.
+// takeScreenshot saves a picture of the page, which is at most 3,000 pixels high.
 func takeScreenshot(t testing.TB, tab context.Context, file string, width int64) {
 	t.Helper()
 	height, err := Evaluate[float64](tab, `() => Math.min(document.documentElement.scrollHeight, 3000)`)

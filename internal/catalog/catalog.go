@@ -25,10 +25,10 @@ type Catalog struct {
 	matcher   language.Matcher
 }
 
-// Read reads the files texts/*.json in builtin, and then those in own. The argument own holds the files of the
-// operator and may be nil. If a language lacks a text, it gets the text of the default language. Therefore a
-// translation may be incomplete, and an operator's file may change a single text. The argument defaults replaces
-// built-in texts of the default language, and texts in own replace these again.
+// Read reads the files texts/*.json in builtin, and then the operator's files in own, which may be nil. If a language
+// lacks a text, it gets the text of the default language. Therefore a translation may be incomplete, and an
+// operator's file may change a single text. In the default language, a text in defaults replaces the built-in text,
+// and a text in own replaces both.
 func Read(builtin, own fs.FS, defaults map[string]string) (*Catalog, error) {
 	names, err := fs.Glob(builtin, "texts/*.json")
 	if err != nil {
@@ -79,8 +79,9 @@ func (c *Catalog) Match(languages string) int {
 	return index
 }
 
-// overrideTexts has no effect if the file does not exist. Only the built-in file of the default language, which is
-// read first, may add keys. An unknown key in another file is an error, because it is probably misspelled.
+// overrideTexts copies the texts of a file into texts. It does nothing if the file does not exist. Only the built-in
+// file of the default language, which is read first, may add keys. An unknown key in another file is an error,
+// because it is probably misspelled.
 func overrideTexts(texts map[string]string, from fs.FS, name string) error {
 	if from == nil {
 		return nil

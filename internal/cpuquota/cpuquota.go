@@ -75,7 +75,7 @@ func (v cgroupVersion) mountedAs(system, options string) bool {
 	return system == "cgroup" && slices.Contains(strings.Split(options, ","), "cpu")
 }
 
-// parentGroupDir returns "" for the mount point.
+// parentGroupDir returns the directory of the parent group, or "" if dir is the mount point.
 func parentGroupDir(dir, mount string) string {
 	if dir == mount {
 		return ""

@@ -29,8 +29,8 @@ var passkeySystems = []string{"Windows", "macOS", "Linux", "ChromeOS", "Android"
 type Namer struct {
 	parser func() *useragent.Parser
 
-	// cachedNames is by user agent, because a client sends the same header with each request. Clients choose the
-	// header, so the number of entries is bounded.
+	// cachedNames maps user agents to names, because a client sends the same header with each request. Clients choose
+	// the header, so the number of entries is bounded.
 	mu          sync.Mutex
 	cachedNames map[string]string
 }

@@ -26,7 +26,7 @@ type Factor struct {
 	Secret string `json:"secret,omitempty"` // of a TOTP: base32, or an otpauth URI
 
 	Credential string `json:"credential,omitempty"` // id of a passkey, in base64url
-	Record     string `json:"record,omitempty"`     // public half of the passkey
+	Record     string `json:"record,omitempty"`     // public key and other public data of the passkey
 	UserHandle []byte `json:"userHandle,omitempty"` // handle that the passkey returns at a sign-in
 	Unproven   bool   `json:"unproven,omitempty"`   // see factors.Factor
 

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	maxItemsInMemory = 20_000 // which use about 20 MB with their tokens
+	maxItemsInMemory = 20_000 // with their tokens, they use about 20 MB
 	maxPagesInMemory = 8      // pages of older items, for readers that start at the same time
 )
 
@@ -112,8 +112,8 @@ func (l *Log[I, E]) wakeReaders() {
 	l.changed = make(chan struct{})
 }
 
-// SetHeartbeat calls issue and stores its result as the heartbeat. If the age of the current heartbeat is less than
-// the duration every, it keeps the current heartbeat and does not call issue.
+// SetHeartbeat calls issue and stores the result as the new heartbeat. If the current heartbeat is younger than
+// every, it keeps the current heartbeat and does not call issue.
 func (l *Log[I, E]) SetHeartbeat(every time.Duration, issue func() (E, error)) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -129,9 +129,8 @@ func (l *Log[I, E]) SetHeartbeat(every time.Duration, issue func() (E, error)) e
 	return nil
 }
 
-// Wait returns when this process has read the item whose number is the argument after, or at the latest after the
-// duration patience. A reader can know the number of an unread item from another process, which has already read the
-// item.
+// Wait returns when this process has read the item with the number after, or when the duration patience has passed. A
+// reader can know the number of an unread item from another process, which has already read the item.
 func (l *Log[I, E]) Wait(ctx context.Context, after int64, patience time.Duration) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -232,7 +231,8 @@ func (l *Log[I, E]) copySignedEvents(items []Item[I, E]) {
 	}
 }
 
-// storeSigned skips items that were dropped, and items that were replaced after a Reset.
+// storeSigned stores the signed items in the log. It skips items that were dropped, and items that were replaced
+// after a Reset.
 func (l *Log[I, E]) storeSigned(items []Item[I, E]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -290,8 +290,8 @@ func (l *Log[I, E]) findOlderPage(after int64, limit int, key string) ([]E, bool
 	return nil, false
 }
 
-// Memory returns the number of items in the log, and calls the function held for each event in memory. It includes
-// the spare capacity of the list of items, because dropped events could remain there.
+// Memory returns the number of items in the log, and passes each event in memory to held. Dropped events could remain
+// in the spare capacity of the list of items, so Memory also passes the events there.
 func (l *Log[I, E]) Memory(held func(E)) (items int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -139,7 +139,7 @@ func TestItemsLeaveAfterTheWindowAndAboveTheBound(t *testing.T) {
 	if p, _ := l.Page(10+over, 1); p.Older || !slices.Equal(numbers(p.Items), []int64{11 + over}) {
 		t.Errorf("the oldest in memory: %+v", p)
 	}
-	l.Add(nil, feedlog.Progress{Last: bound}, start.Add(2*window+time.Second)) // the dropped items have left the feed
+	l.Add(nil, feedlog.Progress{Last: bound}, start.Add(2*window+time.Second)) // all items have left the feed
 	if l.LastDropped() != 0 {
 		t.Errorf("dropped %d", l.LastDropped())
 	}

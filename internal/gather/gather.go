@@ -96,8 +96,8 @@ func (q *Queue[Q, A]) send(call *Call[Q, A]) error {
 	}
 }
 
-// Len returns the number of calls in the queue. It does not count the first call of the next batch, which has left
-// the queue and waits for turn.
+// Len returns the number of calls in the queue. It does not count the first call of the next batch, which leaves the
+// queue before awaitTurn is called.
 func (q *Queue[Q, A]) Len() int { return len(q.waiting) }
 
 // Close waits for all calls that were added before. Later calls of Do return ErrClosed.
@@ -111,7 +111,7 @@ func (q *Queue[Q, A]) Close() {
 	q.running.Wait()
 }
 
-// runBatches returns when the queue is closed and empty.
+// runBatches starts one batch after the other until the queue is closed and empty.
 func (q *Queue[Q, A]) runBatches() {
 	for first := range q.waiting {
 		q.awaitTurn()
@@ -120,7 +120,8 @@ func (q *Queue[Q, A]) runBatches() {
 	}
 }
 
-// collectBatch adds calls from the queue to first, up to max calls in total. It skips calls whose callers have left.
+// collectBatch returns a batch that begins with the given call and continues with calls from the queue, up to max
+// calls. It skips calls whose callers have left.
 func (q *Queue[Q, A]) collectBatch(first *Call[Q, A]) (batch []*Call[Q, A]) {
 	for call := first; call != nil; call = q.takeQueuedCall() {
 		if !call.Left() {
@@ -133,7 +134,7 @@ func (q *Queue[Q, A]) collectBatch(first *Call[Q, A]) (batch []*Call[Q, A]) {
 	return batch
 }
 
-// takeQueuedCall returns nil if the queue is empty.
+// takeQueuedCall takes the next call from the queue without waiting. It returns nil if the queue is empty.
 func (q *Queue[Q, A]) takeQueuedCall() *Call[Q, A] {
 	select {
 	case call := <-q.waiting: // nil if the queue is closed and empty

@@ -17,7 +17,7 @@ import (
 // A Key holds the times of one key.
 type Key struct {
 	PublishedAt time.Time // when verifiers can first read the key
-	ActiveFrom  time.Time // when it begins to sign; it ends when a younger key becomes active
+	ActiveFrom  time.Time // when the key begins to sign; it signs until a younger key becomes active
 	DropAt      time.Time // when all that it signed has expired; zero: not yet known
 	Number      int       // only NextNumber uses it
 }
@@ -114,9 +114,9 @@ func At(keys []Key, now time.Time, p Policy) Plan {
 	return plan
 }
 
-// replacedAt returns the earliest ActiveFrom after that of k: a younger key then takes its place. It is called for
-// retired keys only. If no key has a later ActiveFrom, it returns k.ActiveFrom, because another key became active at
-// the same time and signs instead of k.
+// replacedAt returns when a younger key replaced the retired key k: the earliest ActiveFrom after that of k. If no
+// key has a later ActiveFrom, it returns k.ActiveFrom, because another key became active at the same time and signs
+// instead of k.
 func replacedAt(keys []Key, k Key) time.Time {
 	at := k.ActiveFrom
 	for _, other := range keys {

@@ -19,8 +19,8 @@ func Parse(text string) (string, bool) {
 	return tag.String(), true
 }
 
-// First returns the preferred language of an Accept-Language header (RFC 9110, section
-// 12.5.4), or "". It skips the wildcard.
+// First returns the preferred language of an Accept-Language header (RFC 9110, section 12.5.4), or "". It skips the
+// wildcard *.
 func First(header string) string {
 	const most = 500 // browsers send less; a longer header would take long to parse
 	if len(header) > most {

@@ -27,9 +27,9 @@ const maxUnsentLifetime = 5 * time.Minute
 // how long the link is valid after the server knows this.
 func UnsentLife(life time.Duration) time.Duration { return min(maxUnsentLifetime, life/3) }
 
-// SentSince returns a time. If an earlier link expires after this time, a new mail is unnecessary, because the mail
-// of the earlier link was sent. A link whose mail is not known to be sent expires sooner, because its lifetime is
-// short (UnsentLife). For a retry, the earlier link must also be newer than the request.
+// SentSince returns a time: an earlier link that expires after this time makes a new mail unnecessary, because the
+// mail of the earlier link was sent. A link whose mail is not known to be sent expires sooner, because its lifetime
+// is short (UnsentLife). For a retry, the earlier link must also be newer than the request.
 func SentSince(attempts int, requested time.Time, life time.Duration, now time.Time) time.Time {
 	since := now.Add(UnsentLife(life))
 	if renewed := requested.Add(life); attempts > 1 && renewed.After(since) {

@@ -17,7 +17,7 @@ const bcryptBytes = 72 // bcrypt ignores the rest of a password
 type bcryptHash struct {
 	crypt        string
 	log2         int
-	hashesSHA256 bool // in hexadecimal digits, as Django does
+	hashesSHA256 bool // bcrypt reads the SHA-256 of the password in hexadecimal digits, as in Django
 }
 
 // djangoSHA256 precedes the crypt(3) string in Django and in the stored form.

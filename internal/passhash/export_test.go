@@ -25,5 +25,5 @@ func (s *Schedule) Withdraw(client string) bool { return s.turns.withdraw(client
 // Next serves a job and returns its client, or "".
 func (s *Schedule) Next() string { return s.client[s.turns.takeDueJob()] }
 
-// Known returns for how many clients the schedule has a queue.
+// Known returns the number of clients for which the schedule has a queue.
 func (s *Schedule) Known() int { return len(s.turns.queues) }

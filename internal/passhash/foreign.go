@@ -241,8 +241,8 @@ func readWerkzeugPBKDF2(args string, parts []string) (storedHash, error) {
 	return newPBKDF2(digest, iterations, []byte(parts[0]), tag)
 }
 
-// newPBKDF2 returns a hash that contains only the first block of the tag. Checking another block would cost all
-// iterations again. It would not slow down an attacker, who computes only one block.
+// newPBKDF2 returns a hash that keeps only the first block of the tag. Checking the other blocks would repeat all
+// iterations. It would not slow down an attacker, because an attacker computes only the first block.
 func newPBKDF2(digest string, iterations uint32, salt, tag []byte) (storedHash, error) {
 	f := pbkdf2Func{digest, iterations}
 	if f.digestConstructor() == nil {

@@ -70,7 +70,7 @@ func (d keycloakCredentialData) argon(salt, tag []byte) (storedHash, error) {
 	return newPHC(argonFunc{variant, argonCost{memory: memory, passes: d.HashIterations, lanes: lanes}}, salt, tag)
 }
 
-// firstParameter ignores further values of a parameter, as Keycloak does.
+// firstParameter returns the first value of a parameter, or "". It ignores further values, as Keycloak does.
 func (d keycloakCredentialData) firstParameter(name string) string {
 	if values := d.AdditionalParameters[name]; len(values) > 0 {
 		return values[0]

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	newSaltBytes = 16 // imported salts have minSalt to maxSalt bytes
+	newSaltBytes = 16 // imported salts can have a different length: minSalt to maxSalt
 	tagBytes     = 32
 
 	minSalt, maxSalt = 1, 64 // a short salt is weak, but refusing it would lose the password
@@ -46,7 +46,7 @@ func (h phcHash) verify(password string) (bool, error) {
 	return subtle.ConstantTimeCompare(tag, h.tag) == 1, nil
 }
 
-// newPHC returns an error if the cost, the salt or the tag is out of bounds.
+// newPHC returns a hash, or an error if the cost, the salt or the tag is out of bounds.
 func newPHC(f keyDerivation, salt, tag []byte) (phcHash, error) {
 	if !f.isAffordable() {
 		return phcHash{}, tooCostlyError(f.String())

@@ -162,8 +162,8 @@ func (p *Pool) withdraw(client string, j *job, reason error) {
 	close(j.done)
 }
 
-// runWorker never unlocks its thread. Therefore the Go runtime ends the thread with the goroutine, and no other
-// goroutine runs at the lower priority.
+// runWorker runs jobs on a thread that it locks and never unlocks. Therefore the Go runtime ends the thread with the
+// goroutine, and no other goroutine runs at the lower priority.
 func (p *Pool) runWorker() {
 	runtime.LockOSThread()
 	lowerPriority()
@@ -175,7 +175,7 @@ func (p *Pool) runWorker() {
 	}
 }
 
-// awaitJob returns nil when the pool is closed.
+// awaitJob waits for the next job and returns it. It returns nil when the pool is closed.
 func (p *Pool) awaitJob() *job {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -82,7 +82,7 @@ func Methods(keyed bool) (names []string) {
 	return names
 }
 
-// prehashed is a hash of the result of a method.
+// A prehashed is a hash of the text that a prehashMethod computes from the password.
 type prehashed struct {
 	method prehashMethod
 	keyID  string // empty if the method has no key
@@ -103,7 +103,8 @@ func (h prehashed) label() string {
 	return "{" + h.method.name + "}"
 }
 
-// verify returns an error for a method with a key, because only verifyKeyed has the key.
+// verify checks a password without a key. It returns an error for a method with a key, because only verifyKeyed
+// receives the key.
 func (h prehashed) verify(password string) (bool, error) {
 	if h.method.keyed {
 		return false, errors.New("the key that the password was hashed with is missing")

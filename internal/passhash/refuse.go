@@ -22,12 +22,13 @@ func malformed(form string) error {
 	return fmt.Errorf("the hash does not have the form %s: %s", form, checkExport)
 }
 
-// tooCostlyError shows its argument, which must not contain the hash.
+// tooCostlyError returns the error for a hash whose cost is invalid or too high. The error shows the cost, so this
+// argument must not contain the hash.
 func tooCostlyError(cost string) error {
 	return fmt.Errorf("the cost of the hash is invalid or too high for a server (%s): %s", cost, resetByMail)
 }
 
-// unsupportedKinds is by the text before the first or second dollar sign.
+// unsupportedKinds maps the text before the first or second dollar sign to the kind of the hash.
 var unsupportedKinds = map[string]string{
 	"$1": "crypt(3) with $1$ (MD5)", "$y": "crypt(3) with $y$ (yescrypt)", "$gy": "crypt(3) with $gy$ (yescrypt)",
 	"$7": "crypt(3) with $7$ (scrypt)", "$md5": "crypt(3) with $md5$", "$sha1": "crypt(3) with $sha1$",

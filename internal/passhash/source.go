@@ -101,8 +101,8 @@ func (s Source) adoptPHC(parts []string) (string, error) {
 	return Adopt(strings.Join(parts, "$"))
 }
 
-// readSeparateParts knows the kind of hash from the algorithm in the file, or from lengths that only one program
-// uses. known is false for any other hash.
+// readSeparateParts reads a hash whose parts are in separate columns. It recognizes the kind by the algorithm in the
+// file, or by lengths that only one program uses. known is false for any other hash.
 func (s Source) readSeparateParts(algorithm string) (h storedHash, known bool, err error) {
 	const passportDigits, passportIterations = 1024, 25000
 	switch {

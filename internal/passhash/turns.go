@@ -15,14 +15,14 @@ type clientTurns struct {
 	queues        map[string]*clientQueue
 	round         []*clientQueue // in the order of service
 	newClients    []*clientQueue // without a place in the round, oldest first
-	servedNewLast bool           // so a client of the round is next
+	servedNewLast bool           // after a group of new clients, a client of the round is next
 }
 
 // A clientQueue holds the waiting jobs of one client, oldest first.
 type clientQueue struct {
 	client          string
 	jobs            []*job
-	hasPlaceInRound bool // because the client was served
+	hasPlaceInRound bool // the client was served at least once
 }
 
 func (t *clientTurns) addJob(client string, j *job) {
@@ -55,7 +55,7 @@ func (t *clientTurns) countAhead(client string) (waiting, ahead int) {
 	return waiting, ahead
 }
 
-// takeDueJob returns nil if no job waits.
+// takeDueJob removes the job that runs next from the queue and returns it. It returns nil if no job waits.
 func (t *clientTurns) takeDueJob() *job {
 	for len(t.round) > 0 && len(t.round[0].jobs) == 0 {
 		delete(t.queues, t.round[0].client)

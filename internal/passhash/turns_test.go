@@ -52,7 +52,7 @@ func TestNoClientIsServedTwiceWhileAnotherWaits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := passhash.NewSchedule()
 		waiting := map[string]int{}
-		served := map[string]map[string]int{} // by waiting client: how often others were served while it waited
+		served := map[string]map[string]int{} // served[a][b]: how often b was served while a waited
 		left := 0
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			client := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f"}).Draw(t, "client")

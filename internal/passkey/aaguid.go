@@ -2,8 +2,8 @@ package passkey
 
 import "github.com/google/uuid"
 
-// productNames is by the AAGUID of a model of authenticators. The name is only a label in the user's list of
-// passkeys: an authenticator can send any AAGUID, because we request no attestation.
+// productNames maps the AAGUID of a model of authenticators to the product. The name is only a label in the user's
+// list of passkeys: an authenticator can send any AAGUID, because we request no attestation.
 var productNames = map[string]string{
 	"fbfc3007-154e-4ecc-8c0b-6e020557d7bd": "Apple Passwords",
 	"dd4ec289-e01d-41c9-bb89-70fa845d4bf2": "Apple Passwords (managed)",

@@ -25,8 +25,8 @@ func (p *Party) CreationOptions(c Creation) (json.RawMessage, error) {
 		webauthn.WithCredentialParameters(webauthn.CredentialParametersRecommendedL3()),
 		webauthn.WithExclusions(p.credentialDescriptors(c.Owner.Credentials)),
 		webauthn.WithConveyancePreference(protocol.PreferNoAttestation),
-		// Free storage and user verification are only preferred. Therefore a security key without free storage or
-		// without a PIN still works as a second factor.
+		// A resident key and user verification are preferred, but not required. Therefore a security key without
+		// space for a resident key or without a PIN still works as a second factor.
 		webauthn.WithAuthenticatorSelection(protocol.AuthenticatorSelection{
 			ResidentKey: protocol.ResidentKeyRequirementPreferred, UserVerification: protocol.VerificationPreferred,
 		}),

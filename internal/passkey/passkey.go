@@ -43,8 +43,8 @@ type Party struct {
 	origins []string
 }
 
-// New returns the Party of o. It fails if the RP ID is not a domain. Browsers create no passkeys
-// for IP addresses.
+// New returns a Party with these options. It returns an error if the RP ID is not a domain. Browsers create no
+// passkeys for IP addresses.
 func New(o Options) (*Party, error) {
 	if _, err := netip.ParseAddr(o.RPID); err == nil || o.RPID == "" {
 		return nil, fmt.Errorf("%q is no domain: browsers create no passkeys for IP addresses", o.RPID)
@@ -84,7 +84,7 @@ func Covers(rpID, origin string) bool {
 	return host == rpID || strings.HasSuffix(host, "."+rpID)
 }
 
-// A Record is the public half of a passkey, as JSON. It is not secret.
+// A Record holds the public key of a passkey and other public data about it. It is stored as JSON.
 type Record struct {
 	Key        []byte   `json:"key"` // COSE
 	Transports []string `json:"transports,omitempty"`
@@ -206,12 +206,14 @@ func checkSize(response []byte) error {
 	return nil
 }
 
-// sessionData sets no expiry, because the caller checks whether the challenge has expired.
+// sessionData returns the library's form of a challenge. It sets no expiry, because the caller checks whether the
+// challenge has expired.
 func (p *Party) sessionData(challenge []byte) webauthn.SessionData {
 	return webauthn.SessionData{Challenge: EncodeID(challenge), RelyingPartyID: p.RPID()}
 }
 
-// credentialDescriptors leaves out passkeys of another RP ID, because the browser can't use them here.
+// credentialDescriptors returns a descriptor of each passkey. It leaves out passkeys of other RP IDs, because the
+// browser can't use them here.
 func (p *Party) credentialDescriptors(all []Credential) (list []protocol.CredentialDescriptor) {
 	for _, c := range all {
 		if c.Record.RPID == p.RPID() {

@@ -53,9 +53,9 @@ const (
 	Personal Problem = "personal"  // only words of the user's address or name, or of the service
 )
 
-// Check checks a normalized password. min is in code points. context contains words that the operator forbids.
-// personal contains the user's email address and names. Letter case does not matter. Check does not require
-// particular kinds of characters (NIST SP 800-63B-4, section 3.1.1.2).
+// Check checks a normalized password. min is in code points. The operator forbids the words in context. The texts in
+// personal are the user's email address and names. Letter case does not matter. Check does not require particular
+// kinds of characters (NIST SP 800-63B-4, section 3.1.1.2).
 func Check(normal string, min int, context []string, personal ...string) Problem {
 	points := utf8.RuneCountInString(normal)
 	if points < min {

@@ -70,7 +70,7 @@ func NewBouncer(t testing.TB, s *Server, settings ...string) *Bouncer {
 	return b
 }
 
-// waitUntilReady waits at most 30 seconds.
+// waitUntilReady waits until PgBouncer accepts connections, for at most 30 seconds.
 func (b *Bouncer) waitUntilReady(ctx context.Context, s *Server, ended chan struct{}) error {
 	var err error
 	for range 600 {

@@ -69,11 +69,11 @@ func New(t testing.TB, settings ...string) *Server {
 	return s
 }
 
-// sharedCluster is the cluster of Database.
+// sharedCluster is the cluster in which the function Database creates databases.
 var sharedCluster struct {
 	sync.Mutex
 	*Server
-	lifetimePipe *os.File // when it closes, the shell knows that this process has ended
+	lifetimePipe *os.File // closes when this process ends, and the shell then removes the folder
 }
 
 // Database creates an empty database and returns its URL. All tests of a process share one cluster, which has fsync

@@ -75,7 +75,7 @@ func TestSharedClusterIsRemovedAfterItsProcess(t *testing.T) {
 		select {}
 	}
 	dir := t.TempDir()
-	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // let the user that runs PostgreSQL enter
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // PostgreSQL runs as a different user
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")

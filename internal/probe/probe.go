@@ -80,7 +80,7 @@ func (p *Probe) isFresh(now time.Time) bool {
 	return age < minPause || age < successValidity && p.lastRun.err == nil && !p.failedSince
 }
 
-// runProbe continues if the first caller goes away.
+// runProbe runs a probe and stores its result. It continues if the caller that started the probe goes away.
 func (p *Probe) runProbe(ctx context.Context, r *probeRun, try func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
