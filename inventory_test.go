@@ -161,7 +161,8 @@ func columnsOf(migration string) map[string][]string {
 	return found
 }
 
-// rowsOfTable also returns the rows below whose first cell is empty.
+// rowsOfTable returns the rows about one database table: the row that names the table, and the rows below it with an
+// empty first cell.
 func rowsOfTable(page, table string) string {
 	_, rest, _ := strings.Cut(page, "\n| `"+table+"` |")
 	rows, _, _ := strings.Cut(rest, "\n| `")

@@ -18,8 +18,8 @@ import (
 type KeyUse string
 
 const (
-	KeySign    KeyUse = "sign"    // signs access tokens; its public half is in the JWKS
-	KeyRefresh KeyUse = "refresh" // authenticates refresh tokens; has no public half
+	KeySign    KeyUse = "sign"    // signs access tokens; its public key is in the JWKS
+	KeyRefresh KeyUse = "refresh" // authenticates refresh tokens; has no public key
 
 	// KeyPepper is a secret that another system mixed into the passwords of imported accounts. It is never rotated.
 	KeyPepper KeyUse = "pepper"
@@ -48,7 +48,7 @@ type Key struct {
 
 	PublishedAt time.Time // from this time on, the JWKS contains the key
 	ActiveFrom  time.Time // from this time on, the key signs, until a newer key does
-	DropAt      time.Time // when all that the key signed has expired; zero: no successor yet
+	DropAt      time.Time // when everything that the key signed has expired; zero: the key has no successor yet
 }
 
 // LoadOrCreateMasterKey reads the master key from a file. If the file does not exist, the function creates it (mode
@@ -95,7 +95,7 @@ var derivationLabels = map[KeyUse]string{
 	KeyPasskey: "passkey user handle", KeyRemember: "remembered device", KeyService: "service key",
 }
 
-// macSecret derives the secret, as storeMissingSecrets does, while the store does not contain it.
+// macSecret returns the stored secret of a use, or derives it as storeMissingSecrets does.
 func (k *keyring) macSecret(use KeyUse) []byte {
 	if stored := k.current.Load().secrets[use]; stored != nil {
 		return stored
@@ -103,8 +103,9 @@ func (k *keyring) macSecret(use KeyUse) []byte {
 	return k.box.Derive(derivationLabels[use])
 }
 
-// storeMissingSecrets may run in several processes at the same time. Only the first one stores its secrets, because
-// the numbers of keys are unique. All processes then use these secrets.
+// storeMissingSecrets stores a derived secret for each use without one. If several processes call it at the same
+// time, only the first stores its secrets, because the numbers of keys are unique. All processes then use these
+// secrets.
 func (k *keyring) storeMissingSecrets(ctx context.Context) error {
 	var missing []Key
 	for _, use := range macUses {
@@ -140,7 +141,8 @@ func (k *keyring) storeMissingSecrets(ctx context.Context) error {
 // Unstable: for the program watchword.
 var ErrMasterKey = errors.New("this is not the master key that the keys were sealed with")
 
-// lockMasterKey returns ErrMasterKey if the master key has already been replaced.
+// lockMasterKey locks the key of KeyMail, so that Reseal waits until tx ends. It returns ErrMasterKey if the master
+// key has already been replaced.
 func (k *keyring) lockMasterKey(ctx context.Context, tx Tx) error {
 	held, err := tx.HoldKey(ctx, KeyMail)
 	if errors.Is(err, ErrNotFound) {
@@ -208,7 +210,8 @@ func (k *keyring) resealKeys(ctx context.Context, tx Tx, box *seal.Box) error {
 	return nil
 }
 
-// resealSignups deletes sign-ups that can't be opened, because they are unusable.
+// resealSignups seals every waiting sign-up under the key of box. It deletes sign-ups that the old key does not open,
+// because they are unusable.
 func (e *Engine) resealSignups(ctx context.Context, tx Tx, box *seal.Box) error {
 	for last := (Signup{}); ; {
 		waiting, err := tx.NextSignups(ctx, last, resealBatch)
@@ -229,7 +232,8 @@ func (e *Engine) resealSignups(ctx context.Context, tx Tx, box *seal.Box) error 
 	}
 }
 
-// resealFactors keeps a factor that can't be opened, so that the account still needs a second factor.
+// resealFactors seals every factor under the key of box. It keeps factors that the old key does not open, so that
+// their accounts still need a second factor.
 func (e *Engine) resealFactors(ctx context.Context, tx Tx, box *seal.Box) error {
 	for last := (SealedFactor{}); ; {
 		batch, err := tx.SealedFactors(ctx, last.ID, resealBatch)

@@ -50,7 +50,7 @@ type keyring struct {
 // A keyset holds the unsealed keys of the store.
 type keyset struct {
 	rows    map[KeyUse][]Key
-	times   map[KeyUse][]keyschedule.Key // the times of rows, in the same order
+	times   map[KeyUse][]keyschedule.Key // times of the keys in rows, in the same order
 	signing *signingKeys
 	refresh map[uint8][]byte  // by number
 	peppers map[string][]byte // by id
@@ -58,7 +58,8 @@ type keyset struct {
 	jwks    []byte
 }
 
-// signingKeys are by kid. The cache of verified tokens compares pointers, so a pointer changes only with its keys.
+// signingKeys contains the signing keys by kid. The cache of verified tokens compares pointers to signingKeys.
+// Therefore a reload replaces the pointer only if the keys have changed.
 type signingKeys struct{ byID map[string]accesstoken.Key }
 
 // cachedTokens bounds the cache of verified tokens, at about 1.5 kB each.
@@ -120,8 +121,9 @@ func (k *keyring) parseRefresh(ctx context.Context, token Secret) (refreshtoken.
 
 // verifyAccessToken returns the claims of a token that is valid at now. Codes: CodeTokenExpired, CodeTokenInvalid.
 //
-// It caches tokens whose signature is valid, until the signing keys change. A token is cached under the keys that
-// were loaded before its check. So it is never found under newer keys that did not verify it.
+// It caches tokens whose signature is valid, until the signing keys change. The cache entry refers to the keys that
+// were loaded before the check. If the keys change during the check, the entry therefore does not count for the new
+// keys.
 func (k *keyring) verifyAccessToken(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
 	keys := k.current.Load().signing
 	claims, ok := k.verifiedTokens.Get(string(token), keys)
@@ -140,7 +142,7 @@ func (k *keyring) verifyAccessToken(ctx context.Context, token Secret, now time.
 	return claims, err
 }
 
-// verifyExpired accepts expired tokens. Codes: CodeTokenInvalid.
+// verifyExpired returns the claims of a token, even if the token has expired. Codes: CodeTokenInvalid.
 func (k *keyring) verifyExpired(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
 	claims, err := k.verifyUncached(ctx, token, now)
 	switch {
@@ -152,7 +154,8 @@ func (k *keyring) verifyExpired(ctx context.Context, token Secret, now time.Time
 	return claims, err
 }
 
-// verifyUncached reloads the keys once if the token names an unknown key.
+// verifyUncached verifies a token without the cache. If the token names an unknown key, it reloads the keys once and
+// tries again.
 func (k *keyring) verifyUncached(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
 	want := accesstoken.Expect{Issuer: k.opts.Issuer, Audience: k.opts.Audience, Now: now, Leeway: clockLeeway}
 	unknown := false

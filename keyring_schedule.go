@@ -27,9 +27,9 @@ func (k *keyring) rotationPolicy(use KeyUse) keyschedule.Policy {
 
 var errNoFreeNumber = errors.New("no number is free for another key")
 
-// applyPlan generates a key outside the transaction. If several processes publish a key at the same time, only one
-// succeeds, because numbers are unique. Expired keys are deleted first, which frees their numbers. Without a free
-// number it applies the rest of the plan and returns errNoFreeNumber.
+// applyPlan stores the changes of a plan and publishes a new key if the plan has one. If several processes publish a
+// key at the same time, only one succeeds, because numbers are unique. It deletes expired keys first, which frees
+// their numbers. Without a free number, it applies the rest of the plan and returns errNoFreeNumber.
 func (k *keyring) applyPlan(
 	ctx context.Context, use KeyUse, set *keyset, plan keyschedule.Plan, because ...Event,
 ) error {
@@ -82,7 +82,8 @@ func (k *keyring) applyPlan(
 	return errors.Join(k.reload(ctx), full)
 }
 
-// prepareKeys fails only if no key can sign afterwards. It logs any other error, as a running server does.
+// prepareKeys reads the clock and applies the schedule at the start. After an error, it returns the error only if the
+// loaded keys are not usable. Otherwise it logs the error, as a running server does.
 func (e *Engine) prepareKeys(ctx context.Context) error {
 	err := e.readClock(ctx)
 	if err == nil {

@@ -97,7 +97,7 @@ const knownDeviceSuffix limitPurpose = "_known"
 // factorKinds are the kinds of proofs of package factors.
 var factorKinds = []limitPurpose{"totp", amr.Recovery, "passkey"}
 
-// newCharge charges one use by a subject, such as an address. The Charge is zero if l is unlimited.
+// newCharge returns a Charge for one use by a subject, such as an address. The Charge is zero if l is unlimited.
 func (l Limit) newCharge(purpose limitPurpose, subject string, at time.Time) Charge {
 	if l.Count < 0 {
 		return Charge{}
@@ -131,12 +131,13 @@ func (l Limits) accountCharges(u User, events []Event, sessions []Session, at ti
 	return all
 }
 
-// limitedCharges drops the zero charges, which are those of unlimited limits.
+// limitedCharges returns the charges without zero charges, which belong to unlimited limits.
 func limitedCharges(all ...Charge) []Charge {
 	return slices.DeleteFunc(all, func(c Charge) bool { return c == Charge{} })
 }
 
-// takeCharges refunds the earlier charges if the store refuses one, and returns how long to wait.
+// takeCharges charges the limits in tx. If the store refuses a charge, takeCharges refunds the earlier charges and
+// returns how long to wait.
 func takeCharges(ctx context.Context, tx Tx, charges []Charge) (wait time.Duration, err error) {
 	for i, c := range charges {
 		if wait, err = tx.Charge(ctx, c); err != nil {
@@ -149,7 +150,7 @@ func takeCharges(ctx context.Context, tx Tx, charges []Charge) (wait time.Durati
 	return 0, nil
 }
 
-// refundCharges skips zero charges.
+// refundCharges gives charges back. It skips zero charges.
 func refundCharges(ctx context.Context, tx Tx, charges ...Charge) error {
 	for _, c := range charges {
 		if c == (Charge{}) {
@@ -166,8 +167,9 @@ func (e *Engine) refundInOwnTx(ctx context.Context, charges ...Charge) error {
 	return e.store.Update(ctx, func(tx Tx) error { return refundCharges(ctx, tx, charges...) })
 }
 
-// refundIfUnchecked refunds only if the pool was too busy to check. Otherwise a client could guess without limit, by
-// canceling requests that are slow because the password is wrong.
+// refundIfUnchecked refunds the charges only if the pool was too busy to check the password. It does not refund a
+// canceled request. Otherwise a client could guess without limit: it would cancel each slow request, because a wrong
+// password takes longer.
 func (e *Engine) refundIfUnchecked(ctx context.Context, err error, charges ...Charge) error {
 	if CodeOf(err) == CodeTryLater {
 		err = errors.Join(err, e.refundInOwnTx(ctx, charges...))

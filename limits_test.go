@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Two limits with the same purpose would share their counters. If a purpose ends with "_", the engine appends a kind
-// to it, so another purpose must not begin with it.
+// Two limits with the same purpose would share their counters. A purpose that ends with "_" is only a prefix: the
+// engine appends a suffix, such as the kind of mail. No other purpose may begin with such a prefix.
 func TestPurposesOfLimitsAreUnique(t *testing.T) {
 	t.Parallel()
 	found := regexp.MustCompile(`(?m)^\t(limit\w+) +limitPurpose = "(\w+)"`).FindAllStringSubmatch(

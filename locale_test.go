@@ -40,7 +40,7 @@ func TestSignUpStoresTheFirstLanguage(t *testing.T) {
 	})
 }
 
-// A waiting sign-up keeps the user's language: its mail and the later account use it.
+// A waiting sign-up must keep the language of the user, because its mail and the later account are in this language.
 func TestMailsHaveTheLanguageOfTheSignUp(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {

@@ -29,8 +29,8 @@ type LoginRequest struct {
 	Persistent bool // the session outlives the browser and has the longer idle timeout
 	Client     Client
 
-	// Replaces is the refresh token in the cookie that the sign-in overwrites. The sign-in ends its session, even if the
-	// token is old. An empty or invalid token is ignored.
+	// Replaces is the refresh token in the cookie that the sign-in overwrites. The sign-in ends the session of this
+	// token, even if the token is old. An empty or invalid token is ignored.
 	Replaces Secret
 }
 
@@ -73,7 +73,8 @@ func (e *Engine) Login(ctx context.Context, r LoginRequest) (*SignIn, error) {
 	}
 }
 
-// finishLogin returns held = false if password, factors or state of the account have changed since a.user was read.
+// finishLogin opens the session or returns a challenge. It returns held = false if password, factors or state of the
+// account have changed since a.user was read.
 func (e *Engine) finishLogin(ctx context.Context, a passwordAttempt, r LoginRequest) (_ *SignIn, held bool, _ error) {
 	hash, err := e.upgradedHash(ctx, r.Client, a.user.PasswordHash, r.Password)
 	if err != nil {
@@ -136,7 +137,7 @@ func (e *Engine) hashToCompare(u User, waiting []Signup) Secret {
 	return details.PasswordHash
 }
 
-// mayLogin reveals the state of the account only if the password is right.
+// mayLogin returns why a sign-in is refused, or nil. Only the right password reveals the state of the account.
 func mayLogin(u User, passwordRight bool, o Options) *Error {
 	switch {
 	case !passwordRight:

@@ -33,7 +33,8 @@ func (e *Engine) Logout(ctx context.Context, refresh, access Secret, c Client) e
 	return nil
 }
 
-// endSession returns false if there is no such session or it has already ended.
+// endSession ends one session and stores its event. It returns false if the session does not exist or has already
+// ended.
 func (e *Engine) endSession(ctx context.Context, id SessionID, why EndReason, event Event) (ended bool, err error) {
 	recorded := event
 	err = e.store.Update(ctx, func(tx Tx) error {
@@ -51,7 +52,8 @@ func (e *Engine) endSession(ctx context.Context, id SessionID, why EndReason, ev
 	return ended, err
 }
 
-// endSessionInTx returns the event with the user and the session; the caller stores and announces the event.
+// endSessionInTx ends one session in tx. It returns the event with the user and the session. The caller stores the
+// event and announces it.
 func endSessionInTx(
 	ctx context.Context, tx Tx, id SessionID, why EndReason, event Event,
 ) (recorded Event, ended bool, err error) {
@@ -66,14 +68,15 @@ func endSessionInTx(
 	return event.ofUser(session.UserID).ofSession(id), ended, err
 }
 
-// LogoutAll ends the user's sessions and forgets the remembered devices. It keeps the session with the id except, if
-// any. It returns the number of ended sessions that were live.
+// LogoutAll ends the user's sessions and forgets the remembered devices. If except is not empty, it keeps the session
+// with this id. It returns the number of ended sessions that were live.
 func (e *Engine) LogoutAll(ctx context.Context, who Identity, except SessionID, c Client) (ended int, err error) {
 	event := e.newEvent(EventLogoutAll, c, e.now()).ofUser(who.User.ID).ofSession(who.Session.ID)
 	return e.endAllBut(ctx, except, EndedLogoutAll, event)
 }
 
-// endAllBut ends the sessions of the event's user. It returns the number of ended sessions that were live.
+// endAllBut ends all sessions of the event's user except one, and forgets the remembered devices. It returns the
+// number of ended sessions that were live.
 func (e *Engine) endAllBut(ctx context.Context, except SessionID, why EndReason, event Event) (ended int, err error) {
 	err = e.store.Update(ctx, func(tx Tx) error {
 		// Devices are changed before sessions, as in a sign-in, so that a concurrent sign-in can't cause a deadlock.

@@ -8,7 +8,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// worksAsReset does not consume the link.
+// worksAsReset reports whether a link can reset the password. It sends a password that is too short, which does not
+// consume the link.
 func (r *rig) worksAsReset(t *testing.T, token watchword.Secret) bool {
 	t.Helper()
 	err := r.ResetPassword(t.Context(), token, "short", laptop)

@@ -28,8 +28,8 @@ const (
 const (
 	MailAddressReplaced                     MailKind = "address_replaced" // to the old address: an operator changed it
 	MailPasswordChanged                     MailKind = "password_changed"
-	MailReuseDetected                       MailKind = "reuse_detected"  // a copied session was ended
-	MailMoreHappened                        MailKind = "more_happened"   // summary: more notices than the limit allows
+	MailReuseDetected                       MailKind = "reuse_detected"  // a session was ended after reuse
+	MailMoreHappened                        MailKind = "more_happened"   // replaces notices above the limit
 	MailSignupExisting                      MailKind = "signup_existing" // somebody signed up with your address
 	MailTOTPAdded                           MailKind = "totp_added"
 	MailTOTPRemoved                         MailKind = "totp_removed"
@@ -76,7 +76,7 @@ type MailFacts struct {
 	NewEmail Address   `json:"newEmail,omitempty"` // the address it was changed to
 	Page     string    `json:"page,omitempty"`     // page of a front-end that the link opens; empty: the server's page
 	ReturnTo string    `json:"returnTo,omitempty"` // URL that the server's page returns to; empty: the default
-	Factor   string    `json:"factor,omitempty"`   // name of an added or removed factor; kind of reset factors
+	Factor   string    `json:"factor,omitempty"`   // name of a factor; MailFactorsReset: the kind of factors
 	Left     int       `json:"left,omitempty"`     // remaining factors, or recovery codes (MailRecoveryUsed)
 
 	// UndoUntil is when the undo link in the previous mailbox expires (MailConfirmAddress). Zero: no undo.
@@ -118,7 +118,7 @@ type Mail struct {
 type MailToken struct {
 	Hash      string // SHA-256, hex; the token itself is not stored
 	Kind      MailKind
-	UserID    UserID  // empty: no account had the address (SignupVerified)
+	UserID    UserID  // empty: the address had no account (SignupVerified)
 	Email     Address // the address that the token proves
 	ExpiresAt time.Time
 	SignupID  string // the waiting sign-up that a verification link was mailed for, or empty

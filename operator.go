@@ -125,7 +125,7 @@ func (o Operator) UserOfSession(ctx context.Context, id SessionID) (User, error)
 
 // Users lists up to limit accounts in the order of their addresses, after the given address ("": from the start).
 func (o Operator) Users(ctx context.Context, after Address, limit int) ([]User, error) {
-	return o.UsersBetween(ctx, after+"\x01", "\x7f", limit) // includes all later addresses, which are printable ASCII
+	return o.UsersBetween(ctx, after+"\x01", "\x7f", limit) // addresses are printable ASCII, below \x7f
 }
 
 // UsersBetween lists up to limit accounts with from <= address < below, in byte order of their addresses.
@@ -357,7 +357,7 @@ func (o Operator) EndUserSessions(ctx context.Context, id UserID) (int, error) {
 	return o.engine.endAllBut(ctx, "", EndedOperator, o.newEvent(EventLogoutAll, id).withDetail("by an operator"))
 }
 
-// endBatch is a number of sessions. Other writes can run between batches.
+// endBatch is how many sessions one transaction ends. Other writes can run between these transactions.
 const endBatch = 1000
 
 // EndEverySession ends the sessions of all users and returns their number. It also
@@ -400,7 +400,8 @@ func (o Operator) LastRestore(ctx context.Context) (noticed, settled time.Time, 
 	return noticed, settled, err
 }
 
-// lastSystemEventAt returns the time of the newest event of a kind without an account, or zero.
+// lastSystemEventAt returns the time of the newest event of a kind that has no account. The time is zero if there is
+// no such event.
 func (o Operator) lastSystemEventAt(ctx context.Context, kind EventKind) (time.Time, error) {
 	event, err := queryStore(ctx, o.engine.store, func(tx Tx) (Event, error) { return tx.LastEvent(ctx, "", kind) })
 	if errors.Is(err, ErrNotFound) {

@@ -41,7 +41,8 @@ func newMail(kind MailKind, u User, ev Event) Mail {
 		Cause: MailCause{Operator: ev.Operator}, CreatedAt: ev.At, NextAt: ev.At}
 }
 
-// queueMail drops a notice of budgetedNotices if the address is not proven or the budget of the account is used up.
+// queueMail inserts a mail into the outbox. It drops one of budgetedNotices if the address is not proven, or if the
+// budget of the account is used up.
 func (e *Engine) queueMail(ctx context.Context, tx Tx, m Mail) error {
 	if !slices.Contains(budgetedNotices, m.Kind) {
 		return tx.InsertMail(ctx, m)
@@ -108,7 +109,8 @@ func (e *Engine) runOutbox(ctx context.Context) {
 	}, func(err error) { e.log.Error("can't read the outbox", slog.Any("error", err)) })
 }
 
-// sendMail continues for up to sendDrain after ctx ends, because a delivered mail without its result is sent again.
+// sendMail sends a mail and stores the result. It continues for up to sendDrain after ctx ends. Otherwise, the result
+// of a delivered mail could be lost, and the mail would be sent again.
 func (e *Engine) sendMail(ctx context.Context, m Mail, now time.Time) {
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
 	defer cancel()
@@ -204,8 +206,9 @@ func (e *Engine) prepareMail(ctx context.Context, m Mail, now time.Time) (d deli
 	return d, nil
 }
 
-// findMailOwner returns ErrNotFound for a disabled account. For a mail with a new token per attempt, it locks the
-// current owner of the address, so that no concurrent transaction revokes the token.
+// findMailOwner returns the account to which a mail belongs. It returns ErrNotFound if there is no such account, or
+// if the account is disabled. For a mail with a new token per attempt, it locks the account, so that no concurrent
+// transaction revokes the token.
 func findMailOwner(ctx context.Context, tx Tx, m Mail) (User, error) {
 	fresh := m.Kind == MailVerify || m.Kind == MailReset || m.Kind == MailInvite
 	var owner User
@@ -227,7 +230,7 @@ func findMailOwner(ctx context.Context, tx Tx, m Mail) (User, error) {
 	return owner, err
 }
 
-// lockAndReadUser returns ErrNotFound if the account no longer has the address.
+// lockAndReadUser locks an account and reads it. It returns ErrNotFound if the account no longer has the address.
 func lockAndReadUser(ctx context.Context, tx Tx, id UserID, email Address) (User, error) {
 	locked, err := tx.LockUser(ctx, id, email)
 	if err == nil && !locked {
@@ -239,7 +242,7 @@ func lockAndReadUser(ctx context.Context, tx Tx, id UserID, email Address) (User
 	return tx.User(ctx, id)
 }
 
-// lockUserByID reads the account after the lock. Codes: CodeNotFound, CodeTryLater (address just changed).
+// lockUserByID locks an account by its id and reads it. Codes: CodeNotFound, CodeTryLater (address just changed).
 func lockUserByID(ctx context.Context, tx Tx, id UserID) (User, error) {
 	user, err := tx.User(ctx, id)
 	if err != nil {
@@ -252,7 +255,8 @@ func lockUserByID(ctx context.Context, tx Tx, id UserID) (User, error) {
 	return user, err
 }
 
-// withinBudget charges only the first attempt. prepareSignupMail passes a kind that can differ from m.Kind.
+// withinBudget reports whether the budget of an address allows a mail. Only the first attempt is charged. For a
+// waiting sign-up, kind can differ from m.Kind.
 func (e *Engine) withinBudget(ctx context.Context, tx Tx, m Mail, kind MailKind, now time.Time) (bool, error) {
 	if m.Attempts > 1 {
 		return true, nil
@@ -261,8 +265,8 @@ func (e *Engine) withinBudget(ctx context.Context, tx Tx, m Mail, kind MailKind,
 	return err == nil && wait == 0, err
 }
 
-// activateToken creates the token of this attempt, or drops the mail. Invitations, and resets by operators or undo
-// links, do not count towards the budget. A link for a waiting sign-up replaces no other link.
+// activateToken creates the token of this attempt, or drops the mail. The budget counts neither invitations nor
+// resets that an operator or an undo link requests. A link for a waiting sign-up replaces no other link.
 func (e *Engine) activateToken(ctx context.Context, tx Tx, m Mail, d *delivery, now time.Time) error {
 	kind, within, err := d.message.Kind, true, error(nil)
 	life := map[MailKind]time.Duration{
@@ -322,7 +326,8 @@ func (e *Engine) grantToken(ctx context.Context, tx Tx, m Mail, email Address, e
 	return tx.InsertMailToken(ctx, MailToken{Hash: hash, Kind: m.Kind, UserID: m.UserID, Email: email, ExpiresAt: expires})
 }
 
-// addGrantedToken reports false if the token has expired or was revoked.
+// addGrantedToken sets the token of message to the one that grantToken stored. It returns false if this token has
+// expired or was revoked.
 func (e *Engine) addGrantedToken(ctx context.Context, tx Tx, m Mail, now time.Time, message *Message) (bool, error) {
 	token := e.deriveMailToken(m.ID, 0)
 	row, err := tx.MailToken(ctx, hashMailToken(token), m.Kind, now)

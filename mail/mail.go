@@ -185,7 +185,7 @@ type block struct {
 	Rows             []tableRow
 }
 
-// Padded is Name with a colon and spaces, which aligns the values in plain text.
+// A tableRow is a fact in a mail. Padded is Name with a colon and spaces, which aligns the values in plain text.
 type tableRow struct{ Name, Padded, Value string }
 
 // Render renders a mail. It returns an error if the kind is unknown, or if the link needs a token and the message has

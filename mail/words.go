@@ -140,7 +140,7 @@ func (w mailTexts) bodyBlocks(link string) (all []block) {
 	return all
 }
 
-// factRows omits unknown facts.
+// factRows returns the facts of a mail as rows of a table, without unknown facts.
 func (w mailTexts) factRows() (rows []tableRow) {
 	widest := 0
 	for _, one := range []struct{ key, value string }{

@@ -142,7 +142,7 @@ func (m *Manager) checkTokenSize(user watchword.User, public string) error {
 	return m.engine.CheckToken(user, after)
 }
 
-// mergePatch also checks the depth and size of the result.
+// mergePatch returns the metadata after the patch. It checks the depth and size of the result.
 func mergePatch(stored Metadata, p Patch) (Metadata, error) {
 	changed := stored
 	for _, one := range []struct {

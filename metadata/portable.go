@@ -52,7 +52,7 @@ func (i Imports) Problem(u watchword.User, public, private string) (string, erro
 	return "", err
 }
 
-// Add inserts the metadata of a new account, in the transaction that inserts the account. Its version is 1.
+// Add inserts the metadata of a new account, in the transaction that inserts the account. The metadata has version 1.
 func (i Imports) Add(ctx context.Context, tx watchword.Tx, id watchword.UserID, public, private string) error {
 	added := Metadata{Version: 1}
 	var err, err2 error

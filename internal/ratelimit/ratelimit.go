@@ -1,7 +1,8 @@
-// Package ratelimit implements the generic cell rate algorithm (GCRA, ITU-T I.371) as a pure function. A counter
-// stores a single point in time.
+// Package ratelimit implements the generic cell rate algorithm (GCRA, ITU-T I.371) as pure functions. A counter
+// consists of a single point in time.
 //
-// Callers choose the limits and store the counters. Tests compare the SQL statement of each store with Decide.
+// Callers choose the limits and store the counters. Each store computes Decide in SQL, and tests compare the SQL with
+// Decide.
 package ratelimit
 
 import (

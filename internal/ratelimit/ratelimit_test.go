@@ -15,7 +15,7 @@ var start = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 // RL-2
 func TestDecideAllowsABurstAndThenAnEvenRate(t *testing.T) {
 	t.Parallel()
-	const cost, span = 90 * time.Second, 15 * time.Minute // 10 in 15 minutes
+	const cost, span = 90 * time.Second, 15 * time.Minute // allows 10 uses in 15 minutes
 	var tat time.Time
 	var wait time.Duration
 	for i := range 10 {

@@ -1,8 +1,8 @@
-// Package recoverycode creates recovery codes and computes their stored hashes.
+// Package recoverycode creates recovery codes and computes the hashes that are stored instead of them.
 //
-// A code has 10 characters of Crockford's base32 (50 bits), written as two groups of five. Its
-// hash is a MAC under a secret of the server, so a copy of the database alone reveals no code,
-// and a slow hash is unnecessary.
+// A code has 10 characters of Crockford's base32 (50 bits), written as two groups of five. The hash is a MAC, and its
+// secret is not in the database. A copy of the database alone therefore reveals no code, and a slow hash is
+// unnecessary.
 package recoverycode
 
 import (
@@ -48,7 +48,7 @@ func Normalize(code string) (normal string, ok bool) {
 	return normal, len(normal) == length && strings.Trim(normal, alphabet) == ""
 }
 
-// Hash returns the stored form of a normalized code of a user, in hex.
+// Hash returns the stored form of a user's code in hex. The code must be normalized.
 func Hash(secret []byte, user, normal string) string {
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(user + " " + normal)) // a user id has no space, so the text is unambiguous

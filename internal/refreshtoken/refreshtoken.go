@@ -1,10 +1,10 @@
-// Package refreshtoken encodes and decodes refresh tokens (docs/rotation.md): "wwr_"
-// followed by unpadded base64url of
+// Package refreshtoken encodes and decodes refresh tokens (docs/rotation.md). A token consists of "wwr_" and the
+// unpadded base64url of
 //
 //	version (1 byte) | key number (1) | session id (16) | generation (8, big endian) | HMAC-SHA-256 (32)
 //
-// The token of a generation always has the same bytes. The package does not know
-// sessions: the engine decides whether a genuine token is still accepted.
+// If a generation is signed again, its token has the same bytes. The package only checks that a token is genuine. The
+// engine decides whether the token is still accepted.
 package refreshtoken
 
 import (

@@ -1,9 +1,10 @@
-// Package rememberedtoken signs and parses the token of a remembered device: "wwb_" and unpadded base64url of
+// Package rememberedtoken signs and parses the token of a remembered device. A token consists of "wwb_" and the
+// unpadded base64url of
 //
 //	device id (16 bytes) | HMAC-SHA-256 (32)
 //
-// The MAC covers the device id and the account. A token of another account and an invented token are therefore
-// rejected without a query. For any other token, the caller looks up the stored device.
+// The MAC covers the device id and the account. Parse therefore rejects forged tokens, and tokens of other accounts,
+// without a query. If Parse accepts a token, the caller looks up the stored device.
 package rememberedtoken
 
 import (
@@ -43,8 +44,8 @@ func Parse(token string, secret []byte, account string) (id [idSize]byte, ok boo
 	return id, true
 }
 
-// computeMAC writes the id first. The id has a fixed length, so different pairs of id and account never give the same
-// input.
+// computeMAC returns the MAC of a device id and an account. The id comes first and has a fixed length, so no other id
+// and account give the same input.
 func computeMAC(secret []byte, account string, id [idSize]byte) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write(id[:])

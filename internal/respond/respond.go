@@ -29,5 +29,5 @@ func Write(w http.ResponseWriter, status int, mediaType string, body []byte) {
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // after an error the client is gone
+	_, _ = w.Write(body) // an error means that the client is gone
 }

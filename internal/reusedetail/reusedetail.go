@@ -1,5 +1,6 @@
-// Package reusedetail formats the detail of the event refresh_reused: JSON that names both devices. It does not
-// know the rules for sessions.
+// Package reusedetail formats the detail of the event refresh_reused. The detail is JSON and describes two devices:
+// the one that presented the old token, and the one that last refreshed the session. The package does not know the
+// rules for sessions.
 package reusedetail
 
 import (
@@ -52,8 +53,9 @@ func (d Detail) Words() string {
 	return text + ", " + d.Rule + "; session of " + d.Session.Device + " (" + d.Session.Address + ")"
 }
 
-// Parse reads a stored detail, also in the text format of earlier releases. This format lacks From, but the event
-// itself names the client that presented the token. The result ok is false for any other text.
+// Parse reads a stored detail, in JSON or in the text format of earlier releases. For that text format, From is
+// empty, because the event itself names the client that presented the token. Parse returns false for any text in
+// another format.
 func Parse(text string) (d Detail, ok bool) {
 	if strings.HasPrefix(text, "{") {
 		return d, json.Unmarshal([]byte(text), &d) == nil && d.Newest > 0

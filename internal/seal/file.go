@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 )
 
-// maxFileBytes is more than a valid key file has.
+// maxFileBytes limits how much of a key file is read. A valid key file is shorter.
 const maxFileBytes = 1 << 10
 
 // LoadOrCreate reads the master key from the file, or creates the file (mode 0600) with
@@ -38,7 +38,7 @@ func load(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read master key: %w", err)
 	}
-	defer file.Close()       //nolint:errcheck // the file was only read
+	defer file.Close()       //nolint:errcheck // closing can't lose data of a file that is only read
 	info, err := file.Stat() // not os.Stat: the name may refer to another file by now
 	if err != nil {
 		return nil, fmt.Errorf("read master key: %w", err)
@@ -87,6 +87,6 @@ func syncFolder(path string) error {
 	if err != nil {
 		return err
 	}
-	defer folder.Close() //nolint:errcheck // the folder was only opened for Sync
+	defer folder.Close() //nolint:errcheck // closing can't lose data of a folder
 	return folder.Sync()
 }

@@ -24,8 +24,8 @@ func Create(path string) ([]byte, error) {
 	return key, nil
 }
 
-// CreateNext creates the successor of the master key of a file. It overwrites the successor of an interrupted
-// replacement. The new file has the same owner as the file at path.
+// CreateNext creates the key that will replace the master key in the file at path. It overwrites the new key of an
+// interrupted replacement. The new file has the same owner as the file at path.
 func CreateNext(path string) ([]byte, error) {
 	if err := os.Remove(nextOf(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("make master key: %w", err)
@@ -37,10 +37,11 @@ func CreateNext(path string) ([]byte, error) {
 	return key, copyOwner(path, nextOf(path))
 }
 
-// LoadNext reads the successor of the master key of a file. The error is fs.ErrNotExist if there is no successor.
+// LoadNext reads the key that CreateNext created for path. The error is fs.ErrNotExist if there is no such key.
 func LoadNext(path string) ([]byte, error) { return load(nextOf(path)) }
 
-// KeepOld gives the file of the master key a second name, because earlier backups need the key. It returns this name.
+// KeepOld adds a second name to the file of the master key and returns this name. Under the second name, the old key
+// remains after Promote, because earlier backups need it.
 func KeepOld(path string, at time.Time) (kept string, err error) {
 	kept = path + ".until-" + at.UTC().Format("20060102T150405Z")
 	if err := os.Link(path, kept); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -49,8 +50,8 @@ func KeepOld(path string, at time.Time) (kept string, err error) {
 	return kept, syncFolder(filepath.Dir(path))
 }
 
-// Promote renames the successor to the name of the master key. It returns no error if another process has already
-// done so.
+// Promote renames the file that CreateNext created to path, which replaces the master key. It returns no error if
+// another process has already renamed the file.
 func Promote(path string) error {
 	if err := os.Rename(nextOf(path), path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("replace the master key: %w", err)
@@ -59,9 +60,8 @@ func Promote(path string) error {
 }
 
 // Finish completes an interrupted replacement of the key in a file, and returns the key that is valid now. The
-// argument opens is a function that reports whether a key opens the sealed secrets. If the new key can't be confirmed
-// either, Finish returns the argument master without an error. The next operation that uses this key then fails with
-// the reason.
+// function opens reports whether a key opens the sealed secrets. If opens confirms neither the old key nor the new
+// one, Finish returns master without an error. The next operation that uses master then fails with the reason.
 func Finish(path string, master []byte, opens func(key []byte) (bool, error)) ([]byte, error) {
 	next, err := LoadNext(path)
 	if errors.Is(err, fs.ErrNotExist) {

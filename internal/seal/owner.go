@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// copyOwner gives the file next the owner of the file at path, if they differ. Otherwise a command that root runs
-// would leave a master key that the user of the server can't read. SQLite does the same for the files next to its
-// database.
+// copyOwner gives the file next the owner of the file at path, if the owners differ. Otherwise, if root runs the
+// command, the server could not read the new master key, because the server runs as another user. SQLite copies the
+// owner for the files next to its database in the same way.
 func copyOwner(path, next string) error {
 	old, err := os.Stat(path)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/seal"
 )
 
-// If root replaces the master key of a server, the new file must belong to the user of the server. The owners can
-// differ only if root runs the test.
+// If root replaces the master key, the new file must belong to the user that runs the server. The owners can differ
+// only if root runs the test.
 func TestSuccessorOfAMasterKeyHasTheSameOwner(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "master.key")

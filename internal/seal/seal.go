@@ -1,8 +1,7 @@
-// Package seal encrypts secrets for storage under one master key and derives other keys
-// from it.
+// Package seal encrypts secrets for storage under one master key and derives other keys from it.
 //
-// A Box never returns its master key. Data sealed in one context cannot be opened in
-// another.
+// A Box never returns its master key. Each secret is sealed with a text that describes the secret, such as its row in
+// the store. The secret opens only with the same text.
 package seal
 
 import (
@@ -56,8 +55,8 @@ func (b *Box) Derive(purpose string) []byte {
 	return key
 }
 
-// Seal encrypts the secret plain. The argument context describes the secret. Open needs the same context, which is
-// not secret and not part of the result.
+// Seal encrypts the secret plain. The argument context is a text that describes the secret, such as its row in the
+// store. The text is authenticated, but not secret and not part of the result. Open needs the same text.
 func (b *Box) Seal(context string, plain []byte) []byte {
 	sealed := make([]byte, 1+b.aead.NonceSize(), 1+b.aead.NonceSize()+len(plain)+b.aead.Overhead())
 	sealed[0] = formatVersion
@@ -66,7 +65,7 @@ func (b *Box) Seal(context string, plain []byte) []byte {
 	return b.aead.Seal(sealed, nonce, plain, []byte(context))
 }
 
-// Open decrypts the result of Seal with the same context. Its error does not reveal the content.
+// Open decrypts a result of Seal. It needs the argument context that Seal got. Its error does not reveal the content.
 func (b *Box) Open(context string, sealed []byte) ([]byte, error) {
 	head := 1 + b.aead.NonceSize()
 	if len(sealed) < head || sealed[0] != formatVersion {

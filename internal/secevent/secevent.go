@@ -56,8 +56,8 @@ type Event struct {
 	Head int64 // largest number in the feed, for a Heartbeat
 }
 
-// Initiator returns who causes a session to end for that reason, in the terms of CAEP 1.0, section 2: user, admin or
-// policy. For an unknown reason, it returns system.
+// Initiator returns who ended a session, given the reason for its end. The result is user, admin or policy (CAEP 1.0,
+// section 2), or system for an unknown reason.
 func Initiator(reason string) string {
 	switch reason {
 	case "logout", "ended_by_user", "logout_all", "password_changed", "email_changed", "first_proof", "replaced",
@@ -116,10 +116,10 @@ func Sign(k accesstoken.Key, e Event) (string, error) {
 		c.Events = map[Kind]any{e.Kind: payload}
 	case ClaimsChanged:
 		c.Subject = subjectID{Format: "iss_sub", Issuer: e.Issuer, Subject: e.User}
-		payload.Claims = map[string]any{"roles": nil} // no roles, because the feed is public
+		payload.Claims = map[string]any{"roles": nil} // null instead of the new roles, because the feed is public
 		c.Events = map[Kind]any{e.Kind: payload}
 	case Heartbeat:
-		c.Subject = subjectID{Format: "opaque", ID: "0"} // the id of the only stream
+		c.Subject = subjectID{Format: "opaque", ID: "0"} // the feed has one stream, with the id 0
 		c.Events = map[Kind]any{e.Kind: verification{strconv.FormatInt(e.Head, 10)}}
 	default:
 		return "", fmt.Errorf("unknown kind of event %q", e.Kind)
@@ -177,7 +177,8 @@ func parse(payload []byte, issuer, audience string) (Event, bool) {
 	return e, ok
 }
 
-// parseEvent accepts unknown kinds. payload and subject are JSON, of an event of kind e.Kind.
+// parseEvent reads the members of e that depend on e.Kind. The arguments payload and subject are JSON. For an unknown
+// kind, it reads nothing and returns true.
 func (e *Event) parseEvent(payload, subject string) (ok bool) {
 	switch e.Kind {
 	case SessionRevoked:

@@ -28,7 +28,7 @@ const (
 
 var encoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// Is reports whether a bearer token has the prefix of service keys of all versions.
+// Is reports whether a bearer token has the prefix that service keys of every version share.
 func Is(token string) bool { return strings.HasPrefix(token, prefix) }
 
 // Sign returns the key with that id.

@@ -1,5 +1,5 @@
-// Package sharedcall bounds how often requests repeat an expensive call, such as reading the
-// keys again. Concurrent requests share one call, and its result counts for a second.
+// Package sharedcall bounds how often requests repeat an expensive call, such as reading the keys again. Concurrent
+// requests share one call. For a second after the call, requests get its result without another call.
 package sharedcall
 
 import (
@@ -15,18 +15,19 @@ const resultValidity = time.Second
 // A Call keeps its last result. The zero Call is ready to use. It is safe for concurrent use.
 type Call struct {
 	group       singleflight.Group
-	lastSuccess atomic.Int64 // of the work, in nanoseconds since 1970
+	lastSuccess atomic.Int64 // when the work last succeeded, in nanoseconds since 1970
 
-	// Do accesses these fields only within a call of group.
+	// These fields need no lock, because Do accesses them only within a call of group.
 	failedAt time.Time
 	failure  error
 }
 
-// Succeeded records that the work has just been done without Do.
+// Succeeded records that the caller has just done the work itself, without Do.
 func (c *Call) Succeeded() { c.lastSuccess.Store(time.Now().UnixNano()) }
 
-// Do returns the result of the last second, if there is one. Otherwise it calls the function work, with limit as its
-// timeout. The call continues if a caller goes away. Do returns the error of ctx if ctx ends first.
+// Do returns the result of the function work. If work has ended within the last second, Do returns that result again.
+// Otherwise Do calls work, with limit as its timeout. If ctx ends first, Do returns the error of ctx, and work
+// continues for the other callers.
 func (c *Call) Do(ctx context.Context, limit time.Duration, work func(context.Context) error) error {
 	if c.isFresh() {
 		return nil

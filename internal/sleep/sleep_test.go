@@ -13,7 +13,7 @@ import (
 func TestForWaitsUntilTheTimeOrTheContextEnds(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		cancelAfter, d time.Duration // negative: cancel before the call
+		cancelAfter, d time.Duration // a negative cancelAfter cancels before the call
 		want           error
 		took           time.Duration
 	}{

@@ -32,8 +32,8 @@ func (c *Clock) Now() time.Time {
 	return now
 }
 
-// maxLatency is the maximum duration of a call for a sample. The error of a sample is at
-// most half of it.
+// maxLatency is the maximum duration of a call that samples the remote clock. A sample is wrong by at most half the
+// duration of its call.
 const maxLatency = time.Second
 
 // Sample samples the remote clock. It assumes that the function remote read the clock in the middle of the call. It

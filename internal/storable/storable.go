@@ -45,8 +45,8 @@ func isForbidden(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
 }
 
-// ID reports whether a text has the form of an id: a UUID in lower case. PostgreSQL
-// returns an error for some texts that have another form.
+// ID reports whether a text has the form of an id: a UUID in lower case. Callers check an id from outside first,
+// because PostgreSQL returns an error if a query contains some texts, such as a text with NUL.
 func ID(text string) bool {
 	id, err := uuid.Parse(text)
 	return err == nil && id.String() == text

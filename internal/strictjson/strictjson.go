@@ -39,8 +39,8 @@ func (e *Error) Error() string {
 
 func invalid(reason string) error { return &Error{Reason: reason} }
 
-// unknownMemberError contains the name only if it has the form of a name, because a broken client could have sent a
-// value instead.
+// unknownMemberError returns the error for a member that v does not have. The error contains the name only if the
+// text looks like a name, because a broken client could have sent a value instead.
 func unknownMemberError(name string) error {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 	if len(name) > 40 || strings.Trim(name, letters) != "" || name == "" {
@@ -49,9 +49,10 @@ func unknownMemberError(name string) error {
 	return &Error{name, "is unknown (names are case-sensitive): leave it out"}
 }
 
-// Decode reads one JSON object of at most limit bytes into v, a pointer to a struct. It rejects nulls, duplicate
-// members, and members whose exact name is not in v or in the structs in it. The body must be UTF-8 without NUL and
-// lone surrogates, and at most 8 levels deep. Errors are *Error, ErrTooLarge, and those of r.
+// Decode reads one JSON object of at most limit bytes into v, a pointer to a struct. It rejects nulls and duplicate
+// members. It also rejects members without a field in v, or in the structs within v. Names are case-sensitive. The
+// body must be UTF-8 without NUL and lone surrogates, and at most 8 levels deep. Errors are *Error, ErrTooLarge, and
+// those of r.
 func Decode(r io.Reader, limit int64, v any) error {
 	data, err := readBody(r, limit, rulesOf(reflect.TypeOf(v)))
 	if err != nil {
@@ -95,8 +96,8 @@ func DecodeLenient(r io.Reader, limit int64, v any) error {
 	return unmarshal(data, v)
 }
 
-// Check checks a JSON object that encoding/json accepts. It rejects duplicate members at
-// any depth, NUL and lone surrogates. Errors are *Error.
+// Check returns an error if a JSON object has duplicate members at any depth, NUL or lone surrogates. The argument
+// data must be an object that encoding/json accepts. Errors are *Error.
 func Check(data []byte) error {
 	if err := checkText(data); err != nil {
 		return invalid(strings.Replace(err.Error(), "the body", "the object", 1))
@@ -112,7 +113,7 @@ func Check(data []byte) error {
 	return nil
 }
 
-// readBody checks the body against the rules.
+// readBody reads a body of at most limit bytes, and checks its text and its JSON object.
 func readBody(r io.Reader, limit int64, s objectRules) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
@@ -139,7 +140,8 @@ func unmarshal(data []byte, v any) error {
 	return nil
 }
 
-// rulesOf gives a pointer or a list the rules of its element type. Types other than structs have the zero rules.
+// rulesOf returns the rules for objects that are decoded into a type. For a pointer or a list, these are the rules of
+// the element type. Types other than structs have the zero rules.
 func rulesOf(t reflect.Type) (s objectRules) {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
@@ -207,7 +209,7 @@ type objectRules struct {
 	anyDepth     bool // do not limit the depth
 	isPatch      bool // allow nulls and any depth below the first level
 
-	memberRules map[string]objectRules // of members that are structs; only allowedNames and memberRules are set
+	memberRules map[string]objectRules // only for members that are structs
 }
 
 func (s objectRules) rulesOfMember(name string) objectRules {

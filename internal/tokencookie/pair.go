@@ -12,13 +12,13 @@ import (
 // browser may send both cookies, and a request does not contain their attributes.
 const partitionedSuffix = "-partitioned"
 
-// A Pair is a cookie for front-ends on this site and on other sites. Browsers that block
-// third-party cookies still accept cookies with the attribute Partitioned, and keep such a
-// cookie separately for each site that the user visits (CHIPS). Responses to requests from
-// other sites therefore set a partitioned cookie, under a separate name.
+// A Pair describes the two cookies that can contain a token: the usual cookie for front-ends on this site, and a
+// partitioned cookie for front-ends on other sites. Browsers that block third-party cookies still accept a cookie
+// with the attribute Partitioned. They keep such a cookie separately for each site that the user visits (CHIPS). The
+// two cookies have different names.
 //
-// With a SameSite attribute other than None, other sites can't use the cookie anyway. The
-// pair is then only the usual cookie.
+// With a SameSite attribute other than None, other sites can't use the cookie anyway. The pair then has only the
+// usual cookie.
 type Pair struct {
 	Usual Cookie
 }
@@ -83,7 +83,7 @@ func (p Pair) Presented(r *http.Request) Cookie {
 	return p.Usual
 }
 
-// Unused returns the tokens of the cookie that the request has, but does not use.
+// Unused returns the tokens in the cookie of the pair that Presented does not return.
 func (p Pair) Unused(r *http.Request) (tokens []string) {
 	used := p.Presented(r)
 	for _, c := range p.Cookies() {
@@ -103,8 +103,8 @@ func (p Pair) ForSignIn(r *http.Request) Cookie {
 }
 
 // SignIn stores the token of a new session in the cookie that ForSignIn returns. If the request used the other cookie
-// of the pair, SignIn deletes that cookie, because the sign-in has replaced its session. Otherwise later requests
-// would use the old cookie after the new one has expired.
+// of the pair, SignIn deletes that cookie, because the sign-in has replaced its session. Otherwise the browser would
+// present the replaced token again after the new cookie has expired.
 func (p Pair) SignIn(w http.ResponseWriter, r *http.Request, token string, life time.Duration) {
 	set, replaced := p.ForSignIn(r), p.Presented(r)
 	if set.Name != replaced.Name && replaced.isSentWith(r) {

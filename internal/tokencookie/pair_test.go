@@ -57,7 +57,7 @@ func TestOnlyBackgroundRequestsOfAnotherSiteAreEmbedded(t *testing.T) {
 	}
 }
 
-// requestWithCookies takes pairs of name and value.
+// requestWithCookies takes a list in which each name is followed by its value.
 func requestWithCookies(cookies []string) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "/", nil)
 	for i := 0; i < len(cookies); i += 2 {

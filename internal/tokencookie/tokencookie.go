@@ -118,7 +118,7 @@ func (c Cookie) Value(r *http.Request) string {
 	return ""
 }
 
-// isSentWith also reports true for an empty cookie.
+// isSentWith reports whether the request has the cookie, even an empty one.
 func (c Cookie) isSentWith(r *http.Request) bool { return len(r.CookiesNamed(c.Name)) > 0 }
 
 func (c Cookie) withValue(value string) *http.Cookie {

@@ -84,7 +84,8 @@ func TestCollidingStepsGiveOneUse(t *testing.T) {
 		if step, ok, err := totp.Match(secret, code, now, high); ok || err != nil {
 			t.Errorf("delta %d: the code works again at %d, %v", delta, step, err)
 		}
-		// The lower step was recorded when the higher step was outside of the window. The code must not work again.
+		// At the sign-in with the lower step, the clock was so early that Match did not check the higher step. At the
+		// time of the higher step, the same code must not work again.
 		if step, ok, err := totp.Match(secret, code, time.Unix(high*30, 0), low); ok || err != nil {
 			t.Errorf("delta %d: the digits work again at %d, %v", delta, step, err)
 		}

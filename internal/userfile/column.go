@@ -25,7 +25,7 @@ type columnMapping struct {
 	useByName      map[string]columnUse // cached results of useOf
 	topLevelNames  map[string]bool
 	used           map[string]bool
-	readFields     map[Field]bool  // all columns for such a field count as used
+	readFields     map[Field]bool  // fields that were read; all columns for these fields count as used
 	foundNamed     map[string]bool // columns of the options that exist in the file
 	unsettledNames map[string]bool // unused columns that may say whether an account is disabled or verified
 	hashColumns    map[string]bool // unused columns that look like password hashes
@@ -139,7 +139,7 @@ func (c *columnMapping) pickWellKnown(values map[string]any) (found pickedColumn
 // isBetter prefers a column with a value to a column without one. If both or neither have a value, the column with
 // the lower rank is better.
 func (c *columnMapping) isBetter(u columnUse, value any, best *pickedColumn) bool {
-	lowestRank := 0 // a column below lowestRank is better than any other column, even without a value
+	lowestRank := 0 // a column with a rank below lowestRank is preferred, even if it is empty
 	switch u.field {
 	case EmailVerified:
 		lowestRank = 2 * len(emailVerifiedNames)
@@ -152,8 +152,8 @@ func (c *columnMapping) isBetter(u columnUse, value any, best *pickedColumn) boo
 	return isEmpty(best.value) && !isEmpty(value) || isEmpty(best.value) == isEmpty(value) && u.rank < best.rank
 }
 
-// applyChosen replaces the columns of fields for which the options or the rules of the system specify one. The
-// options take precedence.
+// applyChosen replaces the column of each field for which the options specify a column. For the other fields, it
+// replaces the column if the rules of the system specify one.
 func (c *columnMapping) applyChosen(found *pickedColumns, all, values map[string]any) {
 	for field, name := range c.namedColumns {
 		if field == Disabled || field == EmailVerified {
@@ -191,7 +191,8 @@ func (c *columnMapping) valueOfNamed(name string, all, values map[string]any) (v
 	return value, ok
 }
 
-// valueAtPath accepts a name, or a path with dots. top is the top-level name.
+// valueAtPath returns the value of a member. The argument path is the member's name, or names with dots between them
+// for a nested member. The result top is the first of these names.
 func valueAtPath(values map[string]any, path string) (value any, top string, ok bool) {
 	if value, ok = values[path]; ok {
 		return value, path, true

@@ -25,7 +25,7 @@ type csvSource struct {
 	lines          lineReader
 	heldLines      []csvLine
 	nextHeld       int          // index in heldLines
-	innerProblems  []rawAccount // within the previous record; the method next returns them first
+	innerProblems  []rawAccount // problems of lines within the previous record; the method next returns them first
 	header         []string     // columns with an empty name are skipped
 	addressIndexes []int        // in header
 	forbidsExtra   bool         // a record must not have more values than the header
@@ -262,7 +262,7 @@ func (c *csvSource) joinRecord(first csvLine) (whole string, closed bool) {
 
 func hasEvenQuotes(text string) bool { return strings.Count(text, `"`)%2 == 0 }
 
-// nextLine keeps the line in heldLines. To read lines again, callers set c.nextHeld back.
+// nextLine returns the next line and keeps it in heldLines. To read lines again, callers set c.nextHeld back.
 func (c *csvSource) nextLine() (csvLine, error) {
 	if c.nextHeld == len(c.heldLines) {
 		text, long, err := c.lines.nextText()
@@ -275,15 +275,15 @@ func (c *csvSource) nextLine() (csvLine, error) {
 	return c.heldLines[c.nextHeld-1], nil
 }
 
-// discardReadLines has no effect unless at least half of heldLines were read. It thus never moves more lines than it
-// removes.
+// discardReadLines removes from heldLines the lines that have been read, but only if these are at least half of the
+// lines. It thus never moves more lines than it removes.
 func (c *csvSource) discardReadLines() {
 	if 2*c.nextHeld >= len(c.heldLines) {
 		c.heldLines, c.nextHeld = slices.Delete(c.heldLines, 0, c.nextHeld), 0
 	}
 }
 
-// parseRecord returns values that are valid until the next call.
+// parseRecord returns the values of one record. The slice is valid until the next call.
 func (c *csvSource) parseRecord(record string) (values []string, problem string) {
 	if c.parser == nil {
 		c.parser = csv.NewReader(c.feed)

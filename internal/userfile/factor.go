@@ -7,9 +7,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// This file reads second factors. If it skipped a factor silently, only the password would protect the account.
-// Therefore a secret that can't be read is a problem. If it read a secret that the user has never confirmed, the user
-// could not sign in. Therefore it skips a secret if a column says that the factor is off.
+// This file reads second factors. A secret that can't be read is a problem and not skipped silently. Otherwise only
+// the password would protect the account. A secret is skipped if a column says that the factor is off. The user may
+// never have confirmed such a secret, and could then not sign in.
 
 const (
 	leaveOut  = ". If it is encrypted, decrypt it first. --totp=- leaves these factors out"
@@ -79,7 +79,7 @@ func (r *rowReader) readKeycloakApps(list []any) {
 	}
 }
 
-// addApp skips a factor whose secret can't be read, and adds a problem.
+// addApp adds an authenticator app to the row. If its secret can't be read, addApp adds a problem instead.
 func (r *rowReader) addApp(f factorfile.Factor) {
 	if _, _, err := totp.Parse(f.Secret); err != nil {
 		r.addProblem(TOTP, err.Error()+leaveOut)

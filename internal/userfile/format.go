@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// A fileFormat is recognized from the first MaxAccount bytes.
+// A fileFormat is the format of a whole file. It is recognized from the first MaxAccount bytes.
 type fileFormat int
 
 const (
@@ -23,7 +23,8 @@ const (
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// recogniseFormat returns errors that name an unsupported format, and say how to get a supported one.
+// recogniseFormat returns the format of a file from its first bytes. If the format is not supported, the error says
+// how to convert the file.
 func recogniseFormat(head []byte, o Options) (fileFormat, error) {
 	switch {
 	case bytes.HasPrefix(head, []byte{0xff, 0xfe}), bytes.HasPrefix(head, []byte{0xfe, 0xff}):
@@ -94,7 +95,7 @@ func recogniseObject(text []byte, o Options) (f fileFormat, known bool) {
 		case json.Delim('}'), json.Delim(']'):
 			if openNames = openNames[:len(openNames)-1]; len(openNames) == 0 {
 				if foundArray && !containAnyField(memberNames) {
-					return formatObject, true // not an account: jsonSource.enter returns the error
+					return formatObject, true // not an account; jsonSource.findAccounts later returns the error
 				}
 				if bytes.ContainsRune(text[:dec.InputOffset()], '\n') {
 					return formatValues, true
@@ -145,15 +146,15 @@ func listed(name json.Token) bool {
 	return ok && slices.Contains(listNames, strings.ToLower(text))
 }
 
-// listsAccounts reports whether an array is the array of accounts, and not a member of the first account. The array
-// must contain objects, and no member of an account may come before it.
+// listsAccounts reports whether the array at a path is the array of accounts, and not a member of the first account.
+// The array must contain objects. The members before the array must not identify an account.
 func listsAccounts(path []json.Token, rest []byte, names map[string]bool) bool {
 	return isList(path) && holdsObjects(rest) && !identifyAccount(names)
 }
 
 func holdsObjects(rest []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(rest), []byte("{")) }
 
-// identifyAccount reports whether names contains the address, the hash or the id of an account.
+// identifyAccount reports whether one of the names belongs to a column for the address, the password hash or the id.
 func identifyAccount(names map[string]bool) bool {
 	for name := range names {
 		if u := lookUpUse(name); u.field == Email || u.field == PasswordHash || u.field == ID {

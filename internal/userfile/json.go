@@ -43,7 +43,7 @@ func (j *jsonLineSource) next() (rawAccount, error) {
 	}
 }
 
-// decodeObject is as strict as the API: no duplicate names, and no invalid UTF-8.
+// decodeObject decodes one JSON object. It rejects duplicate names and invalid UTF-8, as the API does.
 func decodeObject(text []byte) (values map[string]any, problem string) {
 	if !utf8.Valid(text) {
 		return nil, notUTF8
@@ -206,7 +206,7 @@ func (j *jsonSource) skipOpen(depth int) error {
 		case json.Delim('}'), json.Delim(']'):
 			depth--
 		}
-		j.feed.lineAt(j.dec.InputOffset()) // frees the memory for the line ends in the skipped text
+		j.feed.lineAt(j.dec.InputOffset()) // called only to free the memory for line ends
 		if depth == 0 {
 			return nil
 		}
@@ -274,7 +274,7 @@ type lineCountingReader struct {
 	in         io.Reader
 	allowed    int
 	bytesRead  int64
-	lineEnds   []int64 // offsets that were read
+	lineEnds   []int64 // offsets of the line ends that were read
 	passedEnds int     // number of lineEnds before the last offset given to lineAt
 	line       int     // line of that offset
 }

@@ -14,8 +14,8 @@ type fieldNames struct {
 	names []string // in order of preference; the first one with a value counts
 }
 
-// wellKnown are the names that need no flag. First and last name take precedence over a whole name, because a column
-// "name" often holds the login name.
+// wellKnown contains the column names that are recognized without a flag. First and last name take precedence over a
+// whole name, because a column "name" often holds the login name.
 var wellKnown = [...]fieldNames{
 	{ID, []string{"id", "_id", "localId", "uid", "userId", "uuid", "sub"}},
 	{Email, []string{
@@ -101,7 +101,8 @@ var plainName = strings.NewReplacer("_", "", "-", "", " ", "", ":", "")
 
 func folded(name string) string { return strings.ToLower(plainName.Replace(name)) }
 
-// lookUpUse returns the zero use for a name that is not well known.
+// lookUpUse returns the field to which a well-known column name belongs. For any other name, it returns the zero
+// columnUse.
 func lookUpUse(name string) columnUse {
 	for worse, fold := range []func(string) string{strings.Clone, folded} {
 		for at, k := range &wellKnown {

@@ -34,7 +34,8 @@ func (r *rowReader) addProblem(f Field, text string) {
 	r.row.Problems = append(r.row.Problems, Problem{f, text})
 }
 
-// readField adds the problem if the value of the column can't be read.
+// readField returns the value of a field, or the zero value if no column has the field. If the value can't be read,
+// it adds the problem to the row.
 func readField[T any](r *rowReader, f Field, read func(any) (T, bool), problem string) (value T) {
 	pick, ok := r.pick(f)
 	if !ok {
@@ -93,8 +94,8 @@ func (r *rowReader) readPassword() {
 	}
 }
 
-// readVerified accepts an address if one of several columns that the options name says so. Without options, the
-// well-known column with the lowest rank decides.
+// readVerified sets whether the address is verified. If the options name several columns, one column that says so is
+// enough. Without options, the well-known column with the lowest rank decides.
 func (r *rowReader) readVerified() {
 	c := r.columns
 	text, named := c.namedColumns[EmailVerified]
@@ -130,7 +131,7 @@ func (r *rowReader) verifiedBy(from columnRule, value any) Mark {
 	if isEmpty(value) {
 		return Mark{}
 	}
-	if strings.HasPrefix(folded(from.column), "verifiedemail") { // may list the verified addresses, not true or false
+	if strings.HasPrefix(folded(from.column), "verifiedemail") { // such a column may contain addresses
 		text, _ := parseText(value)
 		list, _ := value.([]any)
 		for each := range strings.FieldsFuncSeq(text, func(c rune) bool { return strings.ContainsRune(", ;|", c) }) {

@@ -34,7 +34,7 @@ type columnRule struct {
 	column       string
 	meaning      columnMeaning
 	listedWords  []string // nil: disabledWords
-	listsEnabled bool     // instead of words that mean disabled
+	listsEnabled bool     // listedWords mean enabled, not disabled
 }
 
 // stateColumnNames are the known names of columns that say who is disabled. They are compared folded.
@@ -72,7 +72,7 @@ var stateColumnNames = map[columnMeaning][]string{
 	accountControl: {"userAccountControl"},
 }
 
-// meaningOf returns 0 for a name that is not known.
+// meaningOf returns how to read the column with a known name, or 0 for any other name.
 func meaningOf(name string) columnMeaning {
 	plain := folded(name)
 	for m, names := range stateColumnNames {
@@ -346,7 +346,7 @@ var (
 const anyStem = "*"
 
 // suggestsState reports whether the name of a column suggests that the column says who is disabled. The argument
-// stemsRead contains the stems of the columns from which this is already read.
+// stemsRead contains the stems of columns that are already read for this purpose.
 func suggestsState(name string, stemsRead []string) bool {
 	words := splitName(name)
 	has := func(list []string) bool {

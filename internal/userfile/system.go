@@ -83,7 +83,7 @@ func systemCalled(name string) *sourceSystem {
 	return &systems[i]
 }
 
-// recogniseSystem returns nil if the columns are those of no known system.
+// recogniseSystem returns the system whose files have these columns, or nil if there is none.
 func recogniseSystem(values map[string]any) *sourceSystem {
 	plain := make(map[string]bool, len(values))
 	for name := range values {

@@ -118,7 +118,7 @@ type Keycloak struct {
 	Plain                      bool // the file holds the password itself
 }
 
-// A Problem describes what could not be read. It contains no value of the file.
+// A Problem describes what could not be read. It contains no value from the file.
 type Problem struct {
 	Field Field // empty: the whole account
 	Text  string
@@ -154,15 +154,16 @@ type accountSource interface {
 	next() (rawAccount, error)
 }
 
-// A rawAccount has no fields yet: its columns are not assigned.
+// A rawAccount contains the values of one account under the names of their columns. The columns are not yet assigned
+// to fields.
 type rawAccount struct {
 	line    int
 	values  map[string]any // strings from CSV, decoded values from JSON
 	problem string         // why the account can't be read; values is then nil
 }
 
-// New recognizes the format and reads the header. Errors of New and Next say how to correct the file. They contain no
-// value of it.
+// New recognizes the format and reads the header. Errors of New and Next say how to correct the file. These errors
+// contain no values from the file.
 func New(file io.Reader, o Options) (*Reader, error) {
 	count := &countingReader{in: file}
 	r := &Reader{count: count, columns: newColumns(o)}

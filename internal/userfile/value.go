@@ -25,7 +25,8 @@ const (
 	onlyRefs = "refers to documents of another collection. Write their names instead, or skip roles with --roles=-"
 )
 
-// unwrapExtendedJSON returns any other value unchanged.
+// unwrapExtendedJSON returns the plain value of an object in MongoDB's extended JSON, such as {"$oid": "…"}. It
+// returns any other value unchanged.
 func unwrapExtendedJSON(value any) any {
 	object, ok := value.(map[string]any)
 	if !ok || len(object) == 0 || len(object) > 2 {
@@ -84,7 +85,7 @@ func parseID(value any) (string, bool) {
 	return text, ok
 }
 
-// isEmpty also reports true for null.
+// isEmpty reports whether a value is null, an empty text or an empty list.
 func isEmpty(value any) bool {
 	switch v := value.(type) {
 	case nil:

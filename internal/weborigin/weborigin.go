@@ -37,7 +37,7 @@ func Check(origin string) error {
 // characters, such as a backslash, are not allowed. URL parsers disagree about them and could find another host.
 var afterOrigin = regexp.MustCompile(`^([/?][A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?$`)
 
-// IsPath reports whether an origin followed by rest is a URL of that origin for every parser.
+// IsPath reports whether rest can follow an origin in a URL, so that every URL parser finds this origin.
 func IsPath(rest string) bool { return afterOrigin.MatchString(rest) }
 
 // OfPage returns the origin of the page of a front-end. It rejects a URL with a user, a fragment

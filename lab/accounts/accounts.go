@@ -21,19 +21,19 @@ type Row struct {
 	Pages  int           // number of measured pages
 	Median time.Duration // median time of a page
 	Slow   time.Duration // 99th percentile of the time of a page
-	Last   time.Duration // median time of the last 100 pages if the list is deep, else of all pages
+	Last   time.Duration // median time of the last 100 pages, or of all pages if there are fewer
 }
 
-// A search has pages, which are measured.
+// A search is a list of accounts that an administrator requests.
 type search struct {
 	name             string
 	filter           admin.Filter
-	measuresAllPages bool // at most maxPages; else only the first page
+	measuresAllPages bool // measures up to maxPages pages; false: only the first page
 }
 
 const (
-	firstPageRepeats = 30   // of a search that measures only its first page
-	maxPages         = 5000 // of a search that measures all pages
+	firstPageRepeats = 30   // requests for the first page, if only this page is measured
+	maxPages         = 5000 // limit for a search that measures all pages
 )
 
 // searches contains typical searches of administrators. Some prefixes and roles match few accounts, and others match

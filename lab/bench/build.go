@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// A targetBuilder stores the binaries in a temporary folder.
+// A targetBuilder builds the servers. It stores their binaries in a temporary folder.
 type targetBuilder struct {
 	ctx        context.Context
 	repository string // root folder
@@ -39,7 +39,7 @@ func (b *targetBuilder) goBuild(module, pkg, name string) (string, error) {
 	return binary, nil
 }
 
-// buildWatchword builds the current files of this repository if revision is "".
+// buildWatchword builds the server of a revision. If revision is "", it builds the current files of this repository.
 func (b *targetBuilder) buildWatchword(revision string) (binary string, err error) {
 	if revision == "" {
 		return b.goBuild(b.repository, "./cmd/watchword", "watchword")
@@ -70,7 +70,7 @@ func (b *targetBuilder) inWorktree(revision string, fn func(tree string) error) 
 	return fn(tree)
 }
 
-// runGit does not stop at Ctrl-C, because the worktree must be removed.
+// runGit runs git. It continues after Ctrl-C, because the worktree must be removed.
 func (b *targetBuilder) runGit(args ...string) error {
 	cmd := exec.CommandContext(context.WithoutCancel(b.ctx), "git", append([]string{"-C", b.repository}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -61,8 +61,8 @@ func (c *rawConn) close() {
 	}
 }
 
-// exchange sends a request and reads its response. client is the address for X-Forwarded-For. exchange opens the
-// connection if necessary, and closes it after an error.
+// exchange sends a request and reads its response. The argument client is the address for X-Forwarded-For. If
+// necessary, exchange opens the connection. After an error, it closes the connection.
 func (c *rawConn) exchange(ctx context.Context, r request, client string) (got response, err error) {
 	if c.net == nil {
 		if err := c.open(ctx); err != nil {
@@ -71,7 +71,7 @@ func (c *rawConn) exchange(ctx context.Context, r request, client string) (got r
 	}
 	_ = c.net.SetDeadline(time.Now().Add(requestTimeout))
 	if ctx.Err() != nil {
-		return response{}, ctx.Err() // SetDeadline may have overwritten the past deadline that the end of ctx set
+		return response{}, ctx.Err() // SetDeadline may have undone the interruption by the end of ctx
 	}
 	c.encode(r, client)
 	closes := false

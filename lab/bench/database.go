@@ -21,7 +21,7 @@ type database struct {
 
 func (d *database) url() string { return d.cluster.URL(d.name) }
 
-// newDatabase runs the statements in the new database, and checks that the cluster commits durably.
+// newDatabase creates a database, runs the statements in it, and checks that the cluster commits durably.
 func newDatabase(ctx context.Context, cluster *pgtest.Server, name string, statements []string) (*database, error) {
 	conn, err := pgx.Connect(ctx, cluster.URL("postgres"))
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// This file describes servers that the runner can't build. It measures them only if their programs are on the PATH.
-// Both use PostgreSQL with a pool of poolSize connections.
+// This file describes Supabase Auth and Ory Kratos, which the runner can't build. It measures them only if their
+// programs are on the PATH. Both servers use PostgreSQL with a pool of poolSize connections.
 
 // findOnPath returns the first program on the PATH, or "".
 func findOnPath(names ...string) string {
@@ -31,8 +31,8 @@ func missingFromPath(names ...string) func() string {
 	}
 }
 
-// describeSupabaseAuth selects refresh tokens of version 2. The number of idle connections that the server keeps
-// equals poolSize. With fewer, the server would open a connection for each transaction.
+// describeSupabaseAuth describes Supabase Auth with refresh tokens of version 2. The server keeps poolSize idle
+// connections. With fewer, it would open a connection for each transaction.
 func describeSupabaseAuth() targetKind {
 	env := func(at serverPlace) []string {
 		pool := fmt.Sprint(poolSize)
@@ -82,8 +82,8 @@ func describeSupabaseAuth() targetKind {
 	}
 }
 
-// describeKratos refreshes through the admin listener, which extends a session. The token stays the same. A sign-up
-// takes two requests, and a login takes two requests.
+// describeKratos describes Ory Kratos. A refresh is a request to the admin listener that extends the session, and the
+// token stays the same. A sign-up takes two requests, and so does a login.
 func describeKratos() targetKind {
 	bearer := func(method, path string) func(*session) request {
 		return func(s *session) request {

@@ -13,7 +13,7 @@ import (
 type load struct {
 	connections   int
 	duration      time.Duration
-	perSecond     float64 // all connections together; 0 means a closed loop
+	perSecond     float64 // rate of all connections together; 0 means a closed loop
 	maxOperations int     // 0 means no limit
 
 	// operation runs one operation on a connection. n is the number of the operation, in the order in which

@@ -11,7 +11,8 @@ const poolSize = 16
 // signingSecret is the secret of targets that sign with HS256.
 const signingSecret = "a secret of thirty-two bytes or more"
 
-// describeWatchword lets the server return the refresh token in the body, as the other targets do.
+// describeWatchword describes this server. Responses contain the refresh token in the body, as those of the other
+// targets do.
 func describeWatchword(on databaseKind) targetKind {
 	k := targetKind{
 		description:   "Watchword, cmd/watchword, limits off",

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// describeExpress is for npm/express.mjs, which follows the design of common tutorials.
+// describeExpress describes the server npm/express.mjs, which is built as common tutorials do.
 func describeExpress(on databaseKind) targetKind {
 	k := targetKind{
 		description:   "the tutorials' design on Express (lab/bench/npm/express.mjs), one process, HS256",
@@ -56,7 +56,7 @@ func buildNodeScript(script string) func(*targetBuilder, target) (builtServer, e
 	}
 }
 
-// installNodePackages has no effect if node_modules is newer than the lock file.
+// installNodePackages runs npm ci, unless node_modules is newer than the lock file.
 func (b *targetBuilder) installNodePackages(dir string) error {
 	lock, err := os.Stat(filepath.Join(dir, "package-lock.json"))
 	if err != nil {
@@ -77,8 +77,8 @@ func (b *targetBuilder) installNodePackages(dir string) error {
 	return nil
 }
 
-// describeBetterAuth is for npm/better-auth.mjs. Its refresh extends the session and stores it, but does not change
-// the cookie.
+// describeBetterAuth describes the server npm/better-auth.mjs. A refresh extends the session and stores it, but does
+// not change the cookie.
 func describeBetterAuth() targetKind {
 	withCookie := func(method, path string) func(*session) request {
 		return func(s *session) request { return request{method: method, path: path, cookie: s.cookie} }
@@ -111,8 +111,8 @@ func describeBetterAuth() targetKind {
 	}
 }
 
-// describePocketBase is for pocketbase/, which is PocketBase with durable commits. Its refresh issues a new token and
-// writes no row. Single sessions can't be ended.
+// describePocketBase describes PocketBase with durable commits (pocketbase/). A refresh issues a new token and writes
+// no row. Single sessions can't be ended.
 func describePocketBase() targetKind {
 	const users = "/api/collections/users/"
 	return targetKind{

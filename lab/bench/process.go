@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// A serverProcess includes its child processes in processor time and memory.
+// A serverProcess is a running server. Its processor time and memory include those of its child processes.
 type serverProcess struct {
 	cmd   *exec.Cmd
 	log   string
 	ended chan struct{}
 }
 
-// startProcess writes the output of the server to the file log. The server has its own process group. Ctrl-C
+// startProcess starts a server and writes its output to the file log. The server has its own process group. Ctrl-C
 // therefore reaches only this program, which then stops the server. If this program is killed, the kernel kills the
 // server.
 func startProcess(cmd *exec.Cmd, log string) (*serverProcess, error) {
@@ -108,7 +108,7 @@ func (p *serverProcess) processTree() []int {
 // clockTick is the unit of times in /proc/PID/stat. It is 10 ms on every Linux.
 const clockTick = 10 * time.Millisecond
 
-// cpuTime includes the descendants of the process.
+// cpuTime returns the processor time of the process and its descendants.
 func (p *serverProcess) cpuTime() (sum time.Duration, err error) {
 	for _, pid := range p.processTree() {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

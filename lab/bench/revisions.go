@@ -27,7 +27,7 @@ type Revisions struct {
 
 // A packageBenchmark is the compiled test program of one package.
 type packageBenchmark struct {
-	modulePath string // of the package, within its module
+	modulePath string // path of the package within its module
 	binary     string
 	dir        string // folder of the package, with its test data
 }

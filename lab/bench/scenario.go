@@ -38,14 +38,14 @@ func Scenarios() (names []string) {
 const (
 	stormLogins   = 64  // connections that sign in during the scenario storm
 	stormRate     = 100 // refreshes per second in storm; the same number of profile reads
-	stormClients  = 16  // maximum number of connections in storm that refresh; also of those that read
+	stormClients  = 16  // limit in storm for the connections that refresh, and for those that read
 	crowdClients  = 60  // connections of the busy client in the scenario fairness
 	crowdClient   = "10.9.9.9"
 	besideClient  = "10.8.8.8"
 	logoutClients = 16
 )
 
-// measureIdle uses one connection at a time.
+// measureIdle measures refreshes and reads of profiles on one connection, while the server has no other load.
 func measureIdle(ctx context.Context, t *trial, into map[string]Figures) (err error) {
 	one := load{connections: 1, duration: t.plan.For / 2}
 	if into["lone refresh"], err = t.measureWarm(ctx, one, t.refreshOwn); err != nil {
@@ -55,7 +55,7 @@ func measureIdle(ctx context.Context, t *trial, into map[string]Figures) (err er
 	return err
 }
 
-// measureSignUps measures the time until the client has its tokens.
+// measureSignUps measures sign-ups. A sign-up ends when the client has its tokens.
 func measureSignUps(ctx context.Context, t *trial, into map[string]Figures) (err error) {
 	into["sign-up"], err = t.measureLoad(ctx, t.plannedLoad(t.plan.Logins),
 		func(ctx context.Context, c *rawConn, connection, _ int) error {
@@ -73,7 +73,8 @@ func measureLogins(ctx context.Context, t *trial, into map[string]Figures) (err 
 	return err
 }
 
-// measureRefreshes gives each connection one session. The connection presents the token of its previous response.
+// measureRefreshes measures refreshes. Each connection has one session and presents the token from its previous
+// response.
 func measureRefreshes(ctx context.Context, t *trial, into map[string]Figures) (err error) {
 	into["refresh"], err = t.measureWarm(ctx, t.plannedLoad(t.plan.Connections), t.refreshOwn)
 	return err
@@ -143,7 +144,7 @@ func measureLogouts(ctx context.Context, t *trial, into map[string]Figures) (err
 	return err
 }
 
-// plannedLoad has the duration and the rate of the plan.
+// plannedLoad returns a load with the duration and the rate of the plan.
 func (t *trial) plannedLoad(connections int) load {
 	return load{connections: connections, duration: t.plan.For, perSecond: t.plan.Rate}
 }
@@ -169,8 +170,8 @@ func (t *trial) readProfile(ctx context.Context, c *rawConn, connection, _ int) 
 	return err
 }
 
-// loginAs returns an operation that signs in with each account in turn. clientOfConnection returns the client address
-// for a connection.
+// loginAs returns an operation that signs in with each account in turn. The function clientOfConnection returns the
+// client address for a connection.
 func (t *trial) loginAs(
 	clientOfConnection func(connection int) string,
 ) func(context.Context, *rawConn, int, int) error {
@@ -183,7 +184,8 @@ func (t *trial) loginAs(
 	}
 }
 
-// runTogether measures no processor time, because it can't be divided among the loads.
+// runTogether runs several loads at the same time and stores their figures. It sets the processor time to 0, because
+// the time can't be divided among the loads.
 func runTogether(ctx context.Context, into map[string]Figures,
 	loads map[string]func(context.Context) (Figures, error)) error {
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -11,8 +11,9 @@ import (
 	"golang.org/x/text/message"
 )
 
-// summarize computes medians over all rounds: of each figure, and of its ratio to the first target in the same round.
-// A ratio over 1 always means that the first target is better (a higher rate, a shorter time or a lower cost).
+// summarize computes two medians over all rounds for each figure: the median of the figure, and the median of its
+// ratio to the first target's figure in the same round. A ratio over 1 always means that the first target is better
+// (a higher rate, a shorter time or a lower cost).
 func summarize(results []Result) {
 	for i := range results {
 		rounds, first := results[i].Rounds, results[0].Rounds
@@ -26,7 +27,8 @@ func summarize(results []Result) {
 	}
 }
 
-// medianRound returns the medians of the ratios to base, unless base is nil.
+// medianRound returns the median of each figure over all rounds. If base is not nil, it returns the medians of the
+// ratios to the figures in base.
 func medianRound(rounds, base []Round) Round {
 	over := func(value func(Round) float64) float64 {
 		values := make([]float64, 0, len(rounds))
@@ -83,7 +85,7 @@ func median(values []float64) float64 {
 	return values[len(values)/2]
 }
 
-// A tableColumn has an empty cell for a figure that was not measured.
+// A tableColumn is a column of a result table. Its cell is empty for a figure that was not measured.
 type tableColumn struct {
 	title      string
 	cellValues func(Round) []float64 // separated by " / " in a cell

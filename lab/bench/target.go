@@ -9,8 +9,8 @@ import (
 )
 
 // A target is a server to measure. Its spec has the form NAME[@REVISION][+SETTING=VALUE…], such as
-// ours-sqlite@main+signing-alg=HS256+GOGC=400. A setting in capitals is an environment variable. Only the targets of
-// this repository have revisions, and settings that are flags.
+// ours-sqlite@main+signing-alg=HS256+GOGC=400. A setting in capitals is an environment variable, and any other
+// setting is a flag. Only the targets of this repository accept a revision and flags.
 type target struct {
 	spec        string
 	kind        targetKind
@@ -35,7 +35,7 @@ type targetKind struct {
 	// settingsPath is a document in which the server reports the settings of its database, or "". See checkSettings.
 	settingsPath string
 	setupSQL     []string
-	// Scenarios with passwords are skipped if withoutPasswords is set.
+	// withoutPasswords means that scenarios with passwords are skipped.
 	withoutPasswords bool
 }
 
@@ -65,7 +65,7 @@ type serverPlace struct {
 	databaseURL string // of an empty PostgreSQL database, for targets that use one
 }
 
-// A targetAPI has a nil function for each call that the target does not offer.
+// A targetAPI has a function for each call to the server. The function is nil if the target does not offer the call.
 type targetAPI struct {
 	signUp, login       func(u user) request
 	refresh, me, logout func(s *session) request
@@ -74,7 +74,7 @@ type targetAPI struct {
 	signUpFlow, loginFlow string
 	// adoptTokens stores the tokens of a response to signUp, login or refresh.
 	adoptTokens func(s *session, got response) error
-	// The response to signUp then contains tokens.
+	// signUpSignsIn means that the response to signUp contains tokens.
 	signUpSignsIn bool
 }
 
@@ -95,7 +95,7 @@ var DefaultTargets = []string{
 	"supabase-auth", "kratos", "bare",
 }
 
-// allKinds is by the name of the target.
+// allKinds returns a map from the name of each target to its kind.
 func allKinds() map[string]targetKind {
 	return map[string]targetKind{
 		"bare":             describeBareServer(),

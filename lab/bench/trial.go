@@ -45,7 +45,7 @@ type Round struct {
 	Figures    map[string]Figures `json:"figures"`
 	ReadyFirst float64            `json:"readyFirst"` // time to ready with an empty database
 	ReadyAgain float64            `json:"readyAgain"` // time to ready at the second start
-	Idle       float64            `json:"memoryIdle"` // shortly after the second start
+	Idle       float64            `json:"memoryIdle"` // memory shortly after the second start
 	Loaded     float64            `json:"memoryLoaded"`
 	Peak       float64            `json:"memoryPeak"`
 }
@@ -189,7 +189,7 @@ func (t *trial) assignConns(conns []rawConn) (closeAll func()) {
 	}
 }
 
-// measureLoad opens a separate network connection for each connection of the load.
+// measureLoad runs a load and returns its figures. Each connection of the load has its own network connection.
 func (t *trial) measureLoad(ctx context.Context, l load,
 	call func(ctx context.Context, c *rawConn, connection, n int) error) (f Figures, err error) {
 	conns := make([]rawConn, l.connections)

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// A client waits between two refreshes for interval, which is the lifetime of an access token, plus a random time
-	// of at most jitter.
+	// Between two refreshes, a client waits for interval and a random time of at most jitter. The interval is the
+	// lifetime of an access token.
 	interval = 15 * time.Minute
 	jitter   = time.Minute
 )
@@ -29,8 +29,8 @@ type honestClient struct {
 	generation int64
 }
 
-// presentToken reports whether the session is still alive. The client keeps its old token until it calls
-// receiveToken, because the response may be lost.
+// presentToken presents the client's token to the server, and reports whether the session is still alive. The client
+// keeps its old token until it calls receiveToken, because the response may be lost.
 func (c *honestClient) presentToken(p Policy, session *watchword.Rotation, at time.Time) (alive bool) {
 	verdict, next := p.Judge(*session, watchword.Presentation{Generation: c.generation, Agent: c.agent, At: at})
 	*session = next

@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A Policy returns the verdict on a presented refresh token. The policies of other servers also use the state of
-// watchword.Rotation.
+// A Policy returns the verdict on a presented refresh token. The state of a session is a watchword.Rotation, also for
+// the policies of other servers.
 type Policy struct {
 	Name  string
 	Judge func(watchword.Rotation, watchword.Presentation) (watchword.Verdict, watchword.Rotation)

@@ -117,7 +117,7 @@ func simulateThief(p Policy, kind Thief, random *rand.Rand) (answered int, found
 		userRefreshes = 0
 		thiefAt = thiefAt.Add(kind.Interval + randomUpTo(random, jitter))
 		if kind.Within > 0 {
-			thiefAt = userAt.Add(1) // later than the user's next refresh, which then sets the real thiefAt
+			thiefAt = userAt.Add(1) // provisional: the user's next refresh sets thiefAt again
 		}
 	}
 	return answered, false

@@ -23,10 +23,10 @@ import (
 type database struct {
 	store        watchword.Store
 	sql          *sql.DB
-	indexQuery   string // for the names and definitions of the indexes of the filled tables
+	indexQuery   string // selects the names and definitions of the indexes to drop
 	afterFilling []string
 	isPostgres   bool
-	cleanups     []func(context.Context) error // called in reverse order by remove
+	cleanups     []func(context.Context) error // removeAll calls them in reverse order
 }
 
 // removeAll deletes everything that create has created, even if create failed.

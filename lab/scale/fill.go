@@ -14,7 +14,7 @@ var lastRotation = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 const (
 	rowsPerCommit   = 50_000
-	sessionsPerUser = 4 // the rows of a user are far apart, as in real use
+	sessionsPerUser = 4 // a user's rows are far apart in the table, as in real use
 )
 
 // idOfNumber ascends with n and has a pseudo-random part. It returns only decimal digits, so that SQL on both
@@ -61,7 +61,8 @@ func superseded() string { return strings.Repeat(ms(lastRotation), watchword.Sup
 
 func ms(t time.Time) string { return fmt.Sprint(t.UnixMilli()) }
 
-// createAndFill creates all indexes except primary keys at the end, because filling is faster without indexes.
+// createAndFill creates a database and fills its tables. It creates all indexes except primary keys at the end,
+// because filling is faster without indexes.
 func (f *filledStore) createAndFill(ctx context.Context, store string, progress func(string)) error {
 	err := f.create(ctx, store, fmt.Sprintf("watchword_scale_%d_%d", f.sessions, f.fillFactor))
 	if err != nil {

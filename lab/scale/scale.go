@@ -17,7 +17,7 @@ import (
 type Plan struct {
 	Store       string        // URL of a PostgreSQL server, postgres://…, or sqlite:DIRECTORY
 	Sessions    []int         // number of sessions of each database; ratios refer to the first
-	FillFactors []int         // PostgreSQL only: one database for each size and value; empty: the migrations' value
+	FillFactors []int         // PostgreSQL only; for each value, one database per size; empty: as in the migrations
 	Clients     int           // concurrent clients
 	For         time.Duration // duration of each measurement in a round: all clients, all clients again, one client
 	Rounds      int           // the results are medians of this many rounds

@@ -50,7 +50,7 @@ func welchT(a, b []float64) float64 {
 	return (meanB - meanA) / math.Sqrt(errorA+errorB)
 }
 
-// meanAndError returns the square of the standard error.
+// meanAndError returns the mean of a sample and the square of the mean's standard error.
 func meanAndError(sample []float64) (mean, squared float64) {
 	n := float64(len(sample))
 	for _, x := range sample {

@@ -96,7 +96,8 @@ func prepareCallback(ctx context.Context, browser *http.Client, site, email stri
 	return callback, nil
 }
 
-// requestFor sets the Host of the engine's public URL, which has another port than site.
+// requestFor returns a request to site. Its Host is that of the engine's public URL, because the server rejects other
+// hosts.
 func requestFor(ctx context.Context, site, path string) (*http.Request, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, site+path, nil)
 	if err == nil {
@@ -107,7 +108,7 @@ func requestFor(ctx context.Context, site, path string) (*http.Request, error) {
 	return r, err
 }
 
-// sendRequest returns the length of the response's body, too.
+// sendRequest sends a request and reads the body. It returns the response and the length of its body.
 func sendRequest(browser *http.Client, r *http.Request) (*http.Response, int64, error) {
 	response, err := browser.Do(r)
 	if err != nil {

@@ -30,7 +30,7 @@ type Trial struct {
 	Name string
 	Hash watchword.Secret // password hash of all accounts; if empty, the engine computes one
 	App  bool             // the accounts have an authenticator app
-	Base bool             // every address has an account; compares accounts without and with an app
+	Base bool             // every address has an account; only half of the accounts have an app
 	Code watchword.Code   // expected error code of both kinds of calls; empty for success
 	Try  Try
 
@@ -146,7 +146,8 @@ func Run(ctx context.Context, trial Trial, dir string, samples int, seed uint64)
 	return Compare(trial.Name, took[0][warmUp:], took[1][warmUp:]), nil
 }
 
-// numberedAddress returns addresses of the same length.
+// numberedAddress returns the address number n with an account, or the one without. All addresses have the same
+// length.
 func numberedAddress(n int, with bool) string {
 	if with {
 		return fmt.Sprintf("here%06d@example.com", n)

@@ -33,7 +33,7 @@ func (s *Sender) describeError(err error) error {
 	return errors.New(text)
 }
 
-// replyCode returns 0 if the error is not a reply of the server.
+// replyCode returns the code of a reply from the server, or 0 if the error is not such a reply.
 func replyCode(err error) int {
 	var refused *gomail.SendError
 	if errors.As(err, &refused) {
@@ -46,8 +46,8 @@ func replyCode(err error) int {
 	return 0
 }
 
-// withoutPassword also removes the encodings of the password for PLAIN and LOGIN, and its quoted form from
-// net/textproto.
+// withoutPassword removes the password from a text, in plain form and in the encodings for PLAIN and LOGIN. It also
+// removes the quoted form that net/textproto writes.
 func (r relay) withoutPassword(text string) string {
 	const gone = "[redacted]"
 	quoted := strconv.Quote(r.password)

@@ -23,7 +23,7 @@ import (
 	"github.com/watchword-auth/watchword/mail"
 )
 
-// An earlier deadline of the context takes precedence over sessionTimeout.
+// sessionTimeout limits one connection to the mail server. A deadline of the context can end it earlier.
 const sessionTimeout = 30 * time.Second
 
 // Options configure a Sender.
@@ -189,7 +189,8 @@ func contextErr(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// connect closes the connection when ctx ends, because the library supports deadlines but not cancellation.
+// connect opens a connection to the mail server. It closes the connection when ctx ends, because the library supports
+// deadlines but not cancellation.
 func (s *Sender) connect(ctx context.Context) (net.Conn, error) {
 	conn, err := s.dial(ctx, "tcp", net.JoinHostPort(s.relay.host, strconv.Itoa(s.relay.port)))
 	if err != nil {

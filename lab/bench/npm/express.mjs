@@ -1,6 +1,6 @@
-// The design that tutorials show for Node.js: Express, jsonwebtoken and bcrypt, access tokens of 15 minutes, and
-// refresh tokens that are stored and replaced at each use. Unlike most tutorials, this server replaces a refresh
-// token in one transaction, which commits durably.
+// A server as tutorials for Node.js build it: Express, jsonwebtoken and bcrypt. Access tokens are valid for 15
+// minutes. Refresh tokens are stored, and each use replaces the token. Unlike most tutorials, this server replaces a
+// refresh token in one transaction, which commits durably.
 import { createSecretKey, randomUUID } from 'node:crypto'
 import bcrypt from 'bcrypt'
 import Database from 'better-sqlite3'

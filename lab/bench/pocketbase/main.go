@@ -1,6 +1,6 @@
 // Command pocketbase is PocketBase with durable commits, for lab/bench. By default, PocketBase opens SQLite with
-// synchronous=NORMAL, which can lose the last commits in a power failure. Otherwise it behaves like the releases of
-// PocketBase.
+// synchronous=NORMAL, which can lose the last commits in a power failure. This command uses synchronous=FULL. All
+// other settings are those of PocketBase.
 //
 // The command is a separate module, because PocketBase and Watchword need different versions of the same packages.
 package main
@@ -41,7 +41,7 @@ func connectDurably(path string) (*dbx.DB, error) {
 		"&_pragma=temp_store(MEMORY)&_pragma=cache_size(-32000)")
 }
 
-// readPragmas reads the connection that PocketBase uses for writes.
+// readPragmas returns the settings of SQLite, as the connection that PocketBase uses for writes reports them.
 func readPragmas(app core.App) (map[string]string, error) {
 	reported := map[string]string{}
 	for _, name := range []string{"journal_mode", "synchronous"} {
