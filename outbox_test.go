@@ -50,7 +50,7 @@ func TestFailedMailIsRetriedAndFinallyAbandoned(t *testing.T) {
 		t.Fatalf("retried %d, %v", n, err)
 	}
 	r.deliverMail(t)
-	// The access token of the sign-up has expired, so the request must prove the account with the password.
+	// The access token from the sign-up has expired. The verification therefore needs the password.
 	if in, err = r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 		Token: r.post.lastMail(t, watchword.MailVerify).Token, Presented: []watchword.Secret{in.AccessToken},
 		Password: goodPassword, Client: laptop,

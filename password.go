@@ -15,9 +15,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/sleep"
 )
 
-// Passwords: validation, hashing, and the change by the owner. Every flow that sets a password calls acceptable.
+// Passwords: validation, hashing, and changes by the owner. Every flow that sets a password calls checkNewPassword.
 
-// checkNewPassword returns the password in the form to hash. It refuses just the owner's address and name.
+// checkNewPassword returns the password in the normal form that is hashed. It refuses weak passwords, such as one
+// that contains only the owner's address or name.
 func (e *Engine) checkNewPassword(field string, raw Secret, email Address, name string) (string, *FieldError) {
 	if raw == "" {
 		return "", &FieldError{field, FieldRequired, "Choose a password."}
@@ -89,11 +90,12 @@ func passwordMissing(field string) error {
 	return unacceptable(FieldError{field, FieldRequired, "Enter your password."})
 }
 
-// reauthenticate also needs a recent proof if the account has a factor. Failures count per session, so other clients
-// can't use up the attempts of this session. A right password does not count, even if the calling flow fails later.
-// Codes: CodeStepUpRequired, CodePasswordWrong, CodeRateLimited, CodeTryLater.
+// reauthenticate checks the current password. An account with a factor also needs a recent proof. An account without
+// a password needs only the recent proof. Failures count per session, so other clients can't use up the attempts of
+// this session. A correct password does not count, even if the calling flow fails later. Codes: CodeStepUpRequired,
+// CodePasswordWrong, CodeRateLimited, CodeTryLater.
 func (e *Engine) reauthenticate(ctx context.Context, who Identity, given Secret, c Client, now time.Time) error {
-	passwordless := who.User.PasswordHash == "" // needs only a recent sign-in, by provider or passkey
+	passwordless := who.User.PasswordHash == "" // signs in only by provider or passkey
 	switch stale := requireRecentProof(who.User, who.Session, e.opts.StepUpAge, now); {
 	case stale != nil && (who.User.Factors > 0 || passwordless):
 		return stale
@@ -115,9 +117,10 @@ func (e *Engine) reauthenticate(ctx context.Context, who Identity, given Secret,
 	return e.refundInOwnTx(ctx, failure)
 }
 
-// ChangePassword sets a new password and ends the user's other sessions. It keeps the link that undoes a change of
-// address, because a thief who changes both would otherwise lock the owner out. Codes: CodePasswordWrong,
-// CodeStepUpRequired, CodeValidationFailed (currentPassword missing; newPassword), CodeRateLimited, CodeTryLater.
+// ChangePassword sets a new password and ends the user's other sessions. The link that undoes a change of address
+// stays valid. Otherwise a thief who changes the address and then the password would lock the owner out. Codes:
+// CodePasswordWrong, CodeStepUpRequired, CodeValidationFailed (currentPassword missing; newPassword),
+// CodeRateLimited, CodeTryLater.
 func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next Secret, c Client) error {
 	if current == "" && who.User.PasswordHash != "" {
 		return passwordMissing("currentPassword")
@@ -147,7 +150,8 @@ func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next
 	})
 }
 
-// revokeAfterPasswordChange keeps the session spare. It also forgets devices and posts the notice.
+// revokeAfterPasswordChange ends all sessions except spare, forgets remembered devices, and deletes mailed tokens. It
+// also queues the notice to the user.
 func (e *Engine) revokeAfterPasswordChange(ctx context.Context, tx Tx, u User, spare SessionID, event Event) error {
 	if _, err := tx.EndSessions(ctx, u.ID, spare, EndedPassword, event.At); err != nil {
 		return err
@@ -187,8 +191,8 @@ const (
 	measuredKinds   = 8
 )
 
-// runHashMeasurement repeats the measurement, because imported hashes can cost more than new ones. The engine needs
-// the costs to give all responses the same duration, from the first attempt on.
+// runHashMeasurement measures each kind of password hash every hour, because imported hashes can cost more than new
+// ones. With the measured costs, the engine gives all responses to a sign-in the same duration.
 func (e *Engine) runHashMeasurement(ctx context.Context) {
 	for ctx.Err() == nil {
 		e.hashing.level.Renew()

@@ -30,7 +30,7 @@ func startOnURL(t *testing.T, url string, wrap func(watchword.Store) watchword.S
 	return startWith(t, wrap(store), nil)
 }
 
-// hideClock makes the engine use the clock of the test.
+// hideClock hides the clock of a store, so that the engine uses the clock of the test.
 func hideClock(store watchword.Store) watchword.Store { return struct{ watchword.Store }{store} }
 
 // A mail must be retried after every error text of the mail server. PostgreSQL refuses to store text that is not UTF-8

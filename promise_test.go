@@ -14,8 +14,8 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// TestMain reduces the runs of rapid under the race detector, which makes SQLite twenty times
-// slower. -rapid.checks overrides this.
+// TestMain lowers the number of rapid's runs under the race detector, which makes SQLite twenty times slower. The
+// flag -rapid.checks overrides this number.
 func TestMain(m *testing.M) {
 	if storetest.RaceDetector() {
 		if err := flag.Set("rapid.checks", "20"); err != nil {
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 // out an honest client, and two parties that both refresh one session are detected. rotation_promise_test.go tests
 // Judge alone, with many more runs.
 
-// A world can be restarted.
+// A world is an engine on a database file. Tests can restart the engine and keep the file.
 type world struct {
 	*rig
 	path string
@@ -57,11 +57,11 @@ func (w *world) restart(t *rapid.T) {
 	}
 }
 
-// An honestClient client is one cookie jar that several tabs may share.
+// An honestClient is a browser whose tabs share one refresh cookie.
 type honestClient struct {
 	w              *world
 	jar            watchword.Secret
-	cleanRotations int // since the last lost response; all their responses arrived
+	cleanRotations int // responses that arrived since the last lost one
 	lost           bool
 }
 

@@ -16,17 +16,17 @@ import (
 //
 // Reset: the token is looked up, and the password is checked and hashed. A refused password does not consume the
 // token. One transaction consumes the token, stores the hash, ends every session and deletes the other mailed tokens.
-// The user then signs in with the new password. A verification link also works as a reset link while its address is
-// unproven, because its reader might not know the password of the sign-up.
+// The user then signs in with the new password. While an address is unproven, its verification link also works as a
+// reset link. Another person may have signed up with the address, so the owner might not know the password.
 
-// ForgotPassword mails a reset link to the owner of an address, if any. The link is the argument page, the URL of a
-// front-end's reset page, followed by "/" and the token. It opens the server's page if the URL is empty, or if its
-// origin is not one of Options.LinkOrigins. Codes: CodeValidationFailed (email), CodeRateLimited.
+// ForgotPassword mails a reset link to the owner of an address, if any. The argument page is the URL of a front-end's
+// reset page. The link is this URL, followed by "/" and the token. If page is empty, or if its origin is not one of
+// Options.LinkOrigins, the link opens the server's page. Codes: CodeValidationFailed (email), CodeRateLimited.
 func (e *Engine) ForgotPassword(ctx context.Context, email, page string, c Client) error {
 	return e.queueRequestedMail(ctx, MailReset, email, weborigin.Page(page, e.opts.LinkOrigins), c)
 }
 
-// queueRequestedMail queues a mail that any client may request.
+// queueRequestedMail queues a mail for an address, without checking that the address has an account.
 func (e *Engine) queueRequestedMail(ctx context.Context, kind MailKind, email, page string, c Client) error {
 	to, problem := parseEmail("email", email)
 	if problem != nil {
@@ -53,8 +53,9 @@ func (e *Engine) queueRequestedMail(ctx context.Context, kind MailKind, email, p
 	return err
 }
 
-// recordResetRequest runs at the first attempt to send, when the owner is known. Requests therefore cost the same
-// with and without an account, and a flood leaves no more events than mails.
+// recordResetRequest returns the event of a requested reset. It runs at the first attempt to send the mail, when the
+// owner is known. Requests therefore cost the same with and without an account, and a flood of requests leaves no
+// more events than mails.
 func recordResetRequest(ctx context.Context, tx Tx, m Mail, owner User) (Event, error) {
 	if m.Attempts > 1 {
 		return Event{}, nil
@@ -78,10 +79,10 @@ func (e *Engine) ResendVerification(ctx context.Context, email string, c Client)
 }
 
 // ResetPassword sets a password with the token of a reset link, or of a verification link while its address is not
-// proven. The token proves the address. If this is the first proof, the creator of the account loses access. An
-// address with waiting sign-ups and no account gets an account. ResetPassword returns a SignIn.DeviceToken for the
-// sign-in that follows, because strangers may have used up the limits of unknown devices. Codes:
-// CodeMailTokenInvalid, CodeValidationFailed (password), CodeSignupClosed, CodeEmailTaken, CodeTryLater.
+// proven. The token proves the address. If this is the first proof, the creator of the account loses access. If the
+// address has waiting sign-ups but no account, ResetPassword creates the account. It returns a SignIn.DeviceToken for
+// the next sign-in, because strangers may have used up the limits of unknown devices. Codes: CodeMailTokenInvalid,
+// CodeValidationFailed (password), CodeSignupClosed, CodeEmailTaken, CodeTryLater.
 func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Client) (deviceToken Secret, err error) {
 	now := e.now()
 	box, err := e.openLink(ctx, token, now, MailReset, MailVerify)
@@ -115,7 +116,7 @@ func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Cl
 	return e.signDeviceToken(knowndevice.ID{}, owner), nil
 }
 
-// findMailToken does not consume the token.
+// findMailToken returns a valid token and its user. The token can still be used afterwards.
 func (e *Engine) findMailToken(
 	ctx context.Context, token Secret, kind MailKind, now time.Time,
 ) (granted MailToken, u User, err error) {

@@ -226,8 +226,8 @@ func TestAnAddressChangesOnlyOnceItIsConfirmed(t *testing.T) {
 	}
 }
 
-// A thief who knows the password changes the address, the password, and the address again. With the undo link of the
-// first change, the owner must get the account back.
+// A thief who knows the password changes the address, then the password, then the address a second time. With the
+// undo link of the first change, the owner must get the account back.
 func TestUndoOfAnAddressReturnsTheAccountToItsOwner(t *testing.T) {
 	t.Parallel()
 	r := startEngine(t, nil)

@@ -311,7 +311,7 @@ func TestArchitectureNamesExistingFunctionsAndEveryFileOfTheEngine(t *testing.T)
 	}
 }
 
-// tableText returns "a wing" for each package that is a wing, if the argument wing is "a wing".
+// tableText returns how a table names a package.
 func tableText(pkg, wing string) string {
 	switch {
 	case pkg == "root":

@@ -137,11 +137,11 @@ type judgement struct {
 	user    User
 }
 
-// judgeToken does not write.
+// judgeToken judges a token in a read-only transaction.
 func (e *Engine) judgeToken(ctx context.Context, r RotateRequest) (j judgement, err error) {
 	j, err = queryStore(ctx, e.store, func(tx Tx) (judgement, error) { return e.judgeTokenInTx(ctx, tx, r) })
 	if err == nil && j.verdict == VerdictRotate {
-		err = ErrUnavailable // a contradiction: Store.Rotate has just refused this token
+		err = ErrUnavailable // impossible, because Store.Rotate has just refused this token
 	}
 	return j, err
 }
@@ -168,7 +168,8 @@ func (e *Engine) judgeTokenInTx(ctx context.Context, tx Tx, r RotateRequest) (ju
 
 var errSessionChanged = errors.New("another request changed the session")
 
-// storeVerdict judges the token again in its transaction. It retries if the session has changed.
+// storeVerdict judges the token a second time and stores the verdict in the same transaction. If another request
+// changes the session in between, storeVerdict tries again.
 func (e *Engine) storeVerdict(ctx context.Context, r RotateRequest, c Client) (j judgement, err error) {
 	for range 3 {
 		if j, err = e.tryStoreVerdict(ctx, r, c); !errors.Is(err, errSessionChanged) {
@@ -216,7 +217,7 @@ func (e *Engine) tryStoreVerdict(ctx context.Context, r RotateRequest, c Client)
 	return j, err
 }
 
-// reuseDetail is for support staff.
+// reuseDetail describes the presented token and both devices. Support staff read it in an explanation.
 func reuseDetail(s Session, p Presentation, ev Event) string {
 	return reusedetail.Detail{
 		Presented: p.Generation, Newest: s.Generation, Rule: string(whyReuse(s.Rotation, p)),

@@ -250,8 +250,8 @@ func TestRefreshIsLimitedPerSession(t *testing.T) {
 	}
 }
 
-// RL-2, RL-3: refused refreshes of one session do not charge the limit of its network. If the
-// limit of the network is used up, a refresh does not charge its session.
+// RL-2, RL-3: a refresh that the limit of its session refuses does not charge the limit of the client network. A
+// refresh that the limit of the network refuses does not charge the limit of the session.
 func TestRefusedRefreshCostsNothingElse(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {

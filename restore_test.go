@@ -15,8 +15,8 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// onRestored runs a test on both stores. The engines of the store must be closed before backup, which returns a
-// function that starts an engine on the copy.
+// onRestored runs a test on both stores. The function backup copies the database, and restored starts an engine on
+// the copy. The test must close the other engines before it calls backup.
 func onRestored(t *testing.T, test func(t *testing.T, open func() *rig, backup func() (restored func() *rig))) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
@@ -38,8 +38,8 @@ func onRestored(t *testing.T, test func(t *testing.T, open func() *rig, backup f
 	})
 }
 
-// loseLastRefresh returns n engines on a backup that lacks the last refresh, the token of this refresh, and the
-// newest token in the backup.
+// loseLastRefresh refreshes a session after a backup, and returns n engines on the backup. The token newer is the
+// result of the refresh. The token old is the newest one that the backup knows.
 func loseLastRefresh(
 	t *testing.T, open func() *rig, backup func() func() *rig, n int,
 ) (all []*rig, newer, old watchword.Secret) {
@@ -73,7 +73,7 @@ func (r *rig) restoreEvents(t *testing.T) (found []watchword.Event) {
 	return found
 }
 
-// presentEverywhere refreshes many times in all processes. The event must be stored before any request is refused.
+// presentEverywhere presents a token five times to each engine, all at once. Every request must be refused.
 func presentEverywhere(t *testing.T, all []*rig, token watchword.Secret) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -134,7 +134,8 @@ func TestRestoredBackupIsRecordedOnceAnHour(t *testing.T) {
 	})
 }
 
-// All sessions of an old backup are idle. Their tokens must show the restore, until EndEverySession has ended them.
+// All sessions of an old backup are idle. A token that is newer than such a session must still reveal the restore,
+// until EndEverySession has ended the session.
 func TestRestoreIsDetectedByAnIdleSessionUntilAllEnded(t *testing.T) {
 	t.Parallel()
 	onRestored(t, func(t *testing.T, open func() *rig, backup func() func() *rig) {

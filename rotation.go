@@ -19,7 +19,8 @@ import (
 // Unstable: stores use it.
 const SupersededKept = 8
 
-// maxRepeatAge counts generations. Only frequent refreshes reach it in the grace period.
+// maxRepeatAge is the maximum number of generations between a repeated token and the newest one. A client reaches it
+// only if it refreshes very often within the grace period.
 const maxRepeatAge = 32
 
 // NeverForgiven is the value of Rotation.Forgiven before the first late token was accepted.
@@ -128,7 +129,7 @@ func Judge(r Rotation, policy RotationPolicy, p Presentation) (Verdict, Rotation
 	return VerdictReuse, r
 }
 
-// A reuseCause is the condition of rule 4 that prevented forgiveness.
+// A reuseCause is the reason why a late token was not forgiven (rule 4).
 type reuseCause string
 
 const (
@@ -155,8 +156,9 @@ func (r Rotation) nextRotation(by Agent, now time.Time) Rotation {
 	return r
 }
 
-// supersededWithin uses the oldest stored time for older generations, up to maxRepeatAge back. A forgiven parent
-// counts like its child, because the other requests that a late client has in flight must not be a reuse.
+// supersededWithin reports whether generation g was superseded within the grace period. If the time of g is not
+// stored, it uses the oldest stored time, for at most maxRepeatAge generations. A forgiven parent counts like its
+// child, because the client may have more requests in flight with the parent's token.
 func (r Rotation) supersededWithin(grace time.Duration, g int64, now time.Time) bool {
 	if g == r.Forgiven-1 && r.Forgiven < r.Generation {
 		g = r.Forgiven

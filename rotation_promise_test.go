@@ -12,7 +12,7 @@ import (
 // These property tests check both guarantees of docs/rotation.md on Judge alone. Package rapid chooses random events,
 // and shortens a sequence of events that fails.
 
-// browsing is an honest user: several tabs share one cookie, and the network loses responses.
+// browsing simulates an honest user. Several tabs share one cookie, and the network loses responses.
 type browsing struct {
 	session  watchword.Rotation
 	policy   watchword.RotationPolicy
@@ -55,8 +55,8 @@ func (b *browsing) oneTabSends(t *rapid.T) {
 	b.inFlight = append(b.inFlight, b.cookie)
 }
 
-// aRequestArrives judges one of the requests in flight, in any order. The response may be lost if the last lost
-// response had the same generation, or if its generation was more than Clean earlier.
+// aRequestArrives judges a random request of those in flight. Its response may be lost in two cases: the last lost
+// response had the same generation, or the last lost response is more than Clean generations old.
 func (b *browsing) aRequestArrives(t *rapid.T) {
 	if len(b.inFlight) == 0 {
 		t.Skip("no request is in flight")
@@ -77,7 +77,7 @@ func (b *browsing) aRequestArrives(t *rapid.T) {
 	b.cookie = b.session.Generation
 }
 
-// aBurst is a page that refreshes many times at once.
+// aBurst simulates a page that sends many refreshes at once.
 func (b *browsing) aBurst(t *rapid.T) {
 	for range rapid.IntRange(1, 40).Draw(t, "refreshes") {
 		if b.wouldStrand(b.cookie) {
@@ -88,9 +88,9 @@ func (b *browsing) aBurst(t *rapid.T) {
 	}
 }
 
-// wouldStrand reports whether a rotation of generation g now would leave another request in flight with a token that
-// the server may refuse. docs/rotation.md does not cover such a token: it was superseded longer ago than the grace
-// period, or is at least 31 generations old.
+// wouldStrand reports whether a rotation of generation g would outdate the token of a different request in flight.
+// The server may refuse a token that was superseded longer ago than the grace period, or that is at least 31
+// generations old. docs/rotation.md makes no promise about such a token.
 func (b *browsing) wouldStrand(g int64) bool {
 	if g != b.session.Generation {
 		return false
@@ -103,7 +103,8 @@ func (b *browsing) wouldStrand(g int64) bool {
 	return false
 }
 
-// supersededSince uses the oldest of the 8 stored times for earlier generations.
+// supersededSince returns the time since generation g was superseded. For a generation whose time is not stored, it
+// uses the oldest of the 8 stored times.
 func (b *browsing) supersededSince(g int64) time.Duration {
 	back := min(b.session.Generation-g, watchword.SupersededKept)
 	return b.now.Sub(b.session.Superseded[watchword.SupersededKept-back])
@@ -154,7 +155,7 @@ func TestTheNetworkNeverSignsOutAnHonestClient(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"a tab sends":           b.oneTabSends,
 			"a request arrives":     b.aRequestArrives,
-			"another arrives":       b.aRequestArrives, // the second entry, so that rapid chooses it more often
+			"another arrives":       b.aRequestArrives, // same function as above, so that rapid chooses it more often
 			"a burst":               b.aBurst,
 			"a request is lost":     b.aRequestIsLost,
 			"the browser restarts":  b.theBrowserRestarts,
@@ -164,8 +165,8 @@ func TestTheNetworkNeverSignsOutAnHonestClient(t *testing.T) {
 	})
 }
 
-// sharing is a session whose newest token a thief has copied. User and thief keep refreshing, each time later than
-// the grace period.
+// sharing simulates a session whose newest token a thief has copied. The user and the thief keep refreshing, each
+// time later than the grace period.
 type sharing struct {
 	session            watchword.Rotation
 	policy             watchword.RotationPolicy

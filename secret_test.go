@@ -190,7 +190,7 @@ func TestFirstStartStoresTheSecretsThatEarlierReleasesDerived(t *testing.T) {
 	if n := stored(); n != len(derived) {
 		t.Fatalf("%d secrets are stored", n)
 	}
-	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error { // as in an earlier release
+	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error { // an earlier release has no such rows
 		for _, key := range r.storedKeys(t) {
 			if derived[key.Use] != "" {
 				if err := tx.DeleteKey(t.Context(), key.ID); err != nil {
@@ -221,7 +221,7 @@ func TestNoKeyIsAddedUnderTheOldMasterKeyDuringAReseal(t *testing.T) {
 		masters := [][]byte{r.opts.MasterKey, newMaster}
 		for round := range 20 {
 			one, other := r.startUnderMaster(t, masters[round%2]), r.startUnderMaster(t, masters[round%2])
-			r.clock.advance(91 * 24 * time.Hour) // keys are now due on SQLite, whose store has no clock
+			r.clock.advance(91 * 24 * time.Hour) // makes a rotation of keys due on SQLite; PostgreSQL has its own clock
 			var writers sync.WaitGroup
 			writers.Go(func() { _, _ = other.Operator().Keys(context.WithoutCancel(t.Context())) })
 			for n := range 4 {

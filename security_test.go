@@ -45,8 +45,8 @@ func TestTheSecurityTableIsUpToDate(t *testing.T) {
 // faultsMark precedes the table in docs/dialects.md.
 const faultsMark = "<!-- made of testdata/tutorials.txt and of the tests by `make generate` -->\n"
 
-// renderCoverage renders the lines of a file, `ID | column | … | reason`, with the tests that cover them. It deletes
-// these tests from covered.
+// renderCoverage renders a table from a file with the lines `ID | column | … | reason`, and adds the tests of each
+// ID. It deletes each rendered ID from covered.
 func renderCoverage(t *testing.T, file string, covered map[string][]string, columns ...string) string {
 	t.Helper()
 	source, err := os.ReadFile(file)
@@ -77,7 +77,7 @@ func renderCoverage(t *testing.T, file string, covered map[string][]string, colu
 	return table.String()
 }
 
-// checkGenerated writes the file with -update.
+// checkGenerated fails if the file differs from the generated text. With -update, it writes the text to the file.
 func checkGenerated(t *testing.T, file string, want func(have string) string) {
 	t.Helper()
 	have, err := os.ReadFile(file)

@@ -91,8 +91,9 @@ func (s *Server) Admin(o AdminOptions) http.Handler {
 	})
 }
 
-// reasonToRefuse returns an empty why for a request that it accepts. Browsers send Sec-Fetch-Site or Origin if a page
-// causes a request. If the user types the address, Sec-Fetch-Site is "none".
+// reasonToRefuse returns a status and a reason for a request that must be refused, and an empty reason for all
+// others. Browsers send Sec-Fetch-Site or Origin if a page causes a request. If the user types the address,
+// Sec-Fetch-Site is "none".
 //
 // isAdminHost is true for the host of Options.AdminURL. Monitoring has no sign-in, so a proxy that publishes
 // administration must not publish monitoring as well.

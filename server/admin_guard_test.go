@@ -44,7 +44,7 @@ const onlyAdmins admin.Scope = "only administrators"
 func TestAdminRoutesCheckTheScopeOfServiceKeys(t *testing.T) {
 	t.Parallel()
 	s, header := startWithAdmin(t)
-	headersByScope := map[admin.Scope][]string{} // each key has only this scope
+	headersByScope := map[admin.Scope][]string{} // for each scope, a key with only that scope
 	others := map[admin.Scope][]string{}
 	for _, scope := range admin.Scopes() {
 		_, headersByScope[scope] = s.createServiceKey(t, header, scope)

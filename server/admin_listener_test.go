@@ -47,7 +47,7 @@ func startWithAdminListener(t *testing.T, changeEngine func(*watchword.Options),
 	return s, o, b
 }
 
-// useHostName replaces the IP address in the public URL, because passkeys need a host name. Both reach the service.
+// useHostName replaces the IP address in the public URL with a host name, because passkeys need one.
 func useHostName(o *watchword.Options) {
 	o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1)
 }

@@ -127,8 +127,8 @@ func TestAdminRepetitionGetsTheFirstResultAfterOtherChanges(t *testing.T) {
 	wantStatus(t, b.do("PATCH", path, `{"name":"Grace"}`, four...), 404, watchword.CodeNotFound)
 	again := b.do("POST", "/api/admin/users", create, one...)
 	wantStatus(t, again, 201, "")
-	// The repetition takes createdAt from the account's id, so it may differ by a millisecond. All other members must
-	// be equal.
+	// The repetition computes createdAt from the account's id, so createdAt may differ by a millisecond. All other
+	// members must be equal.
 	before, after := created.body["user"].(map[string]any), again.body["user"].(map[string]any)
 	var at [2]time.Time
 	for i, body := range []map[string]any{before, after} {

@@ -102,7 +102,7 @@ type mailsAnswer struct {
 	Next  string             `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
 }
 
-// listMails includes abandoned mails. The last error tells why a mail is late.
+// listMails includes abandoned mails. The field lastError tells why a mail has not been sent.
 func (a *adminAPI) listMails(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	given, err := parseQuery(r, "user", "after", "limit")
 	if err != nil {
@@ -202,8 +202,8 @@ func (a *adminAPI) rotateKeys(w http.ResponseWriter, r *http.Request, by admin.C
 	return respond.JSON(w, http.StatusOK, newKeyStates(keys))
 }
 
-// A statsAnswer has figures for an overview. Each count stops at a bound. The response contains this bound, so that a
-// front-end can show "more than 100,000". Large services get exact figures from the metrics.
+// A statsAnswer has the counts of an overview page. Each count stops at a bound. The response contains this bound, so
+// that a front-end can show "more than 100,000". Large services get exact numbers from the metrics.
 type statsAnswer struct {
 	Accounts     int               `json:"accounts" doc:"At most countedTo"`
 	Sessions     int               `json:"sessions" doc:"Live sessions. At most countedTo"`
@@ -223,7 +223,7 @@ type hourStatsAnswer struct {
 	Reuses        int       `json:"reuses" doc:"Sessions that ended because a refresh token was copied"`
 }
 
-// readStats counts in the store, so every process responds with the same figures. The metrics can't replace these
+// readStats counts rows in the store, so every process returns the same counts. The metrics can't replace these
 // counts, because each process starts its metrics at zero.
 func (a *adminAPI) readStats(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	stats, err := a.admin.Stats(r.Context())

@@ -82,9 +82,9 @@ func (a *api) changeEmail(w http.ResponseWriter, r *http.Request, who watchword.
 		"We emailed a link to the new address. Your address changes when you confirm it there."})
 }
 
-// verifyEmail confirms the address of an account. With a password it also signs in. The delivery is
-// checked before the engine consumes the token, so that a client can correct the delivery and send
-// the same token again.
+// verifyEmail confirms the address of an account. If the body has a password, verifyEmail also signs in. It checks
+// the body's member delivery first, because the engine consumes the token. A client with an invalid delivery can thus
+// correct the delivery and use the same token.
 func (a *api) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[verifyBody](r)
 	if err != nil {
@@ -101,7 +101,8 @@ func (a *api) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return a.deliverChallenge(w, r, err, body.Delivery)
 	}
-	// Without a sign-in, the request had a live session of the account, so the client already has its tokens.
+	// The engine opens no session if the request already had a session of the account. The client keeps the tokens of
+	// that session.
 	if in == nil {
 		return respond.JSON(w, http.StatusOK, messageBody{"Your address is confirmed."})
 	}

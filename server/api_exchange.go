@@ -14,9 +14,9 @@ import (
 // An application that renders on its server exchanges a code for tokens, and keeps the tokens in its own cookies.
 // Package federation has the rules (federation/exchange.go).
 
-// parseCodeChallenge returns "" if the request for a sign-in does not ask for a code. It rejects a malformed request.
-// Otherwise the user would sign in to this server, but the application would get no code. The method must be S256.
-// The default of RFC 7636, plain, does not protect a code.
+// parseCodeChallenge returns the code_challenge of a request that starts a sign-in, or "" if the request has none. It
+// rejects a malformed code_challenge. If it ignored one, the user would sign in to this server, but the application
+// would get no code. The method must be S256. The default of RFC 7636, plain, does not protect a code.
 func (p *pages) parseCodeChallenge(r *http.Request) (string, error) {
 	query := r.URL.Query()
 	if !query.Has("code_challenge") && !query.Has("code_challenge_method") {
@@ -103,16 +103,16 @@ func exchangeErrorCodes() []watchword.Code {
 		watchword.CodeAccountDisabled, watchword.CodeSecondFactorRequired, watchword.CodeEnrolmentRequired}
 }
 
-// finishCodeAttempt redirects the browser to the application that requested a code. For an attempt without a code, it
-// does nothing and returns false.
+// finishCodeAttempt redirects the browser to the application that requested a code. If no application requested a
+// code, it does nothing and returns false.
 func (p *pages) finishCodeAttempt(
 	w http.ResponseWriter, r *http.Request, result federation.Result, err error,
 ) (done bool, failure error) {
 	if result.Attempt.Challenge == "" {
 		return false, nil
 	}
-	// The user has to open the mailed link first. It opens the hosted pages, which complete the sign-up. The user
-	// then starts the sign-in to the application again.
+	// This sign-up is complete only after the user has opened the mailed link. The link leads to the hosted pages, so
+	// the user has to start the sign-in to the application again.
 	if result.Waiting {
 		err = &watchword.Error{Code: watchword.CodeEmailNotVerified}
 	}

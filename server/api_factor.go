@@ -133,9 +133,9 @@ func deliveryForHandle(handle string) string {
 	return deliveryBody
 }
 
-// clearUsedStepCookie keeps the cookie while its challenge can be used. After a wrong code the challenge allows more
-// attempts, and it does not count an attempt that a rate limit refuses. Clients without cookies recognize the end of
-// the challenge by the error code.
+// clearUsedStepCookie deletes the step cookie after a success, and after an error that ends the challenge. A wrong
+// code does not end the challenge until its attempts are used up. Clients without cookies recognize the end of the
+// challenge by the error code.
 func (a *api) clearUsedStepCookie(w http.ResponseWriter, delivery string, err error) {
 	if delivery == "" && (err == nil || watchword.CodeOf(err) == watchword.CodeChallengeInvalid) {
 		a.cookies.secondStep.Clear(w)
@@ -395,8 +395,8 @@ func (a *api) replaceRecoveryCodes(w http.ResponseWriter, r *http.Request, who w
 }
 
 // A stepUpBody has one proof. An account with a factor must use the factor, because a stolen session and the password
-// must not be enough for a step-up. The error response contains the missing level, so that a front-end asks for a
-// code the next time.
+// must not be enough for a step-up. If the proof is not enough, the error response contains the required level. The
+// front-end can then ask for a code.
 type stepUpBody struct {
 	TOTP         string          `json:"totp,omitempty"`
 	RecoveryCode string          `json:"recoveryCode,omitempty"`

@@ -104,8 +104,8 @@ func (a *api) streamRevocations(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// For a HEAD request, the variable stream stays nil. Such a request is checked and gets the headers, but does not
-	// count as a stream.
+	// A HEAD request is checked and gets the headers, but does not count as an open stream. For such a request,
+	// stream stays nil.
 	var stream *openStream
 	if r.Method != http.MethodHead {
 		if stream = a.streams.register(streamNetwork(a.clients.readClient(w, r).Address)); stream == nil {

@@ -17,16 +17,18 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// In forward authentication, a gateway sends a subrequest for each request. The response tells the gateway whether to
-// pass the request on, and who the user is (docs/gateways.md: nginx, Caddy, Traefik, Envoy).
+// In forward authentication, a gateway sends a subrequest for each request of a client. The response tells the
+// gateway whether to pass the client's request on, and who the user is (docs/gateways.md: nginx, Caddy, Traefik,
+// Envoy).
 //
 //  1. The server checks the parameters, which come from the gateway's configuration. It rejects
 //     unknown parameters, because a misspelt requirement would otherwise let everyone in.
 //  2. It verifies the access token and requires a live session, as for all of /api/auth. The
 //     refresh cookie does not count: otherwise a page of another site could act through the
 //     gateway, and each request would rotate the token.
-//  3. It compares the required roles with the current roles of the account, and the required level
-//     and age with the last proof of the session. After a step-up, an older token therefore passes.
+//  3. It compares the required roles with the current roles of the account. It compares the
+//     required level and age with the last proof of the session, not with the claims of the token.
+//     A token that was issued before a step-up is therefore accepted after the step-up.
 //  4. It always sets all identity headers. The gateway copies them over headers that the client
 //     sent, and an empty header removes the client's value.
 //
@@ -38,7 +40,7 @@ const (
 	headerSubject = "X-Auth-Subject" // `sub`
 	headerSession = "X-Auth-Session" // `sid`
 	headerRoles   = "X-Auth-Roles"   // comma separated, sorted; no role has a comma
-	headerEmail   = "X-Auth-Email"   // empty unless verified: anyone can sign up with another's address
+	headerEmail   = "X-Auth-Email"   // empty unless verified, because users can enter any address
 )
 
 // isForGateways is true for pathForward, each path below it, and each path below pathForwardPrefix.
@@ -77,7 +79,7 @@ func (a *api) authorizeForward(w http.ResponseWriter, r *http.Request) error {
 // authorizeAppendedPath handles subrequests of gateways that append the client's path, as Envoy does.
 // The client controls path and query, so both are ignored and no role can be required.
 func (a *api) authorizeAppendedPath(w http.ResponseWriter, r *http.Request) error {
-	r.Pattern = pathForwardPrefix // for the metrics; this route bypasses the mux, which would redirect
+	r.Pattern = pathForwardPrefix // for the metrics; the mux, which sets it, is bypassed here
 	who, err := authenticate(a.engine, r, nil)
 	if err != nil {
 		return err
@@ -185,7 +187,7 @@ func parseMaxAge(given []string) (time.Duration, error) {
 	return time.Duration(seconds) * time.Second, nil
 }
 
-// invalidParameter has a detail for the author of a client or of a gateway's configuration.
+// invalidParameter returns an error whose detail is for developers and operators. Users never see it.
 func invalidParameter(detail string) *watchword.Error {
 	return &watchword.Error{Code: watchword.CodeParameterInvalid, Detail: detail}
 }

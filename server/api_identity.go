@@ -46,8 +46,8 @@ type identitiesAnswer struct {
 	Identities []identityAnswer `json:"identities" nullable:"false"`
 }
 
-// An identityAnswer describes an account at a provider. Each use of this account updates its email address, which may
-// differ from the address of the account on this server.
+// An identityAnswer describes a connected account at a provider. The email address is that of the provider and may
+// differ from the address on this server. Each sign-in at the provider updates it.
 type identityAnswer struct {
 	ID         string     `json:"id" format:"uuid"`
 	Provider   string     `json:"provider" doc:"Its id in /providers"`
@@ -119,9 +119,8 @@ func (a *api) startIdentityLink(w http.ResponseWriter, r *http.Request, who watc
 	return respond.JSON(w, http.StatusOK, startedAnswer{started.URL})
 }
 
-// unlinkIdentity disconnects a provider. The engine refuses to remove the last way to sign in. Other sessions
-// continue, even those that began at the provider: they belong to the account, and its owner can end
-// them.
+// unlinkIdentity disconnects a provider. The engine refuses to remove the last way to sign in. No session ends, not
+// even one that began with a sign-in at this provider. Sessions belong to the account, and its owner can end them.
 func (a *api) unlinkIdentity(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := a.federation.Unlink(r.Context(), who, r.PathValue("id"), a.clients.readClient(w, r)); err != nil {
 		return err
@@ -141,9 +140,9 @@ func (e edge) logAndHideCause(w http.ResponseWriter, err error) error {
 	return err
 }
 
-// connectWaitingIdentity completes a sign-in at a provider that stopped with LINK_REQUIRED. It connects the provider
-// to the account that this browser has just signed in to. A failure does not end the sign-in, because the user can
-// connect the provider again.
+// connectWaitingIdentity connects a provider to the account that this browser has just signed in to. An earlier
+// sign-in at this provider failed with LINK_REQUIRED and set the link cookie. If the connection fails, the new
+// session continues, because the user can connect the provider later.
 func (e edge) connectWaitingIdentity(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	if len(e.cookies.identityLink.Values(r)) == 0 {
 		return

@@ -17,8 +17,8 @@ type inviteBody struct {
 	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where to return the refresh token. Default: cookie"`
 }
 
-// acceptInvite sets the password of an invited account and signs in. The delivery is checked
-// before the token is consumed, as in verifyEmail.
+// acceptInvite sets the password of an invited account and signs in. It checks the body's member delivery before it
+// consumes the token, as verifyEmail does.
 func (a *api) acceptInvite(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[inviteBody](r)
 	if err != nil {

@@ -37,9 +37,9 @@ type beginPasskeyBody struct {
 	Handle  string `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
 }
 
-// beginPasskey stores in the sealed ceremony whether this is an upgrade, so that a client can't change it later. An
-// upgrade needs no check of user presence. A request without an access token continues a sign-in that waits for its
-// first factor.
+// beginPasskey starts a ceremony that creates a passkey. The member upgrade requests a creation without a dialog, so
+// the engine does not check user presence for it. The sealed ceremony contains this member, so that a client can't
+// change it later. A request without an access token continues a sign-in that waits for its first factor.
 func (a *api) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[beginPasskeyBody](r)
 	if err != nil {

@@ -134,7 +134,7 @@ func checkDelivery(delivery string) error {
 	return invalidField("delivery", watchword.FieldInvalid, `Use "cookie" or "body".`)
 }
 
-// checkRepeatedPassword accepts a request without a repeated password.
+// checkRepeatedPassword returns an error if the repeated password differs. A request may omit it.
 func checkRepeatedPassword(password string, repeated *string) error {
 	if repeated == nil || *repeated == password {
 		return nil

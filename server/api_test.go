@@ -148,7 +148,7 @@ func TestOptionalRefreshWithoutATokenReturns204(t *testing.T) {
 	wantStatus(t, b.do("POST", "/api/auth/refresh?optional=true", ""), 200, "")
 }
 
-// The API must accept the forms of tutorials. They repeat the password, and name the member rememberMe instead of
+// The API must accept the forms of common tutorials, which repeat the password and use the name rememberMe instead of
 // remember.
 func TestRegisterAndLoginAcceptTheMembersOfTheTutorials(t *testing.T) {
 	t.Parallel()

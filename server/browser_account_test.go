@@ -12,8 +12,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// signInOnSevenDevices signs in as Ada, who must have an account: four times on each of the first two devices, and
-// once on each other device.
+// signInOnSevenDevices signs in to Ada's existing account: four times on each of the first two devices, and once on
+// each of the five others.
 func (s *service) signInOnSevenDevices(t *testing.T) {
 	t.Helper()
 	for i, agent := range []string{phoneUserAgent, "curl/8.0",
@@ -63,7 +63,7 @@ func TestAccountFoldsRepeatedSessionsAndEvents(t *testing.T) {
 			t.Errorf("icons: %s", icons)
 		}
 
-		b.pressAndStay("Devices", "4 sessions") // expands the row of curl, the first one with 4 sessions
+		b.pressAndStay("Devices", "4 sessions") // expands the row of curl, the first row with 4 sessions
 		b.pressAndLeaveIn("Devices", "Sign out curl")
 		b.wantText("Device signed out.")
 		b.pressAndStay("Devices", "Show 4 more")

@@ -147,7 +147,7 @@ func TestAdminPagesFitAndAreAccessible(t *testing.T) {
 	check(b, "admin-factor")
 }
 
-// startWithAdministrator makes ada@example.com the administrator. The phone has her app.
+// startWithAdministrator makes ada@example.com the administrator. The phone computes the codes of Ada's app.
 func startWithAdministrator(t *testing.T) (*service, *phone) {
 	t.Helper()
 	s, phone := startWithPhone(t, nil, nil)
@@ -159,9 +159,9 @@ func startWithAdministrator(t *testing.T) (*service, *phone) {
 	return s, phone
 }
 
-// An administrator signs in with the second step, finds a user, and ends the user's sessions after a step-up. When
-// the step-up is done, the browser must return to the question whether to end the sessions. The test runs with and
-// without the script.
+// An administrator signs in with two factors, finds a user, and ends the user's sessions. The server first asks for a
+// step-up. After the step-up, the browser must return to the page that asks whether to end the sessions. The test
+// runs with and without the script.
 func TestChromiumAdminSignsAUserOutAfterAStepUp(t *testing.T) {
 	t.Parallel()
 	withAndWithoutScript(t, func(t *testing.T, tabOf func(*service) *tab) {

@@ -23,7 +23,7 @@ import (
 
 const reuseMessage = "You were signed out because an old copy of your session was used. Somebody may have copied it."
 
-// markVerified is required before notices, because the server sends them only to verified addresses.
+// markVerified marks an address as verified. The server mails security notices only to verified addresses.
 func (s *service) markVerified(t *testing.T, email watchword.Address) {
 	t.Helper()
 	err := s.store.Update(t.Context(), func(tx watchword.Tx) error {
@@ -97,7 +97,7 @@ func (b *tab) copyRefreshCookie(from *tab) {
 			HTTPOnly: &httpOnly, SameSite: cookie.SameSite})
 }
 
-// After deletePageCookie, the next click rotates the refresh token.
+// deletePageCookie makes the next click rotate the refresh token.
 func (b *tab) deletePageCookie() {
 	b.t.Helper()
 	sendDevTools(b, network.DeleteCookies, network.DeleteCookiesParams{Name: "watchword-page", URL: b.url})
@@ -222,8 +222,8 @@ func TestCrossSiteFormChangesNothingInABrowser(t *testing.T) {
 	b.wantText("Signed in as ada@example.com")
 }
 
-// When the user follows a link from another site, the browser omits the cookies. The server's first page must load
-// the account again, with the cookies. Other cookies of the domain must not prevent this.
+// When the user follows a link from another site, the browser omits the cookies. The server must therefore respond
+// with a page that loads the account again, with the cookies. Other cookies of the domain must not prevent this.
 func TestCrossSiteLinkLeadsToTheAccount(t *testing.T) {
 	t.Parallel()
 	for name, kind := range map[string]func(*tab) *tab{"with a script": (*tab).same,

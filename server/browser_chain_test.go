@@ -15,7 +15,7 @@ func (a *virtualAuthenticator) removeFromBrowser() {
 		webauthn.RemoveVirtualAuthenticatorParams{AuthenticatorID: a.id})
 }
 
-// enrolFirstPasskey uses the account page, and returns the recovery codes.
+// enrolFirstPasskey adds a passkey on the account page, and returns the recovery codes.
 func (b *tab) enrolFirstPasskey() []string {
 	b.t.Helper()
 	b.pressAndLeave("Add a passkey")

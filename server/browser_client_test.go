@@ -18,8 +18,9 @@ import (
 // These tests use the passkeys of the browser client (clients/typescript) in a real Chromium. The page belongs to a
 // front-end with a separate origin.
 
-// If the variable has the path of a file, recordPasskeyResponses writes the responses of Chromium's authenticator to
-// this file. A test of the client checks such a file, clients/typescript/test/chromium.json, with another library.
+// recordingVariable is an environment variable with the path of a file. recordPasskeyResponses writes the responses
+// of Chromium's authenticator to this file. A test of the client verifies such a recording,
+// clients/typescript/test/chromium.json, with another library.
 const recordingVariable = "WATCHWORD_TEST_RECORD_PASSKEYS"
 
 // bundleClient returns the browser client as one script, which sets the global watchword.
@@ -73,7 +74,7 @@ func startFrontEnd(t *testing.T) (*service, string) {
 	return s, origin
 }
 
-// createClientScript also records each request about passkeys in window.sent.
+// createClientScript creates the client objects of a page. It records each request of the client in window.sent.
 const createClientScript = `(url) => {
   window.sent = [];
   const recorded = async (input, init) => {
@@ -124,8 +125,8 @@ func TestChromiumUsesPasskeysThroughTheClient(t *testing.T) {
 	is("done", second)
 	recordPasskeyResponses(b, origin)
 
-	// A new request must replace a request that waits for the user. Suggestions must wait as long as a
-	// dialog is open.
+	// A new request must replace a request that waits for the user. While a dialog is open, the browser must not
+	// suggest passkeys.
 	device.setUserTouches(false)
 	evaluate[any](b, `async () => {
 	  await client.logout();
@@ -168,7 +169,7 @@ func TestChromiumUsesPasskeysThroughTheClient(t *testing.T) {
 	is("done", `() => codeOf(passkeys.add())`)
 }
 
-// recordPasskeyResponses does nothing if the variable is not set.
+// recordPasskeyResponses does nothing if recordingVariable is not set.
 func recordPasskeyResponses(b *tab, origin string) {
 	b.t.Helper()
 	file := os.Getenv(recordingVariable)

@@ -40,7 +40,7 @@ func (b *tab) shownRecoveryCodes() []string {
 	return evaluate[[]string](b, `() => [...document.querySelectorAll(".codes li")].map((li) => li.innerText)`)
 }
 
-// enrolApp uses the account page, and returns the recovery codes.
+// enrolApp adds an authenticator app on the account page, and returns the recovery codes.
 func (p *phone) enrolApp(b *tab) []string {
 	p.t.Helper()
 	b.pressAndLeave("Add an authenticator app")

@@ -35,7 +35,7 @@ func (p *phone) nextCode() string {
 
 func (p *phone) now() time.Time { return time.Now().Add(time.Duration(p.clockAhead.Load())) }
 
-// startWithPhone starts a service with second factors. Its clock is that of the phone.
+// startWithPhone starts a service with second factors. The service and the phone use the same clock.
 func startWithPhone(
 	t *testing.T, changeEngine func(*watchword.Options), changeServer func(*server.Options),
 ) (*service, *phone) {
@@ -168,8 +168,9 @@ func (p *phone) readSecretFrom(b *tab) {
 	p.secret = decodeSecret(p.t, strings.ReplaceAll(key, " ", ""))
 }
 
-// The first state of factorPageStates needs a signed-in user without a factor. After the last state, the user is at
-// the second step.
+// factorPageStates returns the states of the pages of second factors, in the order of a visit. Before the first
+// state, the user must be signed in without a factor. After the last state, the browser shows the second step of a
+// sign-in.
 func factorPageStates(p *phone) []pageState {
 	return []pageState{
 		{"step-up-password", openPath("/step-up")},
@@ -214,8 +215,8 @@ func factorPageStates(p *phone) []pageState {
 	}
 }
 
-// germanFactorPageStates returns the pages with the longest texts. It needs the user that factorPageStates has
-// prepared.
+// germanFactorPageStates returns states of the German pages, which have the longest texts. The user must have the
+// factor that factorPageStates adds.
 func germanFactorPageStates(p *phone) []pageState {
 	return []pageState{
 		{"account-two-step", func(b *tab) {

@@ -30,7 +30,7 @@ func (b *tab) fieldStateOf(id string) fieldState {
   }`, id)
 }
 
-// After disableValidation, the server must validate, because the browser does not.
+// disableValidation disables the browser's validation of forms, so that invalid values reach the server.
 func (b *tab) disableValidation() {
 	b.t.Helper()
 	evaluate[bool](b, `() => { for (const form of document.forms) form.noValidate = true; return true }`)
@@ -182,7 +182,7 @@ func TestSignInWorksByKeyboard(t *testing.T) {
 
 func TestRepeatedClicksSendAFormOnce(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(o *watchword.Options) { o.HashCost = "m=65536,t=10,p=1" }, nil) // slow enough for 2 clicks
+	s := start(t, func(o *watchword.Options) { o.HashCost = "m=65536,t=10,p=1" }, nil) // slow enough for a second click
 	b := s.openTab(t)
 	b.visit("/signup")
 	b.fillField("Email address", "ada@example.com")

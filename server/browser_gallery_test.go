@@ -24,7 +24,8 @@ type pageState struct {
 
 func openPath(path string) func(*tab) { return func(b *tab) { b.visit(path) } }
 
-// openWithNotice sets the cookie of the notice, as the server does when it redirects.
+// openWithNotice opens a path as if the server had redirected there with a notice. For this, it sets the cookie of
+// the notice.
 func openWithNotice(path, name, value string) func(*tab) {
 	return func(b *tab) {
 		sendDevTools(b, network.SetCookie, network.SetCookieParams{
@@ -185,7 +186,7 @@ func accessibilityCheck(t *testing.T) func(b *tab, name string) {
 		must(t, err)
 		browsertest.InEachView(t, b.ctx, name, func(view string) {
 			if view == "phone-dark" {
-				return // one other view has the same layout, and another one the same colours
+				return // phone-light has the same layout, and desktop-dark the same colours
 			}
 			for _, fault := range evaluate[[]string](b, `async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
           .map((v) => v.id + ": " + v.help + "\n" + v.nodes.map((n) => n.html + "\n" + n.failureSummary).join("\n"))`) {
@@ -195,7 +196,7 @@ func accessibilityCheck(t *testing.T) func(b *tab, name string) {
 	}
 }
 
-// installAxeScript installs the version of package-lock.json.
+// installAxeScript returns the script of axe-core, in the version that package-lock.json requires.
 func installAxeScript(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

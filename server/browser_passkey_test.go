@@ -67,7 +67,8 @@ func (b *tab) disableAutofill() {
 		Source: `PublicKeyCredential.isConditionalMediationAvailable = async () => false`})
 }
 
-// startOnLocalhost starts a service with second factors. Passkeys need its host name.
+// startOnLocalhost starts a service with second factors. Passkeys need a host name, so the service uses localhost
+// instead of the IP address.
 func startOnLocalhost(t *testing.T) (*service, *phone) {
 	t.Helper()
 	return startWithPhone(t, func(o *watchword.Options) {
@@ -150,7 +151,7 @@ func TestChromiumAddsUsesAndRemovesAPasskey(t *testing.T) {
 		t.Errorf("the field has autocomplete %q", got)
 	}
 	b.visit("/login?return_to=" + s.url + "/docs")
-	device.setUserTouches(true) // earlier, this would have signed in on the previous page
+	device.setUserTouches(true) // not before, because the previous page suggests passkeys, too
 	b.waitUntil("the API page", `() => location.pathname === "/docs"`)
 
 	// The button must show an error for a finger that the sensor does not know, and sign in with the right finger.
@@ -182,8 +183,8 @@ func TestChromiumAddsUsesAndRemovesAPasskey(t *testing.T) {
 	b.pressAndLeave("Use your passkey")
 	b.wantText("Signed in as ada@example.com")
 
-	// After some minutes, the removal of a passkey must require the passkey again. The browser must then forget the
-	// removed passkey.
+	// Ten minutes after the sign-in, the user must confirm with the passkey before the passkey can be removed. The
+	// browser must then forget the removed passkey.
 	phone.clockAhead.Add(int64(10 * time.Minute))
 	b.visit("/account")
 	b.pressAndLeave("Remove Chrome on Linux")
@@ -239,9 +240,9 @@ func TestChromiumIsRememberedAfterAPasskey(t *testing.T) {
 	signIn()
 	b.wantText("Signed in as ada@example.com")
 
-	// After a new factor is added, no browser may be remembered any more.
+	// When a factor is added, the server must forget all remembered browsers.
 	b.pressAndLeave("Add an authenticator app")
-	b.pressAndLeave("Use your passkey") // required, because remembering the browser is no proof for a step-up
+	b.pressAndLeave("Use your passkey") // a sign-in in a remembered browser is no proof for a step-up
 	phone.readSecretFrom(b)
 	b.fillField("Code", phone.nextCode())
 	b.pressAndLeave("Add the app")

@@ -15,7 +15,7 @@ import (
 // These tests check in a browser that every page and mail leads back to the front-end (return_to), with and without
 // the script.
 
-// The page of serveFrontEnd shows its own path.
+// serveFrontEnd starts a front-end whose pages show their own path.
 func serveFrontEnd(t *testing.T) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

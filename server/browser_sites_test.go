@@ -25,7 +25,7 @@ import (
 // In these tests, a front-end and a server are on two sites, over https, in a real Chromium. The tests show which
 // cookies a browser stores and sends. sites_test.go tests how the server handles all combinations of these cookies.
 
-// newTLSSite reserves an address under a host name of its own. The site answers after the call of serve.
+// newTLSSite reserves a port for a site with a host name of its own. The site does not respond until serve is called.
 func newTLSSite(t *testing.T, host string) (address string, serve func(http.Handler)) {
 	t.Helper()
 	site := httptest.NewUnstartedServer(nil)
@@ -43,7 +43,8 @@ type frontEnd struct {
 	app string
 }
 
-// openFrontEnd starts the server at apiHost. The preferences are those of the user's browser.
+// openFrontEnd starts a server at apiHost and opens a front-end at app.one.test. The browser has the given
+// preferences.
 func openFrontEnd(t *testing.T, preferences, apiHost string, sameSite http.SameSite) frontEnd {
 	t.Helper()
 	app, serveApp := newTLSSite(t, "app.one.test")
@@ -92,8 +93,8 @@ func (f frontEnd) openOrReload() {
 	f.wantText("The application")
 }
 
-// wantResponse sends a request as the front-end's script does. The text want has the status, and the user's address
-// or the error code.
+// wantResponse sends a request as the front-end's script does. The text want is the status, followed by the user's
+// address or an error code.
 func (f frontEnd) wantResponse(want, path string, body map[string]string) {
 	f.t.Helper()
 	got := evaluate[string](f.tab, `async (url, body) => {

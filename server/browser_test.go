@@ -43,7 +43,7 @@ type tab struct {
 	leftPages int
 }
 
-// openTab uses a new browser profile.
+// openTab opens a tab in a new browser profile.
 func (s *service) openTab(t *testing.T) *tab {
 	t.Helper()
 	return &tab{t: t, ctx: sharedChromium.Open(t), url: s.url}
@@ -81,7 +81,8 @@ func evaluate[T any](b *tab, expression string, args ...any) T {
 	return value
 }
 
-// waitUntil evaluates the expression again if the page changes in between. It fails after pageTimeout.
+// waitUntil evaluates the expression repeatedly until it is true. Errors are ignored, because the page may change
+// during an evaluation. The test fails after pageTimeout.
 func (b *tab) waitUntil(what, expression string, args ...any) {
 	b.t.Helper()
 	var (
@@ -120,7 +121,7 @@ func (b *tab) pressBackButton() {
 	b.t.Helper()
 	history := sendDevTools(b, page.GetNavigationHistory, struct{}{})
 	before := history.Entries[history.CurrentIndex-1].ID
-	b.leavePage(func(ctx context.Context) error { // the page cache sends no load event
+	b.leavePage(func(ctx context.Context) error { // a cached page sends no load event
 		_, err := chromedp.Call(ctx, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: before})
 		return err
 	})
@@ -175,7 +176,7 @@ const findElementScript = `
     return all.find((e) => e.checkVisibility());
   };`
 
-// The action that clickAction returns clicks in the middle of the element, at its position on the screen.
+// clickAction returns an action that clicks on the middle of the element, at its position on the screen.
 func (b *tab) clickAction(section, kind, label string) func(context.Context) error {
 	b.t.Helper()
 	point := evaluate[[]float64](b, `(...which) => {`+findElementScript+`

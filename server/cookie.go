@@ -42,7 +42,8 @@ type cookieSet struct {
 	// sign-in, on a page or in a front-end, connects the identity to the account that signs in. The cookie has the
 	// attributes of the refresh cookie, so that every request that can sign in sends it.
 	identityLink tokencookie.Pair
-	// onSignIn runs after each sign-in that sets cookies, for the attempts at providers in the same browser.
+	// onSignIn runs after each sign-in that sets cookies. With providers, it connects a waiting identity and updates
+	// the attempts at providers in this browser.
 	onSignIn func(http.ResponseWriter, *http.Request, *watchword.SignIn)
 	// rememberedDevice marks a browser that may skip the second factor. It is always SameSite=Strict. The APIs of
 	// dialects can't read it, so they never sign in to an account that has a factor.
@@ -89,9 +90,9 @@ func newCookies(o Options, https bool, d dialectList, box tokencookie.Box) *cook
 	return c
 }
 
-// readRefreshToken sets byCookie if the request has the cookie, even with an empty value. A request with two tokens
-// is an error. A normal and a partitioned cookie do not count as two, because the request uses only one of them
-// (tokencookie.Pair).
+// readRefreshToken returns the refresh token of the cookie or of the body. byCookie is true if the request has the
+// cookie, even with an empty value. A request with two tokens is an error. A normal and a partitioned cookie do not
+// count as two tokens, because the request uses only one of them (tokencookie.Pair).
 func (c *cookieSet) readRefreshToken(r *http.Request, body string) (token watchword.Secret, byCookie bool, err error) {
 	used := c.refresh.Presented(r)
 	_, err = apirequest.CookieToken(r, used.Name)
@@ -132,8 +133,8 @@ func (c *cookieSet) setSessionCookies(w http.ResponseWriter, r *http.Request, in
 	}
 }
 
-// setRotatedToken uses the cookie of the pair that the request presented. The other cookie may belong to another
-// session.
+// setRotatedToken puts the new refresh token into the cookie whose token was rotated. If the browser has a normal and
+// a partitioned cookie, the other one is not changed, because it may belong to another session.
 func (c *cookieSet) setRotatedToken(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	c.refresh.Rotate(w, r, string(in.RefreshToken), in.RefreshLife)
 }

@@ -109,7 +109,7 @@ func (d *openAPIDocument) checkResponse(t *testing.T, a fullResponse) {
 	}
 }
 
-// checkRequest compares only the headers, and only those of accepted requests.
+// checkRequest checks that the document describes the headers of an accepted request and the media type of its body.
 func (d *openAPIDocument) checkRequest(t *testing.T, name string, described operation, r *http.Request) {
 	t.Helper()
 	for _, header := range []string{"Idempotency-Key", "If-Match", "If-None-Match"} {

@@ -9,9 +9,9 @@ import (
 	"github.com/watchword-auth/watchword/dialect"
 )
 
-// dialectList has the order of the setting dialects. The first dialect whose Takes accepts a request serves the
-// request. A request for a dialect never reaches the API, even if both have a route for its path. The operator thus
-// decides which contract a path has.
+// dialectList has the dialects in the order of the setting dialects. The first dialect whose Takes accepts a request
+// serves the request. A request for a dialect never reaches the API, even if both have a route for its path. The
+// operator thus decides which contract a path has.
 //
 // Many requests call the functions of a dialect at the same time. The maps and lists of a dialect must not change
 // after New, because the server does not copy them.
@@ -48,8 +48,8 @@ func (all dialectList) isForFrontEnds(r *http.Request) bool {
 	return isAPI(r.URL.Path) || all.dialectFor(r) != nil
 }
 
-// credentialCookies are those that the CSRF check treats like the refresh cookie. The list must be complete. If a
-// cookie were missing, another site could send requests as its user.
+// credentialCookies returns the names of the dialects' cookies that identify a user. The CSRF check treats these
+// cookies like the refresh cookie. If a name were missing, another site could send requests in the name of the user.
 func (all dialectList) credentialCookies() (names []string) {
 	for _, d := range all {
 		names = append(names, d.Cookies...)
@@ -57,7 +57,8 @@ func (all dialectList) credentialCookies() (names []string) {
 	return names
 }
 
-// describedOperations can lack routes. A route without a description works, but generated clients do not include it.
+// describedOperations returns the operations for the OpenAPI document. A dialect may leave a route undescribed. Such
+// a route works, but generated clients do not include it.
 func (all dialectList) describedOperations() (described []dialect.Operation) {
 	for _, d := range all {
 		described = append(described, d.Operations...)
@@ -74,7 +75,7 @@ func dialectRoutes(d dialect.Dialect, c *clientReader) (routes []route) {
 		method, path, _ := strings.Cut(pattern, " ")
 		routes = append(routes, route{method: method, path: path, handle: func(w http.ResponseWriter, r *http.Request) error {
 			client := c.readClient(w, r)
-			client.Remembered = "" // dialects refuse accounts with a factor, also in a remembered browser
+			client.Remembered = "" // a dialect refuses an account with a factor, even if the browser is remembered
 			return handle(w, r, client)
 		}})
 	}

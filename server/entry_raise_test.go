@@ -11,7 +11,8 @@ import (
 
 // These functions test the routes that raise the level of a session, or add the first factor.
 
-// browserWithoutFactor is signed in to Ada's account. The browser was remembered, so the sign-in skipped the factor.
+// browserWithoutFactor returns a browser that is signed in to Ada's account with only the password. The browser is
+// remembered, so the sign-in skipped the factor.
 func (w *attackSetup) browserWithoutFactor(onPage bool) *visitor {
 	w.Helper()
 	v, _ := w.signInUpToFactor(w.ada)
@@ -97,8 +98,9 @@ func (w *attackSetup) signInNewStaff(email string) (*visitor, watchword.UserID) 
 	return v, u.ID
 }
 
-// An app must not be added to Ada's account without a proven factor, with an enrolment of another user, or with the
-// handle of a second step. A member of staff must get a session by adding the first app.
+// An attacker must not add an app to Ada's account in three ways: in a session without a proven factor, with an
+// enrolment of another user, or with the handle of a second step. A member of staff must get a session by adding the
+// first app.
 func (w *attackSetup) testFirstAppByAPI() {
 	weak, bob := w.browserWithoutFactor(false), w.newVisitor()
 	w.wantAttackFails("a session of one proof", func() recordedResponse {
@@ -124,7 +126,7 @@ func (w *attackSetup) testFirstAppByAPI() {
 	w.testFirstAppOpensSession(v, id)
 }
 
-// testFirstAppByPage makes the attempts of testFirstAppByAPI on the page that adds the first app.
+// testFirstAppByPage tries the attacks of testFirstAppByAPI on the page that adds the first app.
 func (w *attackSetup) testFirstAppByPage() {
 	v, id := w.signInNewStaff("staff.page.app@example.com")
 	other, otherID := w.signInNewStaff("staff.other@example.com")
@@ -168,7 +170,7 @@ func (w *attackSetup) testAnotherAppByPage() {
 	})
 }
 
-// testFirstPasskeyByAPI makes the attempts of testFirstAppByAPI with a passkey instead of an app.
+// testFirstPasskeyByAPI tries the attacks of testFirstAppByAPI with a passkey instead of an app.
 func (w *attackSetup) testFirstPasskeyByAPI() {
 	weak, bob, ada := w.browserWithoutFactor(false), w.newVisitor(), w.newVisitor()
 	bob.bearer = string(w.signInWithFactor(w.bob).AccessToken)
@@ -220,7 +222,7 @@ func (w *attackSetup) testAnotherPasskeyByPage() {
 	})
 }
 
-// testFirstPasskeyByPage makes the attempts of testFirstAppByPage with a passkey instead of an app.
+// testFirstPasskeyByPage tries the attacks of testFirstAppByPage with a passkey instead of an app.
 func (w *attackSetup) testFirstPasskeyByPage() {
 	v, id := w.signInNewStaff("staff.page.passkey@example.com")
 	other, otherID := w.signInNewStaff("staff.page.other@example.com")

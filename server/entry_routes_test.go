@@ -85,10 +85,11 @@ func (w *attackSetup) stolenSecrets() map[string]string {
 	return all
 }
 
-// A request may have only one of factorMembers.
+// factorMembers are the members that hold a proof. A request may have only one of them.
 var factorMembers = []string{"totp", "recoveryCode", "passkey"}
 
-// Each body of attackBodies has Ada's address and password, and the secret in one of the members that can hold it.
+// attackBodies returns request bodies with Ada's address and password. Each body has the secret in a different
+// member.
 func attackBodies(r server.Entrance, secret string) (all []members) {
 	filled := members{}
 	var proofs []string

@@ -34,8 +34,8 @@ import (
 // A route that is not in the file fails the test. Each route gets each secret that an attacker may have, in each
 // place of a request that can hold a secret.
 
-// An attackSetup has all routes that can sign in. Ada and Bob each have an app, a passkey, recovery codes and a
-// linked identity. Carol is a member of staff who must have a factor but has not added one yet.
+// An attackSetup is a service with every way to sign in. Ada and Bob each have an app, a passkey, recovery codes and
+// a linked identity. Carol is a member of staff who must have a factor but has not added one yet.
 type attackSetup struct {
 	*testing.T
 	*service
@@ -60,7 +60,7 @@ type accountWithFactors struct {
 	device           watchword.Secret
 }
 
-// The codes of fakeProvider are the addresses of its users.
+// fakeProvider is an external provider. Its authorization codes are the addresses of its users.
 type fakeProvider struct{}
 
 func (fakeProvider) Info() federation.Info {

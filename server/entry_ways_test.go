@@ -283,7 +283,7 @@ func (w *attackSetup) testInvitation(onPage bool) {
 	w.testFirstAppOpensSession(v, u.ID)
 }
 
-// The account has no session yet. Only a right code may open one.
+// The account has no session yet. Only a valid code may open one.
 func (w *attackSetup) testFirstAppOpensSession(v *visitor, id watchword.UserID) {
 	w.Helper()
 	if n := len(w.readAccountState(id).Sessions); n != 0 || v.cookies["watchword"] != "" {

@@ -58,7 +58,7 @@ func (f *requestParser) parseAndEscape(p []byte) []byte {
 			literal := append([]byte("%25"), t.heldEscape[1:]...)
 			t.heldEscape, t.isMalformed = nil, true
 			emit(literal)
-			continue // because p[0] may begin another escape
+			continue // without consuming p[0], which may begin another escape
 		// This byte completes a valid escape, because the previous case handles bytes that are not hexadecimal.
 		case len(t.heldEscape) == 2:
 			escape := append(t.heldEscape, p[0])

@@ -13,15 +13,15 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
-// Heads returns the request lines that the type framing finds in text, if it reads text in pieces of size bytes.
-// Heads stops at the first request with an unclear length, and then allClear is false.
+// Heads runs a requestParser over text, in pieces of the given size, and returns the request lines. It stops at the
+// first request with an ambiguous length, and then allClear is false.
 func Heads(text []byte, size int) (lines []string, allClear bool) {
 	f, _ := runFraming(text, size)
 	return clearHeads(f)
 }
 
-// Passed returns the bytes that net/http reads if a client sends text in pieces of size bytes. For each request, bad
-// reports whether the path has a malformed escape.
+// Passed returns the bytes that net/http reads if a client sends text in pieces of the given size. The list bad has
+// one entry per request: whether its path has a malformed escape.
 func Passed(text []byte, size int) (out []byte, bad []bool) {
 	f, out := runFraming(text, size)
 	for _, h := range f.untakenHeads {
@@ -54,8 +54,8 @@ type Streams struct{ s *streamRegistry }
 
 func NewStreams() Streams { return Streams{newStreams()} }
 
-// Enter opens a stream for an address. ok is false if the stream was refused. leave closes the stream, and replaced
-// reports whether a stream of another network has replaced it.
+// Enter opens a stream for an address. ok is false if the stream was refused. leave closes the stream. replaced
+// reports whether the server has closed this stream in favour of another network's.
 func (s Streams) Enter(addr netip.Addr) (leave func(), replaced func() bool, ok bool) {
 	one := s.s.register(streamNetwork(addr))
 	if one == nil {
@@ -140,7 +140,8 @@ func (s *Server) AllRoutes(o Options) (all []Route, err error) {
 }
 
 // Described returns a key for the content of /openapi.json. Servers with the same key have the same document, except
-// for the URL and the name of the cookie. The key is "" with dialects, which add operations.
+// for the URL and the name of the cookie. The key is "" if the server has dialects, because dialects add operations
+// that the key does not cover.
 func (s *Server) Described() string {
 	var all strings.Builder
 	for _, r := range s.api.routes() {

@@ -109,7 +109,7 @@ func TestFeedCanBePolled(t *testing.T) {
 	s.awaitFeedEvents(t, b, last-1, 1)
 	s.awaitFeedEvents(t, b, last+77, 3) // a position beyond the end, as after the restore of a backup
 
-	for range 10 { // retries, because a heartbeat changes the ETag
+	for range 10 { // polls again if a heartbeat has changed the ETag
 		path := fmt.Sprint("/revocations?after=", last)
 		tag := b.do("GET", path, "").Header.Get("ETag")
 		a := b.do("GET", path, "", "If-None-Match", tag)

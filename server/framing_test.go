@@ -110,7 +110,7 @@ func TestMalformedEscapeInAPathIsEscaped(t *testing.T) {
 	}
 }
 
-// The type framing must find the same requests as net/http in any bytes.
+// A requestParser must find the same requests as net/http, whatever the bytes are.
 func FuzzFraming(f *testing.F) {
 	for _, seed := range []string{
 		"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -141,7 +141,7 @@ func FuzzFraming(f *testing.F) {
 				if allClear {
 					t.Fatalf("net/http reads %s %s after %q", r.Method, r.RequestURI, whole)
 				}
-				return // the type framing has refused the request
+				return // the requestParser has refused the request
 			}
 			if line := r.Method + " " + r.RequestURI + " " + r.Proto; whole[i] != line[:min(len(line), 1<<10)] {
 				t.Fatalf("net/http reads %q, not %q", line, whole[i])

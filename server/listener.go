@@ -37,8 +37,8 @@ func isAdministration(path string) bool {
 	return strings.HasPrefix(path, pathAdmin+"/") || path == pathAdminPages || strings.HasPrefix(path, pathAdminPages+"/")
 }
 
-// servesPath is true on both listeners for the sign-in with a password and a code, and for the files and documents of
-// the pages.
+// servesPath reports whether a listener serves a path. Both listeners serve the sign-in with a password and a code,
+// and the files and documents of the pages.
 func (s listenerRole) servesPath(path string) bool {
 	switch {
 	case !s.hasAdminListener:

@@ -22,7 +22,7 @@ import (
 // httpMetrics are the metrics of requests. Their labels are routes and statuses, never users or paths, so the number
 // of metrics is bounded.
 type httpMetrics struct {
-	counters, histograms *metrics.Set // separate sets, because a HELP line must precede each set
+	counters, histograms *metrics.Set // separate sets, because /metrics writes a HELP line before each
 
 	mu            sync.RWMutex
 	requestCounts map[routeStatus]*metrics.Counter
@@ -45,8 +45,8 @@ func newHTTPMetrics() *httpMetrics {
 	}
 }
 
-// countResponse gets the status 0 if the handler wrote no response. A stream is counted when it ends, with its whole
-// duration.
+// countResponse counts a response and its duration. The status is 0 if the handler wrote no response. A stream is
+// counted when it ends.
 func (m *httpMetrics) countResponse(r *http.Request, status int, took time.Duration) {
 	requests, seconds := m.metricsFor(routeStatus{servedRoute(r), status})
 	requests.Inc()
@@ -63,7 +63,8 @@ func (m *httpMetrics) metricsFor(key routeStatus) (*metrics.Counter, *metrics.Pr
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	// Another request may have created the metrics since the read lock. These functions then return the same metrics.
+	// Another request may have created the metrics since the read lock. The GetOrCreate functions then return the
+	// existing metrics.
 	m.requestCounts[key] = m.counters.GetOrCreateCounter(withLabels("watchword_http_requests_total",
 		"route", key.route, "status", strconv.Itoa(key.status)))
 	m.responseTimes[key.route] = m.histograms.GetOrCreatePrometheusHistogramExt(
@@ -75,7 +76,8 @@ func (m *httpMetrics) metricsFor(key routeStatus) (*metrics.Counter, *metrics.Pr
 // give up.
 var bucketBounds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
 
-// withLabels takes labels that alternate between name and value.
+// withLabels appends labels to the name of a metric, such as {route="/me",status="200"}. The arguments alternate
+// between name and value.
 func withLabels(name string, labels ...string) string {
 	for i := 0; i+1 < len(labels); i += 2 {
 		name += []string{"{", ","}[min(i, 1)] + labels[i] + "=" + strconv.Quote(labels[i+1])

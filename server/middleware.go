@@ -41,9 +41,9 @@ func wrapIn(h http.Handler, all ...middleware) http.Handler {
 // requestHeadKey is a private type, so that only attachRequestHead can set this key of a context.
 type requestHeadKey struct{}
 
-// attachRequestHead stores in the context how the client wrote the head of the request. For this, the connection must
-// come from WatchLengths or WatchTLS. On other connections and over HTTP/2, attachRequestHead stores nothing, and the
-// later checks of the head accept every request.
+// attachRequestHead stores the head of the request, as the client wrote it, in the context of the request. For this,
+// the connection must come from WatchLengths or WatchTLS. On other connections and over HTTP/2, attachRequestHead
+// stores nothing, and the later checks of the head accept every request.
 //
 // attachRequestHead is the outermost middleware, because it copies the request. The router sets Request.Pattern in
 // the copy, and countAndLog must see the same copy.
@@ -298,16 +298,16 @@ func cors(o *originPolicy, d dialectList) middleware {
 	}
 }
 
-// redirectToPublicHost redirects browsers on the admin listener to the host of the admin URL. If this is a loopback
-// URL, checkHost accepts all loopback names, but a cookie is valid for only one name. Without the redirect, an
-// operator who opened another name would have to sign in twice, because the pages redirect to absolute URLs.
+// redirectToPublicHost redirects browsers on the admin listener to the host of the admin URL. If the admin URL is a
+// loopback URL, checkHost accepts all loopback names, but a cookie is valid for only one name. The pages redirect to
+// the name in the admin URL. An operator who opened another loopback name would therefore have to sign in twice.
 func redirectToPublicHost(o *originPolicy, role listenerRole) middleware {
 	return func(next http.Handler) http.Handler {
 		if !role.isAdminListener {
 			return next
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			// Only the names are compared, because a proxy may add the default port.
+			// The ports are not compared, because a proxy may add the default port.
 			name := (&url.URL{Host: r.Host}).Hostname()
 			if r.Method != http.MethodGet || isAPI(r.URL.Path) || strings.EqualFold(name, o.parsedURL.Hostname()) {
 				next.ServeHTTP(w, r)
@@ -375,8 +375,8 @@ func isFromTrustedSource(r *http.Request, o *originPolicy, d dialectList, c *coo
 		return o.isTrustedOrigin(origin) &&
 			(d.isForFrontEnds(r) || origin == o.publicURL || !slices.Contains(o.allowedOrigins, origin))
 	}
-	// A request without both headers comes from a program, or from a browser too old to send them. If it has a
-	// cookie, a browser may have sent it for another site, so it is rejected.
+	// A request without both headers comes from a program, or from a browser too old to send them. A browser may send
+	// such a request for another site, so a request with a credential cookie is rejected.
 	return site != "" || !c.hasCredentialCookie(r)
 }
 

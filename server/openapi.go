@@ -68,7 +68,8 @@ func newOpenAPIDocument(opts Options, routes []route) ([]byte, error) {
 	return document, nil
 }
 
-// addOperation documents a route for every method as GET, because OpenAPI has no operation for all methods.
+// addOperation adds an operation to the document. A route that accepts every method is documented as GET, because
+// OpenAPI has no operation for all methods.
 func addOperation(paths map[string]*huma.PathItem, method, path string, operation *huma.Operation) {
 	item := paths[path]
 	if item == nil {
@@ -228,7 +229,8 @@ func describeRequestHeader(name, doc, format string) *huma.Param {
 	return &huma.Param{Name: name, In: "header", Description: doc, Schema: &huma.Schema{Type: "string", Format: format}}
 }
 
-// describeETag is for a header of a response. The parameter doc says where a client sends the tag back.
+// describeETag describes the response header ETag. The parameter doc says in which request a client sends the tag
+// back.
 func describeETag(doc string) map[string]*huma.Param {
 	return map[string]*huma.Param{"ETag": {Description: doc, Schema: &huma.Schema{Type: "string"}}}
 }

@@ -20,7 +20,7 @@ type originPolicy struct {
 	publicURL        string
 	allowedOrigins   []string // front-ends on other origins
 	appURL           string   // the front-end that pages lead back to, or ""
-	isAdminListener  bool     // the public URL is the admin URL
+	isAdminListener  bool     // publicURL is the admin URL
 	crossOriginCheck *http.CrossOriginProtection
 
 	// formCallbackPaths are the paths to which a provider sends the browser with a form. They accept forms of every site,
@@ -72,7 +72,8 @@ func parsePublicURL(text string) (*url.URL, error) {
 	return public, err
 }
 
-// isHTTPS uses the public URL, because a proxy often terminates TLS. With https, cookies are Secure.
+// isHTTPS reports whether browsers use https, so that cookies are Secure. It checks the public URL and not the
+// connection, because a proxy often terminates TLS.
 func (o *originPolicy) isHTTPS() bool { return o.parsedURL.Scheme == "https" }
 
 // isPublicHost compares a Host header with the public URL. If the public URL is a loopback address, every loopback

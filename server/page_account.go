@@ -132,8 +132,9 @@ func (p *accountPages) redirectToPasswordForm(w http.ResponseWriter, r *http.Req
 // error in that form.
 type accountChange func(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error
 
-// formHandler calls onSuccess after a success. It must redirect, so that a reload does not send the form again. After
-// an error, the handler shows the page with the values that the user entered. A redirect would lose these values.
+// formHandler handles a form of the account page. After a success, it calls onSuccess, which must redirect, so that a
+// reload does not send the form again. After an error, it shows the page with the values that the user entered. A
+// redirect would lose these values.
 func (p *accountPages) formHandler(
 	name string, apply accountChange, onSuccess func(http.ResponseWriter, *http.Request),
 ) handler {
@@ -159,7 +160,7 @@ func (p *accountPages) formHandler(
 	})
 }
 
-// formRoutes has a table of forms. In the table, name is the form's name in the template, where an error is shown.
+// formRoutes has one row for each form. In a row, name is the form's name in the template, where an error is shown.
 // The field done is the notice after a success, and apply is the engine call.
 func (p *accountPages) formRoutes() []route {
 	e := p.engine

@@ -108,7 +108,8 @@ type adminData struct {
 	Item    any
 }
 
-// fillAdminView uses the text PAGE.title of the catalog if title is empty.
+// fillAdminView sets the title and the data of a page of administration. If title is empty, the page shows the text
+// PAGE.title of the catalog.
 func (p *adminPages) fillAdminView(v *view, r *http.Request, by admin.Caller, title string, item any) *view {
 	// The section comes from the path, so that the navigation marks it on the pages of forms, too.
 	section, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, pathAdminPages+"/"), "/")
@@ -119,8 +120,8 @@ func (p *adminPages) fillAdminView(v *view, r *http.Request, by admin.Caller, ti
 	return v
 }
 
-// showWithNotice also shows, after a redirect, the notice that the query parameter done names. It ignores an unknown
-// name, and a name that this server has not set (takeNotice).
+// showWithNotice shows a page. After a redirect, the page has the notice that the query parameter done names. Unknown
+// names are ignored, and so are names that this server has not set (takeNotice).
 func (p *adminPages) showWithNotice(w http.ResponseWriter, r *http.Request, v *view) error {
 	if done := "done." + p.takeNotice(w, r, "done"); v.T(done) != done {
 		v.Notice = v.T(done)
