@@ -57,7 +57,7 @@ const (
 	EndedOperator  EndReason = "ended_by_operator"
 	EndedDisabled  EndReason = "account_disabled"
 	EndedDeleted   EndReason = "account_deleted"
-	EndedReplaced  EndReason = "replaced" // another sign-in replaced its cookie
+	EndedReplaced  EndReason = "replaced" // another sign-in replaced the session's cookie
 	EndedIdle      EndReason = "idle"     // computed, never stored
 	EndedExpired   EndReason = "expired"  // computed, never stored
 )
@@ -81,7 +81,8 @@ type SessionPolicy struct {
 	Max       time.Duration // longest life
 }
 
-// Cutoffs are the limits of a SessionPolicy as times, so that Session.EndedBy and the stores give the same result.
+// Cutoffs are the times that separate active sessions from idle and expired ones. Session.EndedBy and the stores
+// compare with the same times, so they give the same result.
 //
 // Unstable: only stores use it.
 type Cutoffs struct {

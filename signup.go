@@ -103,7 +103,7 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 	return e.issueTokens(knowndevice.ID{}, out)
 }
 
-// checkSignUp returns the account without its hash, and the password in the form to hash.
+// checkSignUp returns the new account, and the normalized password, which the caller hashes.
 func (e *Engine) checkSignUp(r SignUpRequest, now time.Time) (user User, normal string, err error) {
 	if e.opts.Signup == SignupClosed {
 		return User{}, "", signupClosed()
@@ -128,7 +128,8 @@ type Signup struct {
 	Sealed    []byte    // name, locale and password hash, encrypted with the master key
 }
 
-// storeWaitingSignup mails the owner instead if the address is taken.
+// storeWaitingSignup stores the sign-up and queues its verification mail. If the address is taken, it instead queues
+// a mail that informs the owner.
 func (e *Engine) storeWaitingSignup(
 	ctx context.Context, email Address, d signupDetails, c Client, now time.Time,
 ) error {
@@ -182,7 +183,8 @@ type sealedSignup struct {
 	Identity     []byte `json:"identity,omitempty"`
 }
 
-// signupContext binds a sealed value to its row. Reseal uses it as well.
+// signupContext returns the additional data with which a sign-up is encrypted. The encrypted value therefore works
+// only in its own row.
 func signupContext(id string) string { return "signup/" + id }
 
 func (e *Engine) sealSignup(email Address, d signupDetails, now time.Time) (Signup, error) {
@@ -234,7 +236,7 @@ func (e *Engine) localeOfSignup(waiting []Signup, id string) string {
 	if i < 0 {
 		return ""
 	}
-	details, _ := e.openSignup(waiting[i]) // sealed under another master key: the default language
+	details, _ := e.openSignup(waiting[i]) // on an error (another master key), the locale is empty
 	return details.Locale
 }
 
@@ -271,7 +273,7 @@ func parseName(field, raw string) (string, *FieldError) {
 	return name, nil
 }
 
-// parseLocale accepts the empty text.
+// parseLocale returns a canonical language tag, or "" for an empty text.
 func parseLocale(field, raw string) (string, *FieldError) {
 	tag, ok := locale.Parse(raw)
 	if !ok && raw != "" {

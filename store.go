@@ -183,8 +183,8 @@ type SessionTx interface {
 	// EndSessions ends the user's sessions except one ("": none) and returns their number. It also ends expired and
 	// idle ones, because they would become active again if an operator set a longer limit.
 	EndSessions(ctx context.Context, id UserID, except SessionID, why EndReason, at time.Time) (int, error)
-	// EndOldestSessions ends the user's sessions that are live at Cutoffs.Now. It keeps the newest ones (by sign-in),
-	// and keep is their number. It returns the ids of the ended sessions in any order.
+	// EndOldestSessions ends the user's oldest sessions (by sign-in) that are live at Cutoffs.Now, so that only keep
+	// remain. It returns the ids of the ended sessions in any order.
 	EndOldestSessions(ctx context.Context, id UserID, keep int, why EndReason, c Cutoffs) ([]SessionID, error)
 	// EndNextSessions ends up to limit sessions of all users, in the order of their ids, beginning after the given
 	// id. It returns the id of the last ended session and the number of ended sessions.
@@ -217,7 +217,8 @@ type FactorTx interface {
 // Unstable: stores implement it.
 type FeedTx interface {
 	// NumberFeed numbers up to limit ended sessions, and up to limit users whose roles changed. It uses numbers above
-	// the given one and returns how many it used. A reader that sees a number sees, or has seen, every smaller one.
+	// the given one and returns how many it used. Numbers become visible in ascending order, so a reader that has
+	// seen a number never misses a smaller one.
 	NumberFeed(ctx context.Context, above int64, limit int) (int, error)
 	FeedState(context.Context) (FeedState, error)
 	// Feed lists up to limit items with a number above after, of changes later than since, ordered by number.
@@ -323,8 +324,9 @@ type LimitTx interface {
 type SweepTx interface {
 	// Sweep deletes up to limit rows and returns their number.
 	Sweep(ctx context.Context, what Sweep, before time.Time, limit int) (int, error)
-	// SweepLimits reads up to limit counters that may have expired, in a fixed order after a mark, and deletes those
-	// that have. It returns the mark of the last counter (at the end, zero) and how many it deleted.
+	// SweepLimits reads up to limit counters that may have expired, beginning after a position in a fixed order. It
+	// deletes the expired ones. It returns the position of the last counter that it read (at the end, zero) and the
+	// number of deleted counters.
 	SweepLimits(ctx context.Context, after LimitMark, before time.Time, limit int) (LimitMark, int, error)
 }
 

@@ -13,11 +13,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/device"
 )
 
-// Every change of administration is a row of one table. It has up to three steps: a form, if the change has values; a
-// question that names the account; and the change itself.
+// An administrator makes each change in up to three steps. If the change has values, a form asks for them. Then a
+// question names the account and asks for confirmation. The last step makes the change. All changes are rows of one
+// table.
 //
-// The question protects against a wrong click and against the wrong browser tab. The rules are in package admin and
-// in the engine, which check every form, even a forged one.
+// The question prevents accidental clicks, and clicks in the wrong browser tab. Package admin and the engine enforce
+// the rules, and they check every form, even a forged one.
 
 // An adminChange is one row of the table of changes. The catalog has the texts of its title, question and button.
 // Their keys begin with "admin." and the name of the change. The key of the success message begins with
@@ -50,8 +51,8 @@ type adminSubject struct {
 	Back   string // path of the page that shows the object
 }
 
-// adminFormData is the data of the form and of the question. The question repeats the values of the
-// form in hidden inputs, because a page keeps no state on the server.
+// adminFormData is the data of a change's form and of its question. The server does not store the values between the
+// two pages, so the question repeats them in hidden inputs.
 type adminFormData struct {
 	Subject, Path, Back string
 	Fields              []adminInput
@@ -115,7 +116,8 @@ func (p *adminPages) changeForm(c adminChange) adminPageHandler {
 	}
 }
 
-// applyChange has not begun a response if it returns an error, so the caller can still show the form.
+// applyChange makes the change and writes the response. If the change fails, applyChange returns the error without
+// writing, so that the caller can show the form again.
 func (p *adminPages) applyChange(w http.ResponseWriter, r *http.Request, s adminStep) error {
 	if s.change.createAndShow != nil {
 		v, err := s.change.createAndShow(r, s.by, s.form)
@@ -140,8 +142,8 @@ type adminStep struct {
 	isQuestion bool
 }
 
-// questionArgs are the values in the question: the object first, and then the fields in the order of the form. A word
-// replaces an empty value, which would leave a gap in the sentence.
+// questionArgs returns the values for the text of the question: the name of the object, and then the fields in the
+// order of the form. For an empty field, it returns a word (the text admin.empty).
 func (s adminStep) questionArgs(v *view) (args []any) {
 	if s.change.questionArgs != nil {
 		return s.change.questionArgs(v, s.form)
@@ -158,7 +160,8 @@ func (s adminStep) questionArgs(v *view) (args []any) {
 	return args
 }
 
-// inputs have the typed values. On the first page, they have the current values of the object.
+// inputs returns the fields of the form with their values. On the first page, these are the current values of the
+// object. On later pages, they are the values that the administrator entered.
 func (s adminStep) inputs() (all []adminInput) {
 	for _, name := range s.change.fields {
 		value := s.subject.Values[name]
@@ -170,8 +173,8 @@ func (s adminStep) inputs() (all []adminInput) {
 	return all
 }
 
-// changeView returns the form of a change, or its question. The question repeats the values, because the
-// administrator typed them on the previous page.
+// changeView returns the page with the form or with the question, as s.isQuestion says. The page with the question
+// keeps the entered values in hidden inputs.
 func (p *adminPages) changeView(r *http.Request, s adminStep) *view {
 	v, prefix := p.newView(r, "admin-change"), "admin."+s.change.name
 	data := adminFormData{Subject: s.subject.Name, Path: r.URL.Path, Back: s.subject.Back, Ask: s.isQuestion,
@@ -192,8 +195,8 @@ func (v *view) fillPlaceholders(key string, args []any) string {
 	return v.T(key, args[:min(n, len(args))]...)
 }
 
-// respondMissing shows a page with a link to the search if the account or session does not exist. Another
-// administrator may have deleted or ended it, or the link is old. respondMissing returns all other errors.
+// respondMissing shows a page with a link to the search if err says that the account or session does not exist. The
+// object may have been deleted since the previous page, or the link is old. respondMissing returns all other errors.
 func (p *adminPages) respondMissing(w http.ResponseWriter, r *http.Request, by admin.Caller, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) || refusal.Code != watchword.CodeNotFound {
@@ -205,8 +208,8 @@ func (p *adminPages) respondMissing(w http.ResponseWriter, r *http.Request, by a
 // A changeFunc makes a change and returns the path of the page that shows the result.
 type changeFunc func(r *http.Request, by admin.Caller, form url.Values) (next string, err error)
 
-// accountChanges has no change of a password or an address, because an administrator must not be able to sign in as a
-// user. To change a password, the user gets a mail with a link.
+// accountChanges returns the changes of accounts. Administrators can't set a password or an address, because they
+// could then sign in as the user. They can mail the user a link to choose a new password.
 func (p *adminPages) accountChanges() []adminChange {
 	users := pathAdminPages + "/users"
 	account := users + "/{id}/"
@@ -238,18 +241,19 @@ func (p *adminPages) accountChanges() []adminChange {
 	}
 }
 
-// allChanges joins the tables of changes: of accounts, of the server and of service keys. Each table is in the file
-// of the pages that link to its changes.
+// allChanges returns the changes of accounts, of the server and of service keys. Each of the three tables is in the
+// file of the pages that link to its changes.
 func (p *adminPages) allChanges() []adminChange {
 	return slices.Concat(p.accountChanges(), p.systemChanges(), p.serviceKeyChanges())
 }
 
-// newAccountSubject has no name, because there is no account yet. The question names the typed address instead.
+// newAccountSubject returns a subject without a name, because the account does not exist yet. The question shows the
+// entered address instead.
 func newAccountSubject(*http.Request) (adminSubject, error) {
 	return adminSubject{Back: pathAdminPages + "/users"}, nil
 }
 
-// accountSubject reads the account in the path. Its values fill in the form.
+// accountSubject returns the account whose id is in the path. The form shows the name and the roles of this account.
 func (p *adminPages) accountSubject(r *http.Request) (adminSubject, error) {
 	account, err := p.admin.User(r.Context(), watchword.UserID(r.PathValue("id")))
 	if err != nil {
@@ -259,8 +263,8 @@ func (p *adminPages) accountSubject(r *http.Request) (adminSubject, error) {
 		Values: map[string]string{"name": account.Name, "roles": strings.Join(account.Roles, " ")}}, nil
 }
 
-// sessionSubject finds only a live session. The question names its device, so that the administrator does not end the
-// wrong session.
+// sessionSubject returns the live session whose id is in the path. The question shows the device of the session, so
+// that the administrator does not end the wrong session.
 func (p *adminPages) sessionSubject(r *http.Request) (adminSubject, error) {
 	subject, err := p.accountSubject(r)
 	if err != nil {
@@ -315,8 +319,8 @@ func (p *adminPages) changeAccount(readChange func(url.Values) admin.Change) cha
 	}
 }
 
-// nameChange, rolesChange and stateChange are for changeAccount. Each changes one part of the account, so that
-// administrators who change different parts don't undo each other's change.
+// nameChange returns the change that sets only the name. Like rolesChange and stateChange, it changes one part of the
+// account. Two administrators who change different parts therefore don't overwrite each other's change.
 func nameChange(form url.Values) admin.Change {
 	return admin.Change{Name: new(strings.TrimSpace(form.Get("name")))}
 }
@@ -329,8 +333,8 @@ func stateChange(disabled bool) func(url.Values) admin.Change {
 	return func(url.Values) admin.Change { return admin.Change{Disabled: &disabled} }
 }
 
-// deleteUser returns the path of the list of accounts, because the account has no page any more. For some days, the
-// old path of the page still explains why the account's sessions ended.
+// deleteUser deletes the account and returns the path of the list of accounts. For some days, the path of the deleted
+// account still shows why its sessions ended.
 func (p *adminPages) deleteUser(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	return pathAdminPages + "/users", p.admin.Delete(r.Context(), by, watchword.UserID(r.PathValue("id")))
 }
@@ -350,7 +354,7 @@ func (p *adminPages) resetFactors(r *http.Request, by admin.Caller, _ url.Values
 	if p.factors == nil {
 		return "", &watchword.Error{Code: watchword.CodeNotFound, Detail: "This server has no second factors."}
 	}
-	// Package factors is called here, because package admin can't import package factors.
+	// This handler calls package factors directly, because package admin can't import package factors.
 	if err := p.admin.MayResetFactors(r.Context(), by, id); err != nil {
 		return "", err
 	}

@@ -15,11 +15,11 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// This page lists the security events of all accounts and of the server itself. Like the list of accounts, its search
-// is a plain form with GET, and a late page costs as little as the first.
+// This page lists the security events of all accounts and of the server itself. Its search is a form with GET, like
+// the search for accounts. The last page of a long list loads as fast as the first.
 //
-// The query of a search can contain an email address. The log of this server has only the route of a request, without
-// the query, so the address is not logged.
+// The search may contain an email address, which is then in the query of the URL. The server logs the route of a
+// request without the query, so the address is not in the log.
 
 const pathAdminEvents = pathAdminPages + "/events"
 
@@ -52,7 +52,7 @@ func (v *view) eventKinds() (all []adminKind) {
 	return all
 }
 
-// parseDay uses UTC. It treats any text that is not a date as an empty field.
+// parseDay returns the start of a day in UTC. For any text that is not a date, it returns the zero time.
 func parseDay(text string) time.Time {
 	t, err := time.Parse(time.DateOnly, text)
 	if err != nil {
@@ -61,7 +61,8 @@ func parseDay(text string) time.Time {
 	return t
 }
 
-// parseEventSearch extends the range to the end of its last day, which the user expects to be included.
+// parseEventSearch reads the search from the query. The last day of the range is included, so f.To is the start of
+// the next day.
 func parseEventSearch(query url.Values) (f admin.EventFilter, data adminEventsData) {
 	data = adminEventsData{Typed: strings.TrimSpace(query.Get("q")), Kind: query.Get("kind"),
 		Address: strings.TrimSpace(query.Get("address")), From: query.Get("from"), To: query.Get("to")}
@@ -69,7 +70,7 @@ func parseEventSearch(query url.Values) (f admin.EventFilter, data adminEventsDa
 	if !f.To.IsZero() {
 		f.To = f.To.AddDate(0, 0, 1)
 	}
-	// The title tells whether the list is filtered.
+	// If a search is active, the title says that the list is filtered.
 	data.Filtered = data.Typed != "" || f != admin.EventFilter{}
 	return f, data
 }
@@ -107,7 +108,8 @@ func (p *adminPages) adminEventsPage(w http.ResponseWriter, r *http.Request, by 
 	query, v := r.URL.Query(), p.newView(r, "admin-events")
 	filter, data := parseEventSearch(query)
 	data.Kinds = v.eventKinds()
-	// A later page links to the first page of the same search. The link omits only the cursor.
+	// Every page except the first has a link to the first page of the same search. The link is the URL of this page
+	// without the cursor.
 	page, err := p.findEvents(r, filter, data.Typed, query.Get("after"))
 	if query.Has("after") {
 		query.Del("after")

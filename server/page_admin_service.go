@@ -39,8 +39,8 @@ func (p *adminPages) adminServicesPage(w http.ResponseWriter, r *http.Request, b
 	if err != nil {
 		return err
 	}
-	// After an invalid cursor, the error page shows the error code of the API. This is rare, because the list is
-	// short.
+	// An invalid cursor gets an error page with the error code of the API. Few readers see it, because a list that
+	// fits on one page has no links with cursors.
 	var data adminServicesData
 	for _, key := range keys {
 		data.Keys = append(data.Keys, adminServiceRow{key, key.State(time.Now())})
@@ -74,8 +74,8 @@ func (v *view) Days() []string { return []string{"30", "90", "365"} }
 
 // parseServiceKey turns a lifetime that is not a number into 0, which selects the default.
 func parseServiceKey(form url.Values) admin.NewServiceKey {
-	// A scope is selected if its field is not empty. Browsers omit the fields of unchecked boxes, but the question
-	// repeats them with an empty value.
+	// A scope is selected if the field of its checkbox is not empty. A browser omits an unchecked checkbox. The
+	// question has a hidden input for each scope, which is empty if the scope is not selected.
 	n := admin.NewServiceKey{Name: strings.TrimSpace(form.Get("keyName"))}
 	for _, scope := range admin.Scopes() {
 		if form.Get(scopeField+string(scope)) != "" {
@@ -110,8 +110,8 @@ func (p *adminPages) createServiceKeyView(r *http.Request, by admin.Caller, form
 	return p.fillAdminView(v, r, by, "", struct{ Name, Key string }{key.Name, string(secret)}), nil
 }
 
-// serviceKeySubject finds the key in the path by reading all pages of the list, which is short. It does not find a
-// revoked key, as in the API.
+// serviceKeySubject returns the service key whose id is in the path. It reads all pages of the list, which is short.
+// It does not find a revoked key, like the API.
 func (p *adminPages) serviceKeySubject(r *http.Request) (adminSubject, error) {
 	for after := ""; ; {
 		keys, next, err := p.admin.ServiceKeys(r.Context(), after, admin.MaxLimit)

@@ -23,7 +23,7 @@ const (
 type adminProblem struct {
 	admin.Problem
 	Text, More string
-	Path       string // empty if it can only be solved on the server's machine
+	Path       string // empty: the problem can only be solved on the server's machine
 }
 
 // adminOverviewData is the data of the overview. The numbers of administrators and mails are links
@@ -44,8 +44,8 @@ var problemPaths = map[admin.ProblemKind]string{
 	admin.ProblemOneAdmin: pathAdminPages + "/users?role=admin",
 }
 
-// adminOverviewPage shows the problems first, because they need a reaction. The figures cover the whole installation,
-// not only this process.
+// adminOverviewPage shows the problems first, because an administrator has to act on them. The numbers below are
+// those of all processes of the installation.
 func (p *adminPages) adminOverviewPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	found, err := p.admin.Overview(r.Context())
 	if err != nil {
@@ -56,7 +56,7 @@ func (p *adminPages) adminOverviewPage(w http.ResponseWriter, r *http.Request, b
 	if data.Stats, err = p.admin.Stats(r.Context()); err != nil {
 		return err
 	}
-	// The page shows only sums. The API has the figures of each hour.
+	// The page shows the sums of the last 24 hours. The API also returns the numbers of each hour.
 	for _, hour := range data.Stats.Hours {
 		data.Day.SignIns += hour.SignIns
 		data.Day.FailedSignIns += hour.FailedSignIns
@@ -147,8 +147,8 @@ func (p *adminPages) mailSubject(r *http.Request) (adminSubject, error) {
 	}
 }
 
-// retryMail makes one mail due now, or all mails. The worker of the outbox sends a due mail within moments, so the
-// next page may still show it.
+// retryMail schedules the mail in the path for now. If the path names no mail, it schedules all waiting and abandoned
+// mails. The outbox sends them within moments, so the next page may still list them.
 func (p *adminPages) retryMail(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	_, err := p.admin.Operator(by).RetryMail(r.Context(), r.PathValue("id"))
 	return pathAdminMail, err
@@ -175,7 +175,7 @@ func (p *adminPages) adminKeysPage(w http.ResponseWriter, r *http.Request, by ad
 		return err
 	}
 	var data adminKeysData
-	// Only a retired key has a fixed end. The active key ends at the next rotation.
+	// The page shows when a retired key is deleted. An active key has no such time until a rotation retires it.
 	for _, key := range keys {
 		row := adminKeyRow{KeyInfo: key}
 		if key.State == "retired" {

@@ -124,7 +124,7 @@ func insertFactor(t *testing.T, s *service, id watchword.UserID) {
 			Kind: factors.KindTOTP, Name: "App", Sealed: []byte("sealed"), CreatedAt: time.Now()}); err != nil {
 			return err
 		}
-		return tx.CountFactors(t.Context(), id, time.Now().Add(-time.Hour)) // tokens of the last hour stay valid
+		return tx.CountFactors(t.Context(), id, time.Now().Add(-time.Hour)) // newer tokens stay valid
 	}))
 }
 
@@ -232,7 +232,7 @@ func TestAdminPagesAskBeforeEachChange(t *testing.T) {
 		wantPage(t, b.visit(done.Header.Get("Location")), 200, c.notice)
 	}
 	wantPage(t, b.submitForm(account+"/disable", nil), 404, "does not exist any more", `href="/admin/users"`)
-	// The explanation must still be available after the deletion of the account.
+	// After the deletion, the old path of the account must still show why its sessions ended.
 	wantPage(t, b.visit(account), 404, "This account does not exist",
 		"an operator ended the session", "The account has been deleted since.")
 }
@@ -288,7 +288,7 @@ func TestAdminPagesShowRefusals(t *testing.T) {
 	wantPage(t, b.visit("/admin/users?q="+string(root.ID)), 200, own)
 }
 
-// The links between the pages of the list must keep the search.
+// The link to the next page of the list must contain the search.
 func TestAdminUsersPageListsAllAccounts(t *testing.T) {
 	t.Parallel()
 	s, b := startWithAdminPages(t)

@@ -44,7 +44,7 @@ type adminUserData struct {
 	HasFactors   bool
 	Identities   []connectedAccount
 	HasProviders bool
-	Public       string // metadata; "" if the object is empty
+	Public       string // public metadata as JSON; "" if there is none
 	Private      string
 }
 
@@ -57,7 +57,7 @@ type adminSession struct {
 // An adminEvent is a security event as administrators see it. It has the id of its request, which is also in the log.
 type adminEvent struct {
 	watchword.Event
-	Reuse *reusedetail.Detail // detail of a token reuse, which the page shows in words
+	Reuse *reusedetail.Detail // parsed detail of a token reuse; nil for other events
 
 	// Linked is false on the account's own page, where a link would lead to the same page.
 	Linked bool
@@ -85,7 +85,8 @@ func (e adminEvent) Icon() string { return deviceIcon(e.Device) }
 func newAdminEvent(e watchword.Event) adminEvent {
 	row := adminEvent{Event: e}
 	if detail, ok := reusedetail.Parse(e.Detail); ok && e.Kind == watchword.EventRefreshReused {
-		// Earlier versions stored the client in the event, but not in its detail.
+		// Events of earlier versions have no client in their detail. The device and address of the event are those of
+		// the same client.
 		if detail.From == (reusedetail.Party{}) {
 			detail.From = reusedetail.Party{Device: e.Device, Address: e.Address}
 		}
@@ -98,7 +99,7 @@ func newAdminEvent(e watchword.Event) adminEvent {
 // sentences in the language of the page, so the API and the command line give the same answer.
 type adminWhy struct {
 	admin.Explanation
-	At, Zone string // values of the query, for the form
+	At, Zone string // entered time and time zone; the form shows them again
 	Asked    bool   // the query asks about a session or a time
 	Evidence []adminEvent
 	Reuse    *reusedetail.Detail // both devices of a token reuse; nil for other reasons
@@ -123,8 +124,9 @@ func parseAskedTime(query url.Values) (at time.Time, text, zone string) {
 	return at.Add(time.Duration(minutes) * time.Minute), text, strconv.Itoa(minutes)
 }
 
-// explainSignOut takes a malformed or empty time for "now". The query can also name a session, because the page has a
-// link to the explanation of each other session.
+// explainSignOut finds out why the user was signed out at the time in the query. If the time is empty or malformed,
+// it uses the current time. If the query names a session, it explains the end of this session. The page has such
+// links for other ended sessions.
 func (p *adminPages) explainSignOut(r *http.Request, v *view, id watchword.UserID) (why adminWhy, err error) {
 	query := r.URL.Query()
 	at, text, zone := parseAskedTime(query)
@@ -147,8 +149,8 @@ func (p *adminPages) explainSignOut(r *http.Request, v *view, id watchword.UserI
 	return why, nil
 }
 
-// adminUserPage shows one account. Each part is read in a separate transaction. A session that ends between the reads
-// is missing from the list and unexplained until the next load.
+// adminUserPage shows one account. It reads each part of the page in a separate transaction. A session that ends
+// between two reads may be in no part of the page. After a reload, the page explains why the session ended.
 //
 // If no account has the id, the page shows only the explanation, with status 404. The store may still have the ended
 // sessions and the last event of a deleted account.
@@ -166,7 +168,8 @@ func (p *adminPages) adminUserPage(w http.ResponseWriter, r *http.Request, by ad
 	if err != nil {
 		return err
 	}
-	// The explanation was read a moment earlier and may differ from the account. A reload corrects this.
+	// The explanation above was read in an earlier transaction. If the account has changed since, the two differ
+	// until the next reload.
 	data.User = &adminUserRow{account.Profile(), account.State(), account.Kinds()}
 	data.DisabledAt, data.HasPassword = account.DisabledAt, account.PasswordHash != ""
 	if err := p.addHistory(r, v, by, &data); err != nil {
@@ -216,11 +219,11 @@ func (p *adminPages) addHistory(r *http.Request, v *view, by admin.Caller, data 
 	return nil
 }
 
-// addSignInMethods omits features that the server does not have. An empty section would look like a missing setting
-// of the account. It also adds the metadata.
+// addSignInMethods adds the factors, the connected accounts and the metadata. If the server does not have one of
+// these features, it omits the section of the feature. An empty section would look as if the user had not set it up.
 func (p *adminPages) addSignInMethods(r *http.Request, id watchword.UserID, data *adminUserData) error {
-	// Each of these packages has its own store. An error of one store fails the whole page, because a missing list
-	// would look like an account without factors.
+	// If one of these lists can't be read, the whole page fails. A page without the list would look as if the account
+	// had no factors.
 	if data.HasFactors = p.factors != nil; data.HasFactors {
 		overview, err := p.factors.List(r.Context(), id)
 		if err != nil {

@@ -22,7 +22,7 @@ type adminUsersData struct {
 	Filtered                   bool // at least one of Typed, Role, State and Factor is set
 	Users                      []adminUserRow
 	Next, First                string // paths of the next and the first page; "" on the last or the first page
-	Gone                       string // path of an account that may have been deleted, so it has no row
+	Gone                       string // path of the searched account; it may have been deleted
 }
 
 // An adminUserRow is an account in the list. A Profile never contains the password hash.
@@ -47,8 +47,8 @@ func parseUserSearch(query url.Values) (f admin.Filter, data adminUsersData) {
 	return f, data
 }
 
-// adminUsersPage has the search in its URL, so that it can be bookmarked and the back button works. A link to a later
-// page works only with its search.
+// adminUsersPage lists the accounts that match the search. The search is in the URL, so that users can bookmark it
+// and the back button works. The cursor of a later page is valid only together with the same search.
 func (p *adminPages) adminUsersPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	query := r.URL.Query()
 	filter, data := parseUserSearch(query)
@@ -60,8 +60,8 @@ func (p *adminPages) adminUsersPage(w http.ResponseWriter, r *http.Request, by a
 			data.First = pathWithQuery(r.URL.Path, query)
 		}
 	}
-	// The search was changed by hand, or the secret that seals cursors has changed. This page then links to the first
-	// page of the list.
+	// The list refuses the cursor if the search in the URL was edited, or if the secret that seals cursors has
+	// changed. This page then links to the first page of the list.
 	var refusal *watchword.Error
 	if errors.As(err, &refusal) {
 		data.First = r.URL.Path

@@ -15,9 +15,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/apirequest"
 )
 
-// The documentation page /docs is created from the same table of routes as the OpenAPI document. Members and examples
-// come from the types of the bodies, so they can't differ from the responses. Only the chapters about authentication
-// and errors are written by hand, in the template and in package apiexample.
+// The documentation page /docs is created from the same table of routes as the OpenAPI document. The Go types of the
+// bodies determine the documented members and examples, so they can't differ from the responses. Only the chapters
+// about authentication and errors are written by hand, in the template and in package apiexample.
 
 // docGroup is a section of the page with routes of one subject.
 type docGroup struct {
@@ -36,8 +36,8 @@ type docRoute struct {
 	Refusals                         []docRefusal
 }
 
-// docRefusal is one status of error responses, with its codes. The page lists the status before the codes, because
-// curl and other clients show the status first.
+// docRefusal is a status of error responses, with the error codes that have this status. The page lists the status
+// first, because curl and other clients show it first.
 type docRefusal struct {
 	Status int
 	Codes  []string
@@ -103,7 +103,7 @@ func documentGroups(url string, routes []route, all dialectList) []docGroup {
 func documentRoute(url string, r route) docRoute {
 	// describeRoute needs a registry of schemas, which is not used here.
 	operation := describeRoute(huma.NewMapRegistry("#/", schemaName), r)
-	// A route for every method is for gateways, which use the method of the original request. The example uses GET.
+	// A route without a method is for gateways, which forward requests with any method. The example uses GET.
 	method := r.method
 	if method == anyMethod {
 		method = http.MethodGet
@@ -157,8 +157,7 @@ func documentOperation(url string, o dialect.Operation, withCookies bool) docRou
 	return doc
 }
 
-// documentedCodes is sorted by status, and within a status by name. The codes come from the routes, so the table has
-// only codes that an endpoint returns.
+// documentedCodes returns the error codes that the routes list, sorted by status and then by name.
 func documentedCodes(routes []route) (codes []docCode) {
 	// These codes are always in the table. The router or a missing role causes them, even on routes that don't list
 	// them.

@@ -11,9 +11,9 @@ import (
 )
 
 // These pages add the first authenticator app or passkey to an account that must have a factor
-// (second-factor=required). After the right password, the user comes here and is not signed in yet. The first code
-// from the app or the new passkey completes the sign-in. The handle of the waiting sign-in is in the step cookie, as
-// for a second step.
+// (second-factor=required). The sign-in page redirects here after the right password, but the user is not signed in
+// yet. The first code from the app or the new passkey completes the sign-in. The handle of the waiting sign-in is in
+// the step cookie, as for a second step.
 
 // pathEnrol is followed by the id of the enrolment, so that a reload shows the same QR code.
 const pathEnrol = pathLogin + "/setup"
@@ -74,7 +74,8 @@ func (p *accountPages) enrolView(r *http.Request) (*view, error) {
 	return v, nil
 }
 
-// enrolSetupPage does not count as an attempt of the waiting sign-in, so that a reload is harmless.
+// enrolSetupPage shows the QR code of the enrolment in the path. A reload does not count as an attempt of the waiting
+// sign-in.
 func (p *accountPages) enrolSetupPage(w http.ResponseWriter, r *http.Request) error {
 	v, err := p.enrolView(r)
 	if err != nil {
@@ -83,7 +84,8 @@ func (p *accountPages) enrolSetupPage(w http.ResponseWriter, r *http.Request) er
 	return p.show(w, http.StatusOK, v)
 }
 
-// enrolForm also signs in. The response shows the recovery codes, with a link to the page that follows a sign-in.
+// enrolForm adds the app and signs in. The response shows the recovery codes, with a link to the page that follows a
+// sign-in.
 func (p *accountPages) enrolForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -106,7 +108,8 @@ type enrolmentResult struct {
 	err          error
 }
 
-// respondEnrolment is for the form of an app and for the form of a passkey.
+// respondEnrolment responds to both forms of the enrolment, for an app and for a passkey. It shows the recovery
+// codes, or the page with an error.
 func (p *accountPages) respondEnrolment(
 	w http.ResponseWriter, r *http.Request, form url.Values, e enrolmentResult,
 ) error {

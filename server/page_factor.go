@@ -57,7 +57,7 @@ type proofData struct {
 	Recovery bool              // the form asks for a recovery code
 	Password bool              // the form asks for the password; only on the page of a step-up
 	External bool              // the page asks to sign in with a provider again; only on the page of a step-up
-	Other    string            // path of the form for the other kind of code
+	Other    string            // link to the form for a recovery code, or back from it; "": no link
 	Email    watchword.Address // lets password managers find the account; only on the page of a step-up
 	Cancel   template.URL      // target of the link that cancels a step-up
 	NoApp    bool
@@ -75,7 +75,7 @@ func (v *view) newProofData(path string, recovery bool) proofData {
 	if !recovery {
 		other.Set("with", withRecovery)
 	}
-	// The link to the other form is a plain link, which keeps return_to.
+	// The link leads to the form for a recovery code, or back from it. It keeps return_to.
 	data := proofData{Path: path, Recovery: recovery, Other: path}
 	if len(other) > 0 {
 		data.Other += "?" + other.Encode()
@@ -86,8 +86,8 @@ func (v *view) newProofData(path string, recovery bool) proofData {
 // withFactors adapts the form to the factors of the account. Without a usable passkey and without an app, the page
 // can only ask for a recovery code.
 func (d proofData) withFactors(hasApp bool, passkey *passkeyForm) proofData {
-	// Without an app, the link to the other kind of code is omitted, because it would lead to the
-	// same page.
+	// If the account has neither an app nor a usable passkey, the form for a recovery code is the only one. There is
+	// then no link to another form.
 	d.NoApp = !hasApp
 	switch {
 	case passkey != nil && !d.Recovery:
@@ -98,8 +98,9 @@ func (d proofData) withFactors(hasApp bool, passkey *passkeyForm) proofData {
 	return d
 }
 
-// factorView returns the page of the second step. It shows one field, because a password manager could fill in the
-// wrong field of two. If the challenge has ended, the page offers no passkey, and the engine refuses its form.
+// factorView returns the page of the second step. The page has one field for codes, because a password manager could
+// fill in the wrong one of two fields. If the challenge has ended, the page still has this field but no passkey, and
+// the engine refuses the code.
 func (p *pages) factorView(r *http.Request, recovery bool) (*view, error) {
 	v := p.newView(r, "factor")
 	data := v.newProofData(pathFactor, recovery)
@@ -200,7 +201,8 @@ func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 		v.Data, v.isPasskeyError = data, readCredential(form) != nil
 		return p.showAgain(w, r, v.withValues("factor", form), err)
 	}
-	// The handle was used. The cookie is deleted, so that a later visit does not show a misleading error.
+	// The sign-in has used up the handle, so the cookie is deleted. Otherwise a later visit to this page would show
+	// an error.
 	p.cookies.secondStep.Clear(w)
 	p.cookies.setPageSessionCookies(w, r, in)
 	p.redirect(w, p.signInTarget(r), nil)

@@ -19,7 +19,7 @@ const visibleRows = 5
 type accountDevice struct {
 	Name, Icon, Address string
 	Used                time.Time // latest use of any of the sessions
-	Current             bool      // the row of this browser, which has one session
+	Current             bool      // the row has only the session of this browser
 	Sessions            []accountSession
 }
 

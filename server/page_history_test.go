@@ -86,7 +86,7 @@ func TestTimesAreRelativeForThirtyDays(t *testing.T) {
 		age             time.Duration
 		english, german string
 	}{
-		{-time.Hour, "just now", "gerade eben"}, // the clock of the store is ahead
+		{-time.Hour, "just now", "gerade eben"}, // the clock of the store is ahead of this process's clock
 		{59 * time.Second, "just now", "gerade eben"},
 		{time.Minute, "1 minute ago", "vor 1 Minute"},
 		{59*time.Minute + 59*time.Second, "59 minutes ago", "vor 59 Minuten"},

@@ -69,7 +69,7 @@ func hasProvider(all []federation.Identity, info federation.Info) bool {
 	return slices.ContainsFunc(all, func(i federation.Identity) bool { return i.Provider == info.ID })
 }
 
-// connectedRows are for the account page and for the page of an administrator.
+// connectedRows converts identities to rows. The account page and the administrator's page of an account show them.
 func (p *pages) connectedRows(all []federation.Identity) (rows []connectedAccount) {
 	kinds := map[string]string{}
 	for _, info := range p.federation.Providers() {
@@ -92,8 +92,8 @@ func (p *pages) forwardToProvider(w http.ResponseWriter, r *http.Request, starte
 	return p.show(w, http.StatusOK, v)
 }
 
-// connectForm requires a form instead of a link, because the csrf middleware rejects forms of other sites. Another
-// site therefore can't connect an identity of its choice.
+// connectForm connects a provider. It requires a form, because the csrf middleware rejects forms from other sites.
+// With a GET, another site could connect an attacker's identity to the account.
 func (p *accountPages) connectForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	started, err := p.federation.StartLink(r.Context(), federation.LinkRequest{
 		Provider: r.PathValue("provider"), Who: who, ReturnTo: p.returnTo(r), Page: true})
@@ -110,7 +110,7 @@ func (p *accountPages) connectForm(w http.ResponseWriter, r *http.Request, who w
 func (p *accountPages) refuseConnection(
 	w http.ResponseWriter, r *http.Request, who watchword.Identity, provider string, err error,
 ) error {
-	// The message names the provider, like the messages after a failed return from the provider.
+	// If the provider is unavailable, the message contains the name of the provider, as after a failed sign-in.
 	if watchword.CodeOf(err) == federation.CodeProviderUnavailable {
 		return p.redirectProviderError(w, r, federation.LinkAttempt(provider), err)
 	}
@@ -144,13 +144,12 @@ func (p *accountPages) disconnectForm(w http.ResponseWriter, r *http.Request, wh
 	if err := p.federation.Unlink(r.Context(), who, r.PathValue("id"), p.clientWithReturn(w, r)); err != nil {
 		return p.refuseFactorChange(w, r, who, err)
 	}
-	// The account page, to which redirectToAccount leads, no longer lists the identity.
 	p.redirectToAccount(w, r, "unlinked")
 	return nil
 }
 
-// verifyWithProvider continues a verification link with a sign-in at a provider. A sign-up that began at a provider
-// has no password. The user therefore completes it by a sign-in with the same identity.
+// verifyWithProvider continues a verification link with a sign-in at a provider. If a sign-up began at a provider, it
+// has no password. To complete such a sign-up, the user signs in with the same identity.
 func (p *pages) verifyWithProvider(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	// The token stays valid until the account exists. The user can thus return and choose another way.
 	provider, _ := strings.CutPrefix(in.form.Get("action"), actionProvider)
@@ -163,8 +162,8 @@ func (p *pages) verifyWithProvider(w http.ResponseWriter, r *http.Request, in li
 	return p.forwardToProvider(w, r, started)
 }
 
-// limitToOwnProviders removes the buttons of other providers from the page of a step-up. Identities of other accounts
-// are refused (stepUpUser).
+// limitToOwnProviders removes the buttons of providers that are not connected to the account from the page of a
+// step-up. The step-up accepts only identities of this account (stepUpUser).
 func (p *accountPages) limitToOwnProviders(r *http.Request, v *view, who watchword.Identity) error {
 	all, err := p.federation.List(r.Context(), who.User.ID)
 	v.offeredProviders = slices.DeleteFunc(v.offeredProviders,
@@ -172,8 +171,8 @@ func (p *accountPages) limitToOwnProviders(r *http.Request, v *view, who watchwo
 	return err
 }
 
-// stepUpUser returns "" if the attempt at a provider is not for a step-up, or if there is no session. An attempt for
-// a step-up accepts only an identity of the returned account.
+// stepUpUser returns the account for which the browser begins a step-up at a provider. The step-up accepts only an
+// identity of this account. If the request is not for a step-up or has no live session, stepUpUser returns "".
 func (p *pages) stepUpUser(r *http.Request) (watchword.UserID, error) {
 	if r.URL.Query().Get("page") != "step-up" {
 		return "", nil

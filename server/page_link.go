@@ -22,11 +22,12 @@ type mailLinkPage struct {
 	path, name   string
 	kind         watchword.MailKind // kind of the mailed token; set only for pages that offer "This wasn't me"
 	Password     string             // autocomplete attribute of the password field; "": no field
-	isInvitation bool               // it asks for a name, and its form signs in
+	isInvitation bool               // the page asks for a name, and its form signs in
 	consume      func(*pages, http.ResponseWriter, *http.Request, linkInput) error
 }
 
-// A linkInput is decoded from the form once, so that all buttons get the same token from the pasted text.
+// A linkInput has the values of the form, which is parsed once. All buttons therefore get the same token, even if the
+// user pasted the whole link.
 type linkInput struct {
 	form      url.Values
 	token     watchword.Secret
@@ -37,8 +38,8 @@ type linkInput struct {
 
 // These are the values of the field "action", which the secondary buttons of the form send.
 const (
-	actionChoose = "choose" // I don't know the password
-	actionDisown = "disown" // this wasn't me
+	actionChoose = "choose" // button "I don't know the password"
+	actionDisown = "disown" // button "This wasn't me"
 )
 
 // linkPages are the pages that links in mails open. Package mail uses the same paths.
@@ -61,7 +62,7 @@ type linkData struct {
 	Disown     bool   // the page offers "This wasn't me"
 	Welcome    bool   // the page asks for a name, and offers "stay signed in"
 	Choose     bool   // the page offers "I don't know the password" and "stay signed in"
-	Chosen     bool   // the form sets a new password instead of the unknown one
+	Chosen     bool   // the form sets a new password, because the user does not know the current one
 	Again      bool   // the script loads the page again, with cookies
 	SignedIn   watchword.Address
 
@@ -70,7 +71,8 @@ type linkData struct {
 	Next, NextButton string
 }
 
-// newLinkView omits the password field on some pages if signedIn, the address of the signed-in user, is not empty.
+// newLinkView returns the page of a link. signedIn is the address of the signed-in user, or "". If it is not empty,
+// the page does not ask for the current password.
 func (p *pages) newLinkView(r *http.Request, link mailLinkPage, signedIn watchword.Address) *view {
 	v := p.newView(r, "link")
 	data := linkData{Name: link.name, Path: link.path, Text: link.name + ".text", Button: link.name + ".button",
@@ -137,7 +139,8 @@ func (p *pages) linkFormHandler(link mailLinkPage) handler {
 				return p.disownLink(w, r, link, in)
 			}
 		}
-		// If redirectToSecondStep redirects to the second step, the address is already verified in the store.
+		// If the sign-in still needs a second factor, consume returns an error, although it has already verified the
+		// address.
 		if err := link.consume(p, w, r, in); err != nil && !p.redirectToSecondStep(w, r, err) {
 			return p.refuseLink(w, r, link, in, err)
 		}
@@ -169,8 +172,9 @@ func (p *pages) refuseLink(w http.ResponseWriter, r *http.Request, link mailLink
 	return p.showAgain(w, r, v, why)
 }
 
-// markLinkExpired offers the next step after the link, because the user has usually already used the link. Only a
-// password reset offers a new link.
+// markLinkExpired adds a button to the page of a link that no longer works. The button leads to the sign-in or to the
+// account, because most users have already used the link. For a password reset, it leads to the form that mails a new
+// link.
 func markLinkExpired(v *view) {
 	data := v.Data.(linkData)
 	data.Next, data.NextButton = pathLogin, "login.button"
@@ -193,8 +197,8 @@ func (p *pages) choosePassword(w http.ResponseWriter, r *http.Request, form url.
 	return p.show(w, http.StatusOK, v)
 }
 
-// markPasswordChosen is for a user who does not know the account's password. The text explains that the new password
-// replaces the unknown one.
+// markPasswordChosen changes the text of a password reset for a user who does not know the account's password. The
+// text explains that the new password replaces the unknown one.
 func (p *pages) markPasswordChosen(v *view) {
 	data := v.Data.(linkData)
 	data.Text, data.Chosen = "verify.choose.text", true
@@ -227,8 +231,8 @@ func (p *pages) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput)
 	return nil
 }
 
-// finishSignIn redirects like a sign-in, after a mailed link signed the user in. The account page shows the notice
-// done. A front-end needs no such notice, because it shows that the user is signed in.
+// finishSignIn sets the cookies and redirects after a mailed link has signed the user in. The parameter done is the
+// notice for the account page. A front-end gets no notice, because it shows that the user is signed in.
 func (p *pages) finishSignIn(w http.ResponseWriter, r *http.Request, session *watchword.SignIn, done string) {
 	p.cookies.setPageSessionCookies(w, r, session)
 	if target := p.signInTarget(r); target != pathAccount {
@@ -238,7 +242,8 @@ func (p *pages) finishSignIn(w http.ResponseWriter, r *http.Request, session *wa
 	p.redirect(w, pathAccount, url.Values{"done": {done}})
 }
 
-// resetLink does not sign in, like the API. The user then types the new password once more to sign in.
+// resetLink sets the new password but does not sign in, and neither does the API. The user signs in with the new
+// password afterwards.
 func (p *pages) resetLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	device, err := p.engine.ResetPassword(r.Context(), in.token, in.password, in.client)
 	if err != nil {

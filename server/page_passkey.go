@@ -165,9 +165,10 @@ func (p *accountPages) newPasskeySection(
 	// page for a new passkey.
 	section := &passkeySection{List: list, Full: len(list) >= factors.MaxPasskeys, Unproven: offered && !proven}
 	section.Addable = offered && proven && !section.Full
-	// Every view of the page sends the signal, because the user or an operator may have removed a passkey elsewhere.
+	// Each view of the page tells the browser which passkeys exist, because the user or an operator may have removed
+	// one elsewhere.
 	if signal := newSignalBody(p.factors.Signal(who.User.ID, all)); signal != nil {
-		// The names must be equal to those in the options for a new passkey.
+		// Name and display name must be the same as in the options for a new passkey.
 		details := browserSignal{signal, string(who.User.Email), who.User.Name}
 		if details.DisplayName == "" {
 			details.DisplayName = details.Name
@@ -206,8 +207,8 @@ func (p *accountPages) newPasskeyPage(w http.ResponseWriter, r *http.Request, wh
 	return p.show(w, http.StatusOK, v)
 }
 
-// beginPasskeyUpgrade is for a passkey that the browser creates without a dialog. The script of the account page
-// calls it only if the browser supports this.
+// beginPasskeyUpgrade returns the options for a passkey that the browser creates without a dialog. The script of the
+// account page requests them only if the browser supports such passkeys.
 func (p *accountPages) beginPasskeyUpgrade(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	// The sealed ceremony records that this is an upgrade, so the later request to addPasskeyForm can't change that.
 	begun, err := p.factors.BeginPasskey(r.Context(), who, true)

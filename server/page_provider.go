@@ -34,9 +34,8 @@ func (c *cookieSet) attemptCookie(state string) tokencookie.Cookie {
 }
 
 // allowForScript changes the attributes so that the browser accepts the cookie for this request. If a script of
-// another site sent the request, browsers accept only SameSite=None. The cookie is not partitioned, because the
-// provider later redirects to a page of this site. In that request, browsers omit cookies of another site's
-// partition.
+// another site sent the request, browsers accept only SameSite=None. The cookie is not partitioned: the browser will
+// return from the provider to a page of this site, and would then omit a cookie in the partition of the other site.
 func (c *cookieSet) allowForScript(attempt tokencookie.Cookie, r *http.Request) tokencookie.Cookie {
 	if c.refresh.Usual.SameSite == http.SameSiteNoneMode && tokencookie.IsEmbedded(r) {
 		attempt.SameSite = http.SameSiteNoneMode
@@ -71,8 +70,8 @@ func (e edge) storeAttempt(w http.ResponseWriter, r *http.Request, started feder
 	cookie.Set(w, string(started.Sealed), federation.AttemptLife)
 }
 
-// updateAttempts stores the browser's new session in the attempts of other tabs. If one of these attempts signs in
-// later, this sign-in ends the stored session, as a sign-in without a provider does.
+// updateAttempts tells the attempts of other tabs that the browser has a new session. If such an attempt signs in
+// later, that sign-in ends the session which it replaces, like any other sign-in in the browser.
 func (e edge) updateAttempts(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	for _, old := range r.Cookies() {
 		cookie := e.cookies.providerAttempt
@@ -138,8 +137,8 @@ func (p *pages) finishProviderSignIn(w http.ResponseWriter, r *http.Request) err
 			Code: watchword.CodeChallengeInvalid, Detail: "The response of the provider is not complete. Start again."})
 	}
 	result, err := p.federation.Callback(r.Context(), request)
-	// From here on, the query needs only return_to. Without the provider's authorization code, the query is safe to
-	// log.
+	// The provider's authorization code is removed from the query, so that the URL is safe to log. The rest of this
+	// function needs only return_to.
 	r = r.Clone(r.Context())
 	r.URL.RawQuery = ""
 	if result.Attempt.ReturnTo != "" {
@@ -215,8 +214,8 @@ func parseAppleName(user string) string {
 	return strings.TrimSpace(body.Name.FirstName + " " + body.Name.LastName)
 }
 
-// redirectAfterLink returns to the page that asked to connect the provider. This is a front-end or the account page,
-// which says that the provider is connected.
+// redirectAfterLink returns to the page that asked to connect the provider: a front-end, or the account page. The
+// account page shows a notice that the provider is connected.
 func (p *pages) redirectAfterLink(w http.ResponseWriter, r *http.Request, result federation.Result) {
 	if target := p.returnTo(r); target != "" && !result.Attempt.Page {
 		p.redirectToOtherSite(w, target)
@@ -225,8 +224,9 @@ func (p *pages) redirectAfterLink(w http.ResponseWriter, r *http.Request, result
 	p.redirectToAccount(w, r, "linked")
 }
 
-// readProviderResponse also deletes the cookie of the attempt. It returns false for a malformed response. Two values
-// of a parameter are malformed, because a filter in front of the server could read the other value.
+// readProviderResponse reads the query with which the browser returns, and deletes the cookie of the attempt. It
+// returns false for a malformed response. A response with two values of a parameter is malformed, because a filter in
+// front of the server could read the other value.
 func (p *pages) readProviderResponse(
 	w http.ResponseWriter, r *http.Request,
 ) (request federation.CallbackRequest, ok bool) {
@@ -336,8 +336,8 @@ type providerButton struct {
 
 // Providers returns the buttons of the sign-in and sign-up pages.
 func (v *view) Providers() (all []providerButton) {
-	// With the query parameter "page", errors of the attempt return to this page. Without it, they would return to
-	// the front-end.
+	// The query parameter "page" names the page with the button. If the attempt fails, the browser returns to this
+	// page. Without the parameter, it would return to the front-end.
 	for _, info := range v.offeredProviders {
 		query := url.Values{"page": {v.Page}}
 		if v.ReturnTo != "" {

@@ -30,7 +30,8 @@ func (p *pages) redirectSignedOut(w http.ResponseWriter, r *http.Request, why st
 	p.redirect(w, pathLogin, p.withReturnTo(r, url.Values{"why": {why}}))
 }
 
-// A visitor without a session is not an error, because the login page is for such visitors.
+// A visitor is the reader of a page, who may be signed out. The login page is for visitors without a session, so a
+// missing session is not an error.
 type visitor struct {
 	watchword.Identity
 	signedIn bool
@@ -59,7 +60,7 @@ func (p *pages) identifyVisitor(w http.ResponseWriter, r *http.Request) (visitor
 	}
 	in, err := p.engine.Refresh(r.Context(), token, p.clients.readClient(w, r))
 	if isReplacedSession(err) {
-		return visitor{}, nil // the browser may already have the cookies of a later sign-in
+		return visitor{}, nil // the cookies stay, because they may be those of the later sign-in
 	}
 	if why := signOutReason(err); why != "" {
 		p.errors.logIfRefusal(w, r, err)
@@ -133,8 +134,9 @@ func (p *pages) requireSignIn(next identityHandler) handler {
 	}
 }
 
-// signInQuery contains return_to for the login page: the page that the visitor opened, or the account page after a
-// form. return_to is omitted if a sign-in leads to the account page anyway.
+// signInQuery returns the query of the redirect to the login page. After the sign-in, return_to leads to the page
+// that the visitor opened, or to the account page if the request was a form. return_to is omitted if a sign-in leads
+// to the account page anyway.
 func (p *pages) signInQuery(r *http.Request, why string) url.Values {
 	query, path := url.Values{"why": {why}}, p.role.homePath()
 	if r.Method == http.MethodGet {
@@ -230,14 +232,14 @@ func (p *pages) returnTo(r *http.Request) string {
 	return target
 }
 
-// signInTarget is return_to, else the front-end, else the account page. On the admin listener, the last one is the
-// overview of administration.
+// signInTarget returns the URL to open after a sign-in: return_to, else the front-end, else the account page. On the
+// admin listener, the overview of administration replaces the account page.
 func (p *pages) signInTarget(r *http.Request) string {
 	return cmp.Or(p.returnTo(r), p.origins.appURL, p.role.homePath())
 }
 
-// clientWithReturn adds return_to to the client. If the form sends a mail, the link in the mail leads back to this
-// page.
+// clientWithReturn returns the client of the request with its return_to. If the engine sends a mail, the link in the
+// mail keeps return_to.
 func (p *pages) clientWithReturn(w http.ResponseWriter, r *http.Request) watchword.Client {
 	c := p.clients.readClient(w, r)
 	c.ReturnTo = p.returnTo(r)

@@ -136,8 +136,8 @@ func (p *pages) showMailed(w http.ResponseWriter, r *http.Request) error {
 	return p.showMessage(w, r, messagePage{Title: "signup.sent.title", Text: "signup.sent.text", Mailed: true})
 }
 
-// showClosed says that sign-up is closed, with the status of the API. It shows no form, because the form would be
-// refused. The status is not 404, so that a user who followed an old link learns the reason.
+// showClosed says that sign-up is closed. It shows no form, because the server would refuse it. The response has the
+// same status as that of the API, and not 404, so that a user who followed an old link reads the reason.
 func (p *pages) showClosed(w http.ResponseWriter, r *http.Request) error {
 	v := p.newView(r, "message")
 	v.Title = v.T("signup.title")
@@ -149,7 +149,7 @@ func (p *pages) showClosed(w http.ResponseWriter, r *http.Request) error {
 // reveal it in the URL.
 type messagePage struct {
 	Title, Text string    // keys of texts; the template gets the texts themselves
-	Undo        time.Time // end of the undo period of the previous address; zero: none
+	Undo        time.Time // until when the previous address can undo the change; zero: never
 	SignedIn    bool      // the page links to the account instead of the sign-in
 	SignInNext  bool      // the next step is to sign in, not to return to the front-end
 	Mailed      bool      // the reader gets a mail with the next step
@@ -172,9 +172,9 @@ func (p *pages) showMessage(w http.ResponseWriter, r *http.Request, m messagePag
 	return p.show(w, http.StatusOK, v)
 }
 
-// logoutForm ends the sessions of all cookies. It also works with the page cookie alone, because the refresh cookie
-// may have been deleted or replaced in another tab. It accepts a request without a body, because the button of the
-// account page sends none.
+// logoutForm ends the session of each refresh cookie and the session of the page cookie. It also works with the page
+// cookie alone, because the refresh cookie may have been deleted or replaced in another tab. It accepts a request
+// without a body, because the button of the account page sends none.
 func (p *pages) logoutForm(w http.ResponseWriter, r *http.Request) error {
 	if r.ContentLength != 0 {
 		if _, err := readForm(w, r); err != nil {

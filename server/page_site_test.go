@@ -106,7 +106,7 @@ func TestSignUpWithoutVerificationMailSendsNoMail(t *testing.T) {
 	first := s.mailer.awaitMail(t, watchword.MailVerify, "ada@example.com")
 	s.mailer.mu.Lock()
 	defer s.mailer.mu.Unlock()
-	if len(s.mailer.mails) != 0 || first.Token == "" { // only the requested mail
+	if len(s.mailer.mails) != 0 || first.Token == "" { // the sign-up must not have sent a mail
 		t.Errorf("the sign-up sent a mail: %v", s.mailer.mails)
 	}
 }

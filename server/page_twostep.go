@@ -115,7 +115,8 @@ func (p *accountPages) refuseFactorChange(
 	return p.showAgain(w, r, v, refusal)
 }
 
-// redirectToAccount responds after a change, so that a reload does not repeat the change.
+// redirectToAccount responds to a form that has made a change. It redirects, so that a reload does not repeat the
+// change.
 func (p *pages) redirectToAccount(w http.ResponseWriter, r *http.Request, notice string) {
 	p.redirect(w, pathAccount, p.withReturnTo(r, url.Values{"done": {notice}}))
 }
@@ -288,7 +289,8 @@ func (p *accountPages) newCodesForm(w http.ResponseWriter, r *http.Request, who 
 	return p.showCodes(w, r, codesData{Codes: recoveryCodeTexts(codes), Email: who.User.Email}, false)
 }
 
-// renameFactorForm handles one form for each factor, so the name of the form contains the factor's id.
+// renameFactorForm renames a factor. The account page has one such form for each factor, so the name of the form
+// contains the id of the factor.
 func (p *accountPages) renameFactorForm(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	rename := func(r *http.Request, who watchword.Identity, form url.Values, _ watchword.Client) error {
@@ -327,8 +329,8 @@ func (p *accountPages) removeFactorPage(w http.ResponseWriter, r *http.Request, 
 	return p.showConfirm(w, r, who, name, data)
 }
 
-// removeFactorForm continues the session, but its access token becomes outdated. The next page therefore rotates the
-// refresh token and sets a new page cookie.
+// removeFactorForm removes a factor. The session continues, but its access token becomes outdated. The next page
+// therefore rotates the refresh token and sets a new page cookie.
 func (p *accountPages) removeFactorForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {
@@ -353,7 +355,7 @@ func (p *accountPages) removeFactorForm(w http.ResponseWriter, r *http.Request, 
 func (p *accountPages) stepUpView(r *http.Request, who watchword.Identity, recovery bool) (*view, error) {
 	v := p.newView(r, "step-up")
 	data := v.newProofData(pathStepUp, recovery)
-	// An account without a password and without factors proves itself by a new sign-in at a provider.
+	// A user without a password and without factors confirms the step-up by a new sign-in at a provider.
 	data.External = who.User.PasswordHash == "" && who.User.Factors == 0
 	if data.External && p.federation != nil {
 		if err := p.limitToOwnProviders(r, v, who); err != nil {
@@ -429,10 +431,11 @@ func (p *accountPages) stepUpForm(w http.ResponseWriter, r *http.Request, who wa
 		v.isPasskeyError = readCredential(form) != nil
 		return p.showAgain(w, r, v.withValues("step-up", form), err)
 	}
-	// After the redirect, the page that required the step-up continues by itself, unless it is the account page.
+	// The redirect opens the page that required the step-up, which then continues the change. The account page is an
+	// exception.
 	target, own := cmp.Or(p.returnTo(r), p.role.homePath()), p.origins.publicURL+pathAccount
 	if path, query, _ := strings.Cut(target, "?"); path == own {
-		// The account page does not repeat the change by itself. Its notice asks the user to repeat the change.
+		// The account page has lost the form of the change. Its notice asks the user to send the form again.
 		values, err := url.ParseQuery(query)
 		if err != nil {
 			values = url.Values{}

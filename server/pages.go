@@ -58,7 +58,7 @@ type view struct {
 	langIndex int
 
 	Page    string // name of the template, and prefix of its texts
-	Title   string // default: the text Page.title
+	Title   string // empty: the text with the key Page + ".title"
 	Nonce   string // allows the script and the style in the Content-Security-Policy
 	Problem string // error message for the whole page
 	Notice  string
@@ -282,8 +282,8 @@ func (v *view) setErrors(refusal *watchword.Error) {
 		v.fieldErrors["factorName"], v.fieldErrors["keyName"] = fault, v.T("fault.keyName")
 	}
 	wantsPassword := refusal.Code == watchword.CodePasswordWrong || refusal.Code == watchword.CodePasswordRequired
-	// On the pages that mailed links open, a missing password is the normal first step and not a mistake. The text
-	// tells for which account the password is needed.
+	// A mailed link opens a form that may first ask for a password. A missing password is then no mistake, so the
+	// text only tells for which account the password is needed.
 	if v.Page == "link" && wantsPassword {
 		v.fieldErrors["password"] = v.T("fault.link." + string(refusal.Code))
 		v.Problem = v.T("error." + string(watchword.CodeValidationFailed))
@@ -302,11 +302,12 @@ func (v *view) setErrors(refusal *watchword.Error) {
 	}
 }
 
-// errorText tells after a rate limit when to try again.
+// errorText returns the message for an error in the reader's language. After a rate limit, the message says when to
+// try again.
 func (v *view) errorText(refusal *watchword.Error) string {
 	text := v.T("error." + string(refusal.Code))
-	// The reader is an administrator, but some messages address the owner of an account. They have another text for
-	// administrators.
+	// Some messages address the owner of an account. The pages of administration show a different text for them,
+	// because their reader is an administrator.
 	if own, known := v.catalog.Texts[v.langIndex]["admin.error."+string(refusal.Code)]; known &&
 		strings.HasPrefix(v.Page, "admin-") {
 		text = own

@@ -51,8 +51,9 @@ func wantPage(t *testing.T, a fullResponse, status int, words ...string) {
 	}
 }
 
-// If the previous address was never verified, there is no undo, and no page may promise one. The page of the mailed
-// link may say only "if", because it does not know the account before the token is sent.
+// If the previous address was never verified, the change can't be undone, and no page may promise that. Before the
+// token is sent, the page of the mailed link does not know the account. It may therefore only say what happens if the
+// previous address is verified.
 func TestPageOfANewAddressPromisesAnUndoOnlyIfThereIsOne(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
@@ -132,7 +133,7 @@ func TestForeignLinkShowsNoNotice(t *testing.T) {
 	wantSilence(b, "/account?done=password") // the notice is shown only once
 	leaves := b.submitForm("/logout", nil)
 	wantPage(t, leaves, 303, "/login?why=out")
-	wantSilence(b, "/login?why=reused") // the redirect has set another notice
+	wantSilence(b, "/login?why=reused") // the notice cookie has "out", not "reused"
 	wantSilence(b, "/login?why=out")    // the notice has been used up
 }
 
@@ -533,7 +534,7 @@ func TestEveryTextIsInEachCatalog(t *testing.T) {
 			t.Errorf("%s has no kind of an event", name)
 		}
 		for _, found := range kinds {
-			used["event."+found[1]] = found[1] != "account_deleted" // the owner of a deleted account can't read it
+			used["event."+found[1]] = found[1] != "account_deleted" // no account page has it
 		}
 	}
 	for key, shown := range used {

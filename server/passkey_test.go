@@ -28,7 +28,7 @@ func startWithPasskeys(t *testing.T, changes ...func(*watchword.Options)) *servi
 	manager := factors.New(s.engine, s.store.Factors(), factors.Options{
 		Origins: []string{"http://app.localhost:3000", "https://elsewhere.example"}})
 	var err error
-	s.server, err = server.New(s.engine, server.Options{PublicURL: s.url, Factors: manager}) // before the first request
+	s.server, err = server.New(s.engine, server.Options{PublicURL: s.url, Factors: manager}) // replaces the server
 	must(t, err)
 	s.document = readDocument(t, s.server, s.url)
 	return s
@@ -60,7 +60,8 @@ func newPasskeyDevice(s *service) *passkeyDevice {
 	}
 }
 
-// registrationBody creates a passkey for the options in a response. The body adds the passkey to the account.
+// registrationBody creates a passkey for the options in a response. It returns the request body that adds the passkey
+// to the account.
 func (k *passkeyDevice) registrationBody(t *testing.T, options map[string]any, name string) string {
 	t.Helper()
 	raw, err := json.Marshal(options["publicKey"])

@@ -118,8 +118,8 @@ func (e *errorResponder) respondError(w http.ResponseWriter, r *http.Request, er
 	switch {
 	case refusal != nil:
 		e.logRefusal(w, r, refusal)
-	// The text says that the user is still signed in. The status is never 401, because a client could mistake the
-	// outage for a sign-out and discard a valid session.
+	// The text of the response says that the user is still signed in. Its status is never 401, because a client could
+	// take a 401 for a sign-out and discard a valid session.
 	case errors.Is(err, watchword.ErrUnavailable):
 		e.logUnavailable(w, r, err)
 		refusal = &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: 2 * time.Second,

@@ -69,8 +69,8 @@ func (rt *router) muxFor(r *http.Request) *http.ServeMux {
 	return rt.ownMux
 }
 
-// routeFor does not serve the request. The log needs the route of requests that a middleware rejects, because the mux
-// has not set Request.Pattern yet.
+// routeFor returns the pattern of the route for a request, without serving the request. The log calls it for requests
+// that a middleware rejects, because http.ServeMux has not set Request.Pattern yet.
 func (rt *router) routeFor(r *http.Request) string {
 	for _, prefix := range []string{pathForwardPrefix, pathForward + "/"} {
 		if strings.HasPrefix(r.URL.Path, prefix) {

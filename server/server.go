@@ -185,8 +185,8 @@ func newServer(
 		return nil, err
 	}
 	router := newRouter(a, p, served)
-	// The pages and the router were created with the error responder. It also needs them, so these fields are set
-	// only now.
+	// The pages and the router need the error responder, and the error responder needs them. It was created first, so
+	// it gets these two functions only now.
 	shared.errors.showPage, shared.errors.routeFor = p.showError, router.routeFor
 	s := &Server{edge: shared, api: a, metrics: metrics, draining: opts.Draining, log: opts.Log}
 	fail := shared.errors.respondError
@@ -231,8 +231,8 @@ func newEdge(engine *watchword.Engine, opts Options, o *originPolicy, role liste
 	}
 	shared := edge{engine: engine, factors: opts.Factors, admin: opts.Admin, metadata: opts.Metadata,
 		role: role, origins: o, cookies: c, clients: who, errors: e}
-	// A sign-in at a provider may wait until the user has signed in to an existing account in the same browser. Every
-	// sign-in therefore connects the waiting identity to the account (connectWaitingIdentity).
+	// An identity of a provider may wait until the user has signed in to an existing account. After every sign-in,
+	// the server connects the waiting identity to the account (connectWaitingIdentity).
 	if opts.Federation != nil && len(opts.Federation.Providers()) > 0 {
 		shared.federation = opts.Federation
 		c.onSignIn = func(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {

@@ -135,8 +135,8 @@ func (s *streamRegistry) waitForChange(r *http.Request, stream *openStream, chan
 	return false
 }
 
-// endAll lets later calls of register return nil, and a second call has no effect. If the streams were not ended, a
-// shutdown would wait for them until its timeout.
+// endAll ends all streams, and register returns nil from then on. A second call has no effect. Without endAll, a
+// shutdown would wait for open streams until its timeout.
 func (s *streamRegistry) endAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// SQL for administrators that lists and counts all accounts, events and mails. Each list starts after a given row
-// (cursor), so a deep page costs the same as the first. Each count stops at a limit.
+// SQL statements for administrators, which list and count the accounts, events and mails of the whole server. Each
+// list starts after a given row (cursor), so a deep page costs the same as the first. Each count stops at a limit.
 
 // beforePosition selects the events before a time ($2) and an id ($3). The index contains only the time. The database
 // therefore compares ids only among events with the same millisecond, which are few.

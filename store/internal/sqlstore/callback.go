@@ -31,7 +31,8 @@ const (
 				WHERE ended_at = 0 AND expires_at > feed.queued_expired AND expires_at <= $2
 				ORDER BY expires_at LIMIT $1) AS expired), queued_expired)
 		FROM feed WHERE id = 1`
-	// advanceQueued changes the row for only one of two processes that queue the same batch.
+	// advanceQueued stores the new positions if the row still has the old ones. If two processes queue the same
+	// batch, only one of them changes the row.
 	advanceQueued = `UPDATE feed SET queued_ended = $1, queued_expired = $2
 		WHERE id = 1 AND queued_ended = $3 AND queued_expired = $4`
 	// queueEnded also adds callbacks for sessions of deleted accounts, because these sessions have ended too. It

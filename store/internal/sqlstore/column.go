@@ -51,7 +51,7 @@ func placeholderOf(columns []column, name string) string {
 	return fmt.Sprintf("$%d", 1+slices.IndexFunc(columns, func(c column) bool { return c.name == name }))
 }
 
-// insertArgs has the order of the parameters of insertInto.
+// insertArgs returns the values of the columns for the parameters of insertInto, in the same order.
 func insertArgs(columns []column) []any {
 	all := make([]any, len(columns))
 	for i, c := range columns {
@@ -83,7 +83,7 @@ func columnValue(field any) any {
 	return v.Interface()
 }
 
-// scanTargets has the order of selectList.
+// scanTargets returns the destinations for Scan, in the order of selectList.
 func scanTargets(columns []column) []any {
 	all := make([]any, len(columns))
 	for i, c := range columns {

@@ -73,7 +73,7 @@ func (t Tx) NumberFeed(ctx context.Context, above int64, limit int) (int, error)
 			return 0, err
 		}
 		numbered += len(given)
-		for _, number := range given { // the numbers may have gaps, where a row was deleted in the meantime
+		for _, number := range given { // the numbers have a gap if a row was deleted while the statement ran
 			last = max(last, number)
 		}
 	}

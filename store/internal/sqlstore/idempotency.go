@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// Requests with an idempotency key. The owner is an account or a service key, so two clients may use the
-// same key.
+// SQL statements for requests with an idempotency key. The owner of a key is an account or a service key. Two owners
+// may use the same idempotency key.
 
 func recordRow(r *admin.Record) []column {
 	return []column{
@@ -32,8 +32,9 @@ var (
 )
 
 const (
-	// finishRecord and dropRecord change the row only if the request still holds its claim. The claim is identified
-	// by expires_at. After it has expired, another request may hold the row, usually a retry with the same hash.
+	// finishRecord and dropRecord change the row only if the request still holds its claim. They compare expires_at,
+	// because each claim of the same row has a different one. After a claim has expired, another request may have
+	// claimed the row.
 	finishRecord = `UPDATE idempotency SET status = $1, result_id = $2, expires_at = $3
 		WHERE owner = $4 AND key = $5 AND status = 0 AND expires_at = $6`
 	dropRecord = `DELETE FROM idempotency WHERE owner = $1 AND key = $2 AND status = 0 AND expires_at = $3`
