@@ -22,7 +22,8 @@ const (
 	keepGivenUp = 30 * 24 * time.Hour
 )
 
-// sweepBefore returns when rows must have ended or expired. An idle session ends at its absolute limit.
+// sweepBefore returns a time for each kind of row. The sweep deletes the rows that ended, expired or were created
+// before this time. The age of an idle session counts from its absolute limit.
 func sweepBefore(now time.Time, verifyTTL time.Duration) map[Sweep]time.Time {
 	return map[Sweep]time.Time{
 		SweepSessions:    now.Add(-keepEnded),
@@ -75,7 +76,8 @@ func (e *Engine) sweep(ctx context.Context) (rows int, err error) {
 	return rows + n, err
 }
 
-// sweepLimits bounds how many counters a batch reads, because most of them may still be in use.
+// sweepLimits deletes expired counters in batches. A batch is limited by the counters that it reads, because most of
+// them may still be in use.
 func (e *Engine) sweepLimits(ctx context.Context) (rows int, err error) {
 	before := e.now()
 	for mark := (LimitMark{}); ; {

@@ -83,8 +83,8 @@ func (t sweptTx) Sweep(ctx context.Context, what watchword.Sweep, before time.Ti
 	return n, err
 }
 
-// insertEndedSessions copies the only session in the database. It uses one statement, because 100,000 statements take
-// minutes under the race detector.
+// insertEndedSessions inserts n copies of the only session in the database. It uses one statement, because 100,000
+// statements take minutes under the race detector.
 func insertEndedSessions(t *testing.T, path string, n int, at time.Time) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)

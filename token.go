@@ -35,7 +35,8 @@ type SignIn struct {
 	RememberedFor time.Duration
 }
 
-// newSignIn's refresh token depends only on the session and its generation.
+// newSignIn creates an access token and the refresh token of a session. The refresh token depends only on the session
+// and its generation, so repeated calls return the same one.
 func (e *Engine) newSignIn(u User, s Session, now time.Time) (*SignIn, error) {
 	access, life, err := e.signAccessToken(u, s, now)
 	if err != nil {
@@ -62,9 +63,9 @@ func (e *Engine) newSignIn(u User, s Session, now time.Time) (*SignIn, error) {
 // skew. Tokens have `nbf`, because verifiers of earlier releases require it.
 const notBeforeLead = 60
 
-// signAccessToken dates a token at User.RolesChangedAt or later, even if it is created a moment earlier. The `iat`
-// therefore shows which roles a token has. A token expires with its session at the latest, because expiry is not
-// published in the feed.
+// signAccessToken sets `iat` to User.RolesChangedAt or later, even if it runs a moment earlier. An `iat` at or after
+// RolesChangedAt therefore proves that the token has the new roles. A token expires with its session at the latest,
+// because expiry is not published in the feed.
 func (e *Engine) signAccessToken(u User, s Session, now time.Time) (token string, life time.Duration, err error) {
 	key, err := e.keys.activeSigningKey(now)
 	if err != nil {
@@ -79,8 +80,9 @@ func (e *Engine) signAccessToken(u User, s Session, now time.Time) (token string
 	claims.AuthTime = s.AuthenticatedAt.Unix()
 	token, err = accesstoken.Sign(key, claims)
 	if errors.Is(err, accesstoken.ErrTooLong) {
-		// Many roles make the token too long: accounts of earlier releases can have more roles than are allowed
-		// today. Computed claims may repeat the roles. Without these claims, the user can still sign in.
+		// The token can be too long if the user has many roles: accounts of earlier releases can have more roles than
+		// are allowed today, and computed claims may repeat the roles. The token then omits the computed claims, so
+		// that the user can still sign in.
 		standard := e.opts.Claims
 		standard.Computed = nil
 		claims.Extra = standard.optionalClaims(u, s)

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// A UserID is a random UUID (version 7) in canonical text form, or that of an imported account. It is never reused.
+// A UserID is a random UUID (version 7) in canonical text form. The UUID of an imported account may have a different
+// version. No id is ever used for a second account.
 type UserID string
 
 // An Address is a canonical email address: lower case, ASCII. Only internal/address creates it.

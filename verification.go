@@ -30,7 +30,8 @@ type MailLinkRequest struct {
 	// session of the account can replace the password (VerifyEmail, ConfirmEmail).
 	Presented []Secret
 
-	// Password is that of the account, or of a waiting sign-up (VerifyEmail), or the first one (AcceptInvite).
+	// Password is the password of the account, of a waiting sign-up (VerifyEmail), or of the new account
+	// (AcceptInvite).
 	Password Secret
 
 	Name       string // for AcceptInvite; empty: the name that the operator chose
@@ -120,9 +121,9 @@ func (e *Engine) findOwners(ctx context.Context, tx Tx, email Address, now time.
 func mayUseLink(link MailToken, account User, mode SignupMode) *Error {
 	switch {
 	case link.UserID != "" && link.UserID != account.ID:
-		return mailTokenInvalid() // the account is deleted, or has another address
+		return mailTokenInvalid() // the account was deleted, or its address has changed
 	case link.Kind == MailVerify && account.Verified():
-		return mailTokenInvalid() // the address is proven
+		return mailTokenInvalid() // the address is already proven
 	case account.ID == "" && mode == SignupClosed:
 		return signupClosed()
 	}
@@ -134,7 +135,8 @@ func (e *Engine) verifyBySession(ctx context.Context, box mailbox, c Client, now
 	return e.recordChange(ctx, &event, func(tx Tx) error { return e.markVerified(ctx, tx, box, now) })
 }
 
-// markVerified keeps the account's password and sessions, because this person is its creator.
+// markVerified keeps the account's password and sessions. The caller has checked that the person with the link has a
+// session or the password of the account, and is therefore its creator.
 func (e *Engine) markVerified(ctx context.Context, tx Tx, box mailbox, now time.Time) error {
 	if err := requireUnchanged(tx.SetVerified(ctx, box.account.ID, box.link.Email, now)); err != nil {
 		return err
@@ -212,8 +214,8 @@ type passwordTry struct {
 }
 
 // tryPassword returns the candidate with the given password, and the known device, if any. It charges the limits of a
-// login and records failures like a login. A right password is refunded at once, even if the caller refuses the
-// request later. Codes: CodePasswordWrong, CodeAccountDisabled, CodeRateLimited, CodeTryLater.
+// login and records failures like a login. It refunds the charges for a correct password at once, even if the caller
+// refuses the request later. Codes: CodePasswordWrong, CodeAccountDisabled, CodeRateLimited, CodeTryLater.
 func (e *Engine) tryPassword(
 	ctx context.Context, box mailbox, t passwordTry,
 ) (winner passwordCandidate, device knowndevice.ID, err error) {
@@ -269,7 +271,8 @@ func ownerAfterProof(account User, winner passwordCandidate, email Address, now 
 	return owner
 }
 
-// assignAddress runs conditional statements, so only one of two concurrent requests succeeds.
+// assignAddress records that owner has proven the address. Its statements are conditional, so only one of two
+// concurrent requests succeeds.
 func (e *Engine) assignAddress(ctx context.Context, tx Tx, box mailbox, owner User) (User, error) {
 	if box.winnerSignupID == "" { // the account's own password
 		if err := lockAndSetPassword(ctx, tx, owner, owner.PasswordHash); err != nil {
@@ -294,7 +297,7 @@ func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User)
 		return owner, nil // a new account has no factors
 	}
 	_, err := tx.EndSessions(ctx, owner.ID, "", EndedFirstProof, now)
-	if err == nil { // even if User.Factors is 0: it omits automatic passkeys
+	if err == nil { // even if User.Factors is 0, because unproven passkeys do not count there
 		err = tx.DeleteFactors(ctx, owner.ID, time.Time{}, now)
 	}
 	if err == nil {

@@ -33,7 +33,7 @@ func (r *rig) signUpWaiting(t *testing.T, email, name string, password watchword
 	return r.post.lastMail(t, watchword.MailVerify).Token
 }
 
-// openLink has no session.
+// openLink verifies the address with a mailed link and a password, without a session.
 func (r *rig) openLink(t *testing.T, link, password watchword.Secret) (*watchword.SignIn, error) {
 	t.Helper()
 	return r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
@@ -46,7 +46,7 @@ func (r *rig) tryLogin(t *testing.T, email string, password watchword.Secret) er
 	return err
 }
 
-// wantAttackerGone expects an ended session and a refused password.
+// wantAttackerGone fails unless the attacker's session has ended and the attacker's password is refused.
 func (r *rig) wantAttackerGone(t *testing.T, attacker *watchword.SignIn) {
 	t.Helper()
 	wantCode(t, r.tryLogin(t, victim, attackersPassword), watchword.CodeInvalidCredentials)
@@ -221,7 +221,7 @@ func TestSignUpsOfOthersNeverKeepALinkFromTheOwner(t *testing.T) {
 		t.Errorf("%d mails in an hour", n)
 	}
 	r.clock.advance(23 * time.Hour)
-	for range 10 { // again more mails than the rate limit allows
+	for range 10 { // as in the first loop, more mails than the rate limit allows
 		r.signUpWaiting(t, victim, "Mallory", attackersPassword)
 	}
 	before := r.post.countMails(watchword.MailVerify)
@@ -275,7 +275,7 @@ func TestAnotherAccountsSessionVerifiesNothing(t *testing.T) {
 	t.Parallel()
 	r := startEngine(t, nil)
 	mallory := r.signUp(t, "mallory@example.com")
-	r.deliverMail(t) // sent first, because mails that are due together have no order
+	r.deliverMail(t) // send Mallory's mail first, because mails that are due together have no order
 	attacker, err := r.SignUp(t.Context(), watchword.SignUpRequest{
 		Email: victim, Password: attackersPassword, Client: phone})
 	must(t, err)

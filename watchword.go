@@ -84,7 +84,8 @@ type Options struct {
 	// StepUpAge is how long after an authentication a session may change factors. If the account has a factor, the
 	// same limit applies to changing its address or password, and to deleting it. Default: 5 min.
 	StepUpAge time.Duration
-	// RememberDevice is how long a browser may skip the second factor after it was proven there. Default: 0 s.
+	// RememberDevice is how long a browser may skip the second factor after the user has proven it there. Default: 0
+	// s.
 	RememberDevice time.Duration
 
 	// PasswordMin is the minimum length of a password, in code points. Default: 8.
@@ -139,8 +140,8 @@ type Options struct {
 type SignupMode string
 
 const (
-	SignupOpen     SignupMode = "open"     // everyone; signed in at once, the address is verified later
-	SignupVerified SignupMode = "verified" // everyone; the address is verified first
+	SignupOpen     SignupMode = "open"     // everyone; the user is signed in at once and verifies the address later
+	SignupVerified SignupMode = "verified" // everyone; the user verifies the address before the account is created
 	SignupClosed   SignupMode = "closed"   // only an operator
 )
 
@@ -262,7 +263,7 @@ func (e *Engine) Ready(ctx context.Context) error {
 	return e.health.checkWritable(ctx)
 }
 
-// Stats are figures for monitoring. Counters belong to this process and begin at its start.
+// Stats contains numbers for monitoring. Counters belong to this process and begin at its start.
 //
 // Unstable: only the server's metrics and the program watchword use it.
 type Stats struct {
@@ -292,8 +293,8 @@ type HashingStats struct {
 	Waited                   time.Duration // total queue time of the requests that ran
 }
 
-// Stats reads the outbox and checks that the store accepts writes. An error means that the outbox could not be
-// read. The other figures are valid even after an error.
+// Stats reads the outbox and checks that the store accepts writes. An error means that the outbox could not be read.
+// All other fields are valid even after an error.
 //
 // Unstable: only the server's metrics and the program watchword use it.
 func (e *Engine) Stats(ctx context.Context) (Stats, error) {
@@ -313,10 +314,12 @@ func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 // PublicURL returns the URL at which clients reach the server.
 func (e *Engine) PublicURL() string { return e.opts.PublicURL }
 
-// now has the precision of a store (milliseconds). A flow calls it once and passes the result on.
+// now returns the current time in milliseconds, the precision of a store. A flow calls it once and passes the result
+// on.
 func (e *Engine) now() time.Time { return e.clock.Now().UTC().Truncate(time.Millisecond) }
 
-// readClock is called every few seconds, so flows need no query for the time.
+// readClock samples the clock of the store, if it has one. The engine calls it every few seconds, so flows need no
+// query for the time.
 func (e *Engine) readClock(ctx context.Context) error {
 	if e.clocked == nil {
 		return nil
@@ -336,7 +339,7 @@ func (e *Engine) ClockAhead() time.Duration { return e.clock.Ahead() }
 // newID creates a UUID of version 7. It panics if the system's random source fails, because there is no safe fallback.
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// networkKey is for rate limits and for fair queueing in the hash pool.
+// networkKey returns a key for the client's network. Rate limits and the fair queue of the hash pool use it.
 func (c Client) networkKey() string { return clientip.Key(c.Address) }
 
 func (c Client) deviceName() string  { return storable.Text(c.Device, maxDevice) }

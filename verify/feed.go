@@ -218,7 +218,8 @@ func (f *follower) processPage(ctx context.Context, document []byte) (next int64
 	return 0, f.processEvent(*heartbeat)
 }
 
-// verifyEvent reads the JWKS again if the token's key is unknown.
+// verifyEvent verifies the signature and the claims of an event. If the key of the token is unknown, it reads the
+// JWKS again.
 func (f *follower) verifyEvent(ctx context.Context, token string) (secevent.Event, error) {
 	set, err := f.keys.currentKeys(ctx)
 	if err != nil {
@@ -243,7 +244,8 @@ func (f *follower) verifyEvent(ctx context.Context, token string) (secevent.Even
 	return event, nil
 }
 
-// storeRevocation skips events of an unknown kind, because a newer server may send them.
+// storeRevocation stores the revocation that an event reports. It skips events of an unknown kind, because a newer
+// server may send them.
 func (f *follower) storeRevocation(event secevent.Event) {
 	f.largestNumber = max(f.largestNumber, event.Number)
 	switch event.Kind {
@@ -254,8 +256,7 @@ func (f *follower) storeRevocation(event secevent.Event) {
 	}
 }
 
-// processEvent returns an error if a heartbeat is not recent. The event is from the stream, or the heartbeat of a
-// poll.
+// processEvent stores a revocation or processes a heartbeat. It returns an error if a heartbeat is not recent.
 func (f *follower) processEvent(event secevent.Event) error {
 	if event.Kind != secevent.Heartbeat {
 		f.storeRevocation(event)

@@ -277,7 +277,7 @@ func TestEventsWithoutAValidSignatureAreRejected(t *testing.T) {
 			runWithFakeFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 				f.awaitNextStream(t).sendAndAwait(forge(t, f))
 				wantError(t, v, f.accessToken(t, "s1"), nil)
-				s := f.awaitNextStream(t) // because the verifier closed the stream with the forged event
+				s := f.awaitNextStream(t) // the verifier closed the first stream because of the forged event
 				wantAfter(t, s, "0")
 				s.sendAndAwait(f.sessionEnd(t, 1, "s9"))
 				wantError(t, v, f.accessToken(t, "s9"), verify.ErrRevoked)

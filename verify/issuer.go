@@ -25,8 +25,8 @@ const (
 // rejects metadata that does not name the configured issuer (RFC 8414, section 3.3). A token therefore can't direct
 // the verifier to another server.
 //
-// An exception is an issuer with isNamed. Its configured name may be a mere name in the `iss` of access tokens, so
-// the metadata may name another issuer. The verifier then trusts the server at Options.FetchFrom. The shared secret
+// If isNamed is true, the configured name need not be a URL: it is only the `iss` of access tokens. The metadata may
+// then name a different issuer, and the verifier trusts the server at Options.FetchFrom. The shared secret
 // authenticates the tokens and the feed.
 type issuer struct {
 	name         string // exactly as configured
@@ -100,7 +100,8 @@ func (i *issuer) metadata(ctx context.Context) (metadata, error) {
 	return metadata{}, fmt.Errorf("read metadata: %w", err)
 }
 
-// invalidateMetadata is for requests to an endpoint that failed, because the endpoint may have moved.
+// invalidateMetadata makes the next call of metadata fetch the document again. Callers use it after a request to an
+// endpoint failed, because the endpoint may have moved.
 func (i *issuer) invalidateMetadata() {
 	i.lock <- struct{}{}
 	i.cached = nil

@@ -17,8 +17,7 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// A fakeIssuer publishes keys whose private halves the test knows. The test can therefore sign tokens with any
-// claims.
+// A fakeIssuer publishes keys whose private keys the test knows. The test can therefore sign tokens with any claims.
 type fakeIssuer struct {
 	url   string
 	clock *fakeClock

@@ -78,7 +78,7 @@ func newKeys(i *issuer, opts Options) (*issuerKeys, error) {
 	return k, nil
 }
 
-// currentKeys waits only if no JWKS has been read yet.
+// currentKeys returns the keys of the last JWKS. It waits only if no JWKS has been read yet.
 func (k *issuerKeys) currentKeys(ctx context.Context) (*keySet, error) {
 	if set := k.set.Load(); set != nil {
 		return set, nil
@@ -86,8 +86,8 @@ func (k *issuerKeys) currentKeys(ctx context.Context) (*keySet, error) {
 	return k.rereadUnlessRecent(ctx)
 }
 
-// If the last read failed, rereadUnlessRecent returns an error, because the issuer may have keys that are missing
-// here.
+// rereadUnlessRecent reads the JWKS again, unless the last read was recent. It returns an error if the last read
+// failed, because the issuer may have keys that are missing here.
 func (k *issuerKeys) rereadUnlessRecent(ctx context.Context) (*keySet, error) {
 	if k.isSharedSecret {
 		return k.set.Load(), nil
@@ -180,7 +180,8 @@ func (k *issuerKeys) mayRead() bool {
 	return !time.Now().Before(k.nextReadAllowed)
 }
 
-// fetchKeys drops a key that a valid JWKS does not contain, because the key was retired.
+// fetchKeys reads the JWKS and replaces all keys by those in it. A key that is no longer in the JWKS is thereby
+// dropped, because the issuer has retired it.
 func (k *issuerKeys) fetchKeys(ctx context.Context) (freshness time.Duration, err error) {
 	about, err := k.issuer.metadata(ctx)
 	if err != nil {

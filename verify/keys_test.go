@@ -84,7 +84,7 @@ func TestKeysAreReadBeforeTheyAreStaleAndRetiredKeysAreDropped(t *testing.T) {
 		i.publish(k)
 		time.Sleep(149 * time.Second)
 		wantError(t, v, token, nil)
-		time.Sleep(2 * time.Second) // the next read is due after three quarters of the 200 s
+		time.Sleep(2 * time.Second) // the keys are fresh for 200 s, so the next read is due after 150 s
 		synctest.Wait()
 		if n := i.count("/jwks"); n != 2 {
 			t.Fatalf("the JWKS was read %d times", n)

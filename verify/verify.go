@@ -217,7 +217,7 @@ func (v *Verifier) Close() {
 	v.issuer.close()
 }
 
-// Only the first call of startBackgroundTasks starts them.
+// startBackgroundTasks starts the tasks at its first call. Later calls have no effect.
 func (v *Verifier) startBackgroundTasks() error {
 	if v.ctx.Err() != nil {
 		return fmt.Errorf("%w: the verifier is closed", ErrUnavailable)

@@ -136,7 +136,8 @@ func TestHangingStatementIsCanceled(t *testing.T) {
 	wantInsertTimesOut(t, direct, direct+"&lock_timeout=0&statement_timeout=200")
 }
 
-// wantInsertTimesOut keeps the table locked by another connection. The insert must return ErrUnavailable.
+// wantInsertTimesOut locks the table users on another connection, and never unlocks it. An insert must return
+// ErrUnavailable.
 func wantInsertTimesOut(t *testing.T, direct, url string) {
 	t.Helper()
 	store := openStore(t, url)

@@ -36,8 +36,8 @@ type liveCall = gather.Call[watchword.SessionID, sqlstore.Live]
 // readBatch reads the sessions of the calls together. It retries after every temporary error, because a read has no
 // side effects. After any other error, it reads each session separately.
 //
-// If a single session is missing or unreadable, only its own call gets an error, in Answer.Err. Live does not wrap
-// this error in ErrUnavailable, because it is not an outage.
+// If one session is missing or unreadable, only the call for this session gets an error, in Answer.Err. Live does not
+// wrap this error in ErrUnavailable, because it is not an outage.
 func (s *Store) readBatch(calls []*liveCall) {
 	if len(calls) == 0 {
 		return
@@ -91,8 +91,8 @@ func (s *Store) readOnce(ctx context.Context, calls []*liveCall) (err error) {
 
 var liveStatement = sqlstore.LiveStatement()
 
-// A poolConn implements sqlstore.Conn for queries without a transaction. Each query takes a connection from the pool
-// and returns it, so it holds no transaction open.
+// A poolConn implements sqlstore.Conn for queries without a transaction. Each query takes a connection from the pool,
+// and returns the connection when its rows are closed.
 type poolConn struct{ pool *pgxpool.Pool }
 
 // Exec always fails, because a write without a transaction would not be rolled back if a later step of its flow

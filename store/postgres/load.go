@@ -117,9 +117,9 @@ type copiedTable struct {
 	columns []string
 }
 
-// requireEmpty returns ErrNotEmpty if the database contains a row that no migration has inserted. It deletes the rows
-// that migrations have inserted. One other row is enough for the error, because two installations that were mixed
-// can't be separated again.
+// requireEmpty returns ErrNotEmpty if the database contains any row that no migration has inserted. It deletes the
+// rows that migrations have inserted. A single row is enough for the error, because nobody could separate the rows of
+// two installations again.
 func requireEmpty(ctx context.Context, tx pgx.Tx) error {
 	for _, table := range sqlstore.Seeded() {
 		if _, err := tx.Exec(ctx, "DELETE FROM "+table); err != nil {
@@ -151,7 +151,7 @@ func copyTable(
 	if err != nil {
 		return sqlstore.Sum{}, err
 	}
-	defer result.Close() //nolint:errcheck // Err returns the error
+	defer result.Close() //nolint:errcheck // reader.Err reports any error
 	reader := sqlstore.NewReader(result, table.columns, done)
 	_, err = tx.CopyFrom(ctx, pgx.Identifier{table.name}, table.columns, reader)
 	if cause := reader.Err(); cause != nil {
@@ -174,8 +174,8 @@ func checksumTable(ctx context.Context, tx pgx.Tx, table copiedTable, done func(
 	return reader.Sum, reader.Err()
 }
 
-// explainConflict adds a hint if the error was caused by another program that writes to the database: stop that
-// program.
+// explainConflict changes the error if another program writes to the database at the same time. The new error asks
+// the operator to stop that program.
 func explainConflict(err error) error {
 	if isConflict(err) {
 		return fmt.Errorf("another program writes to the database: stop it and try again: %w", err)

@@ -65,9 +65,9 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	return migrateAndOpen(ctx, config)
 }
 
-// connectOnce reports a mistake in the URL in a short error, before any other work. A proxy that pools by transaction
-// (PgBouncer) rejects session parameters. In this case, connectOnce removes the timeouts from config, and
-// Store.TimeoutsOff reports them later.
+// connectOnce opens and closes a connection, so that a mistake in the URL is reported early and in a short error. A
+// proxy that pools by transaction (PgBouncer) rejects session parameters. In this case, connectOnce removes the
+// timeouts from config, and Store.TimeoutsOff reports them later.
 func connectOnce(ctx context.Context, config *pgx.ConnConfig) error {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil && strings.Contains(err.Error(), "unsupported startup parameter") {

@@ -54,7 +54,8 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 // smallTables may be scanned: keys, the single row of the feed, service keys, and unsent mails.
 var smallTables = []string{"keys", "feed", "mails", "service_keys"}
 
-// wantTableInDocument writes the table into the document if the flag -update is set.
+// wantTableInDocument fails if the document does not contain the table. With the flag -update, it writes the table
+// into the document instead.
 func wantTableInDocument(t *testing.T, path, table string) {
 	t.Helper()
 	const begin, end = "<!-- statements -->\n\n", "\n<!-- end of statements -->\n"

@@ -74,8 +74,8 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 	return s.refuseRotation(ctx, r, got.Counted)
 }
 
-// refuseRotation returns how long a rate-limited request must wait. It also refunds the charges of the request that
-// were counted. This happens if a concurrent request used up one of several limits in the meantime.
+// refuseRotation returns how long a rate-limited request must wait. If only some charges of the request were counted,
+// refuseRotation refunds them. A concurrent request can cause this by using up the limit of a later charge.
 func (s *Store) refuseRotation(
 	ctx context.Context, r watchword.RotateRequest, counted int,
 ) (result watchword.RotateResult, err error) {
@@ -104,8 +104,8 @@ type rotateCall = gather.Call[watchword.RotateRequest, sqlstore.Rotated]
 // rotateBatch sends all calls together. If a statement fails or waits too long for a lock, the whole batch is rolled
 // back. rotateBatch then runs each request separately, so that a failing request does not affect the other requests.
 //
-// During an outage, it runs no request again, and all calls get the error. The commit may then have succeeded
-// although its response was lost.
+// After an outage, rotateBatch does not run the requests again, because the batch may be committed although the
+// response was lost. All calls then get the error.
 func (s *Store) rotateBatch(calls []*rotateCall) {
 	if len(calls) == 0 {
 		return

@@ -52,7 +52,8 @@ func addSessions(t *testing.T, store *postgres.Store, many int) (requests []watc
 	return requests
 }
 
-// leaveOpenTransaction runs a statement. The returned function ends the transaction with COMMIT or ROLLBACK.
+// leaveOpenTransaction runs a statement in a transaction and leaves the transaction open. The returned function ends
+// the transaction with COMMIT or ROLLBACK.
 func leaveOpenTransaction(t *testing.T, url, text string, args ...any) (end func(string)) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
@@ -207,7 +208,8 @@ func waitForBlockedStatement(t *testing.T, url string) {
 	waitForConnection(t, url, "wait_event_type = 'Lock'")
 }
 
-// waitForConnection expects a condition on pg_stat_activity as state.
+// waitForConnection waits until a connection to the database meets a condition. The argument state is an SQL
+// condition on pg_stat_activity.
 func waitForConnection(t *testing.T, url, state string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)

@@ -34,7 +34,7 @@ type statement interface {
 	driver.StmtQueryContext
 }
 
-// dial expects a data source name, see sourceName.
+// dial opens a connection. The argument source is a data source name (see sourceName).
 func dial(ctx context.Context, d driver.Driver, source string) (c *connection, err error) {
 	c = &connection{prepared: map[string]statement{}}
 	err = retryBusy(ctx, func() (err error) {
@@ -109,7 +109,7 @@ func (c *connection) queryRow(ctx context.Context, text string, into ...any) err
 	if err != nil {
 		return err
 	}
-	defer result.Close() //nolint:errcheck // Err returns the error
+	defer result.Close() //nolint:errcheck // Rows.Err reports any error
 	if !result.Next() {
 		return cmp.Or(result.Err(), errors.New("there is no row"))
 	}
@@ -129,8 +129,8 @@ func (c *connection) bind(args []any) []driver.NamedValue {
 }
 
 // readVersion reads data_version, which changes whenever another connection, of this or another process, commits a
-// change. Live may call readVersion for every authenticated request, so it uses the cheapest query: a read
-// transaction without rows.
+// change. It uses a read transaction without rows, which is the cheapest query, because Live may call readVersion for
+// every authenticated request.
 func (c *connection) readVersion() int64 {
 	if _, err := c.Exec(context.Background(), "PRAGMA data_version"); err != nil {
 		return unknownVersion
@@ -138,8 +138,9 @@ func (c *connection) readVersion() int64 {
 	return c.lastVersion()
 }
 
-// lastVersion does not read the file. A connection reads the version in readVersion and when it begins a transaction.
-// The versions of two connections are not comparable.
+// lastVersion returns the version that this connection read last, without reading the file again. A connection reads
+// the version in readVersion and at the beginning of each transaction. The versions of two connections are not
+// comparable.
 func (c *connection) lastVersion() int64 {
 	n, err := c.conn.(sqlite.FileControl).FileControlDataVersion("main")
 	if err != nil {

@@ -50,8 +50,8 @@ func isInterruption(err error) bool {
 		errors.Is(err, sql.ErrTxDone) || resultCode(err) == sqlite3.SQLITE_INTERRUPT
 }
 
-// isDatabaseFailure is true for a full disk, for example, and false for a mistake in a statement. After a failure, a
-// retry may succeed, in some cases only after an operator has removed the cause.
+// isDatabaseFailure reports whether err is a failure of the database, such as a full disk, and not a mistake in a
+// statement. After a failure, a retry may succeed, in some cases only after an operator has removed the cause.
 func isDatabaseFailure(err error) bool {
 	switch resultCode(err) {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT,

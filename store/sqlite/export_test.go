@@ -30,7 +30,7 @@ func (s *Store) Exec(ctx context.Context, text string, args ...any) error {
 	_, err := s.writer.Exec(ctx, text, args...)
 	s.live.mu.Lock()
 	defer s.live.mu.Unlock()
-	s.live.dropAll(unknownVersion) // because a connection does not notice its own commits
+	s.live.dropAll(unknownVersion) // because isCurrent does not notice a commit of the writer itself
 	return err
 }
 
@@ -44,7 +44,7 @@ func (s *Store) Plan(ctx context.Context, text string) (steps []string, err erro
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // Err returns the error
+	defer rows.Close() //nolint:errcheck // rows.Err reports any error
 	for rows.Next() {
 		var id, parent, unused int
 		var step string
@@ -90,8 +90,9 @@ func (s *Store) startLog(t testing.TB) *statementLog {
 	t.Helper()
 	log := &statementLog{}
 	s.driver = loggingDriver{s.driver, log}
-	// The writer keeps its open connection, because dialling needs another source than for the readers. The log wraps
-	// this connection. The writer's statements are prepared again, so that the log records them.
+	// The store does not keep the data source name of the writer, so the test can't open the writer again. The log
+	// therefore wraps the writer's open connection. The writer's statements are prepared again, so that the log
+	// records them.
 	for _, prepared := range s.writer.prepared {
 		_ = prepared.Close()
 	}

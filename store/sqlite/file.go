@@ -38,8 +38,8 @@ func prepareFile(path string) error {
 	return errors.Join(err, file.Close())
 }
 
-// durablePragmas include synchronous(FULL), so each commit is on disk before it returns. Connections that serve
-// requests use them.
+// durablePragmas are the pragmas of connections that serve requests. With synchronous(FULL), a commit returns only
+// after its changes are on disk.
 func durablePragmas(extra ...string) []string {
 	return append([]string{"journal_mode(WAL)", "synchronous(FULL)"}, extra...)
 }

@@ -78,8 +78,8 @@ type liveRow struct {
 	user    *watchword.User
 }
 
-// openChecker opens a connection that can't write (query_only). A connection's version does not change with its own
-// commits, so Live would not notice them.
+// openChecker opens the checker, a connection that can't write (query_only). A connection that writes would not
+// notice its own commits, because they do not change its version.
 func (s *Store) openChecker(ctx context.Context) (err error) {
 	l := &s.live
 	l.rowsVersion, l.writerVersion, l.lastRead = unknownVersion, unknownVersion, unknownVersion
@@ -183,8 +183,8 @@ func (l *liveRows) isCurrent(writer *connection) bool {
 	return now != unknownVersion && now == l.writerVersion
 }
 
-// rowInTransaction includes the changes of the current transaction. It returns nil if the row is not in memory or may
-// not be current.
+// rowInTransaction returns the row of a session, including the changes of the current transaction. It returns nil if
+// the row is not in memory or may be outdated.
 func (l *liveRows) rowInTransaction(id watchword.SessionID, changed *changedRows) *liveRow {
 	if row := changed.finalRows[id]; row != nil || !changed.rowsWereCurrent {
 		return row
@@ -204,7 +204,8 @@ func (l *liveRows) addIfUnchanged(session watchword.Session, user watchword.User
 	}
 }
 
-// addRow uses the user that is already in memory, if there is one. The caller holds mu.
+// addRow stores a row in memory. If the user of the session is already in memory, the row gets a pointer to this user
+// instead of its own. The caller holds mu.
 func (l *liveRows) addRow(row *liveRow) {
 	if owner := l.users[row.user.ID]; owner == nil {
 		insertOrEvict(l.users, row.user.ID, row.user)
@@ -214,8 +215,8 @@ func (l *liveRows) addRow(row *liveRow) {
 	insertOrEvict(l.sessions, row.session.ID, row)
 }
 
-// insertOrEvict deletes an arbitrary row if the map is full. The map is rarely full, and deleting the least recently
-// used row would need a list in the order of use.
+// insertOrEvict stores a row in a map. If the map is full, it first deletes an arbitrary row. This is rarely needed,
+// and finding the least recently used row would need a list in the order of use.
 func insertOrEvict[K comparable, V any](rows map[K]V, id K, row V) {
 	if _, replaces := rows[id]; !replaces && len(rows) >= maxLiveRows {
 		for other := range rows {
@@ -226,7 +227,7 @@ func insertOrEvict[K comparable, V any](rows map[K]V, id K, row V) {
 	rows[id] = row
 }
 
-// dropAll expects that the caller holds mu.
+// dropAll deletes all rows in memory and sets rowsVersion. The caller holds mu.
 func (l *liveRows) dropAll(version int64) {
 	clear(l.sessions)
 	clear(l.users)

@@ -15,9 +15,9 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// readOnlyFile is an environment variable with the path of a read-only file. The test sets it for a second process,
-// in which it runs itself as a user without privileges. The second process is needed, because file modes do not
-// restrict root, and tests in containers run as root.
+// readOnlyFile is an environment variable with the path of a read-only file. The test sets it and runs the test
+// program again, in a second process and as a user without privileges. The second process is needed, because file
+// modes do not restrict root, and tests in containers run as root.
 const readOnlyFile = "WATCHWORD_TEST_READ_ONLY_FILE"
 
 func TestUnwritableFileReturnsErrUnavailable(t *testing.T) {
@@ -70,7 +70,7 @@ func worldReadableDir(t *testing.T) string {
 	return dir
 }
 
-// copyTestProgram uses a directory where every user may run the program.
+// copyTestProgram copies the running test program to a directory where every user may run it.
 func copyTestProgram(t *testing.T) string {
 	t.Helper()
 	self, err := os.Executable()

@@ -82,8 +82,8 @@ func (s *Store) commitBatch(calls []*rotateCall) error {
 	})
 }
 
-// rotateInTx does not read the file if the session is in memory. It keeps the rotated session in memory for the next
-// rotation.
+// rotateInTx rotates a session in the transaction of a batch. If the session is in memory, it does not read the file.
+// It keeps the rotated session in memory for the next rotation.
 func (s *Store) rotateInTx(
 	ctx context.Context, tx sqlstore.Tx, changed *changedRows, r watchword.RotateRequest,
 ) (result watchword.RotateResult, err error) {

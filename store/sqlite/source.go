@@ -63,7 +63,7 @@ func (s *Source) Columns(ctx context.Context, table string) (columns []string, e
 	if err != nil {
 		return nil, classifyError(ctx, err)
 	}
-	defer rows.Close() //nolint:errcheck // Err returns the error
+	defer rows.Close() //nolint:errcheck // rows.Err reports any error
 	for rows.Next() {
 		var name string
 		if err := rows.Scan(&name); err != nil {

@@ -101,7 +101,8 @@ func (s *Store) openConnections(ctx context.Context, path string) (err error) {
 	return s.openChecker(ctx)
 }
 
-// takeReader waits if all four connections are in use. The caller returns the connection with s.readers <- c.
+// takeReader returns an idle connection for reads. It waits if all four connections are in use. The caller gives the
+// connection back with s.readers <- c.
 func (s *Store) takeReader(ctx context.Context) (c *connection, err error) {
 	select {
 	case c = <-s.readers:
@@ -159,8 +160,8 @@ func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 	return classifyError(ctx, s.updateLocked(ctx, func(tx sqlstore.Tx, _ *changedRows) error { return fn(tx) }))
 }
 
-// updateLocked commits after fn. fn may use the rows in memory, and records in its second argument the rows that it
-// changes. The caller holds writeLock.
+// updateLocked runs fn in a transaction and commits it. fn may use the rows in memory, and records in its second
+// argument the rows that it changes. The caller holds writeLock.
 func (s *Store) updateLocked(ctx context.Context, fn func(sqlstore.Tx, *changedRows) error) error {
 	committed := false
 	defer func() {

@@ -7,7 +7,8 @@ import (
 	"reflect"
 )
 
-// toDriverValue returns a string, a number, bytes or nil. The driver rejects an argument of any other type.
+// toDriverValue converts an argument of a statement to int64, string, []byte or nil. It returns a value of any other
+// kind unchanged, and the driver rejects that value.
 func toDriverValue(arg any) driver.Value {
 	switch arg.(type) {
 	case nil, int64, string, []byte:
@@ -24,8 +25,8 @@ func toDriverValue(arg any) driver.Value {
 	return arg
 }
 
-// assignColumn makes only conversions without loss, so a column of the wrong type causes an error. The argument dest
-// is a sql.Scanner or a pointer.
+// assignColumn stores the value of a column in dest, which is a sql.Scanner or a pointer. It makes only conversions
+// without loss, so a column of the wrong type causes an error.
 func assignColumn(dest any, value driver.Value) error {
 	if s, ok := dest.(sql.Scanner); ok {
 		return s.Scan(value)

@@ -81,7 +81,7 @@ var adminTests = map[string]func(suite){
 	"AccountsWithARoleFollowTheirIDs": func(s suite) {
 		var ids []watchword.UserID
 		for n := range 5 {
-			u := User(5 - n) // users are not inserted in the order of their ids
+			u := User(5 - n) // the user with the highest id is inserted first
 			u.Roles = []string{"member"}
 			if n == 2 {
 				u.Roles = []string{"members", "memb", "Member"}

@@ -112,7 +112,8 @@ var batchTests = map[string]func(suite){
 	},
 }
 
-// addSessions inserts one user for all sessions. fn may change each session before it is inserted.
+// addSessions inserts one user with several sessions, and returns the sessions. fn may change each session before it
+// is inserted.
 func (s suite) addSessions(many int, fn func(n int, one *watchword.Session)) (all []watchword.Session) {
 	s.Helper()
 	u := s.addUser(1)
@@ -210,8 +211,8 @@ func (s suite) insertDrawnSession(c *drawnRotation) {
 	})
 }
 
-// drawChargedRequest adds up to two charges. Few limits exist, and each allows few uses, so that some charges are
-// refused. Different batches use different limits.
+// drawChargedRequest returns a random request with up to two charges. Few limits exist, and each allows few uses, so
+// that some charges are refused. Different batches use different limits.
 func drawChargedRequest(t *rapid.T, one watchword.Session, batch int) watchword.RotateRequest {
 	r := drawRequest(t, one)
 	for i := range rapid.IntRange(0, 2).Draw(t, "charges") {

@@ -146,7 +146,6 @@ func sortCallbacks(all []watchword.Callback) []watchword.Callback {
 	return all
 }
 
-// claimCallbacks claims for one minute.
 func (s suite) claimCallbacks(kind watchword.CallbackKind, now time.Time, limit int) (due []watchword.Callback) {
 	s.Helper()
 	s.mustUpdate(func(ctx context.Context, tx watchword.Tx) (err error) {

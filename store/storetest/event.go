@@ -151,7 +151,7 @@ var keyTests = map[string]func(suite){
 	},
 }
 
-// newEvent sets times that ascend with n.
+// newEvent returns an event with n as its number. Events with a higher n happened later.
 func newEvent(id watchword.UserID, n int) watchword.Event {
 	return watchword.Event{
 		ID:     fixedUUID("0004", n),
@@ -180,7 +180,7 @@ func (s suite) readEvents(id watchword.UserID, limit int) (all []watchword.Event
 	return all
 }
 
-// newKey sets times that ascend with n.
+// newKey returns a key with the number n. Keys with a higher n begin to sign later.
 func newKey(use watchword.KeyUse, n int) watchword.Key {
 	return watchword.Key{
 		ID: string(use) + fixedUUID("0005", n), Use: use, Alg: "ES256", Number: n,

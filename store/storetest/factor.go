@@ -434,7 +434,8 @@ func newChallenge(u watchword.User, n int) watchword.Challenge {
 	}
 }
 
-// claimSucceeded returns false instead of ErrNotFound.
+// claimSucceeded converts the result of a claim for tests that count successes: ErrNotFound becomes false without an
+// error.
 func claimSucceeded(_ watchword.Challenge, err error) (bool, error) {
 	if errors.Is(err, watchword.ErrNotFound) {
 		return false, nil

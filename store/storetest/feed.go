@@ -147,7 +147,7 @@ var feedTests = map[string]func(suite){
 			working.Go(func() {
 				last := int64(0)
 				for over := false; !over; {
-					over = ended.Load() && s.numberFeed(7) == 0 // if so, the next read must see all numbers
+					over = ended.Load() && s.numberFeed(7) == 0 // all numbers are assigned, so one last read suffices
 					if !over {
 						s.numberFeed(7)
 					}

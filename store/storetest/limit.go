@@ -126,7 +126,8 @@ func (s suite) chargeLimit(c watchword.Charge) (wait time.Duration) {
 	return wait
 }
 
-// compareChargesWithDecide makes random charges and refunds. The clock usually goes forward, and sometimes back.
+// compareChargesWithDecide makes random charges and refunds, and compares the results with ratelimit.Decide. The
+// clock usually goes forward, and sometimes back.
 func compareChargesWithDecide(s suite, t *rapid.T, key string) {
 	count := rapid.IntRange(1, 8).Draw(t, "count")
 	cost := time.Duration(rapid.Int64Range(1, int64(5*time.Second)).Draw(t, "cost"))

@@ -247,7 +247,7 @@ var mailTests = map[string]func(suite){
 	},
 }
 
-// newMail returns a mail that is due at the time of its creation. These times ascend with n.
+// newMail returns a mail that is due at the time of its creation. Mails with a higher n are created later.
 func newMail(u watchword.User, n int) watchword.Mail {
 	at := afterStart(time.Duration(n) * time.Second)
 	return watchword.Mail{

@@ -288,8 +288,8 @@ func (s suite) wantWinners(want int32, contenders ...func() bool) {
 	}
 }
 
-// contender runs fn in a transaction. After the commit, it sets each flag in afterCommit and reports the result of
-// fn.
+// contender returns a function that runs fn in a transaction and returns the result of fn. After the commit, the
+// function sets all flags in afterCommit.
 func (s suite) contender(
 	fn func(context.Context, watchword.Tx) (bool, error), afterCommit ...*atomic.Bool,
 ) func() bool {
@@ -308,7 +308,7 @@ func (s suite) contender(
 	}
 }
 
-// rotationContender reports whether the session was rotated.
+// rotationContender returns a function that rotates a session, and that reports whether the rotation succeeded.
 func (s suite) rotationContender(r watchword.RotateRequest) func() bool {
 	return func() bool {
 		got, err := s.Rotate(s.Context(), r)

@@ -196,7 +196,7 @@ var signupTests = map[string]func(suite){
 	},
 }
 
-// addSignup sets times that ascend with n.
+// addSignup inserts a sign-up. Sign-ups with a higher n are created later.
 func (s suite) addSignup(email watchword.Address, n int) watchword.Signup {
 	s.Helper()
 	one := watchword.Signup{

@@ -114,7 +114,8 @@ func (s suite) addSession(one watchword.Session) watchword.Session {
 	return one
 }
 
-// wantNotFound also fails if err is ErrUnavailable, because a missing row is not an outage.
+// wantNotFound fails unless err is ErrNotFound. It also fails if err is ErrUnavailable at the same time, because a
+// missing row is not an outage.
 func (s suite) wantNotFound(what string, err error) {
 	s.Helper()
 	if !errors.Is(err, watchword.ErrNotFound) || errors.Is(err, watchword.ErrUnavailable) {
@@ -122,7 +123,7 @@ func (s suite) wantNotFound(what string, err error) {
 	}
 }
 
-// wantEqual treats nil and an empty list as equal, and compares secrets by content.
+// wantEqual fails unless got equals want. It treats nil and an empty list as equal, and compares secrets by content.
 func wantEqual[T any](s suite, what string, got, want T) {
 	s.Helper()
 	if reflect.DeepEqual(got, want) { // fast path, because cmp.Diff is slow

@@ -152,7 +152,7 @@ func (r *release) writePlatform(platform string, documents []file) error {
 	return os.WriteFile(filepath.Join(r.out, name+ending), archive, 0o644)
 }
 
-// contents returns the files of an archive without the binary.
+// contents returns all files of an archive except the binary.
 func (r *release) contents(binary string, modules []linked, documents []file) ([]file, error) {
 	files := slices.Clone(documents)
 	for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md"} {

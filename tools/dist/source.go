@@ -104,8 +104,8 @@ func goEnvironment(goos, goarch string) []string {
 		"GOWORK=off", "GOENV=off", "GOEXPERIMENT=", "GOFIPS140=off", "GOAMD64=v1", "GOARM64=v8.0")
 }
 
-// generate runs the binary of this machine to create the completions and the manual page, and reads
-// its version. The files come from the commands, so they match the program.
+// generate runs the binary of this machine, which prints its completions, its manual page and its version. The
+// completions and the manual page therefore match the program.
 func (r *release) generate(binary string) ([]file, error) {
 	var about struct {
 		Version string `json:"version"`

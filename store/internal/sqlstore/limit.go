@@ -60,9 +60,9 @@ func chargeArgs(c watchword.Charge) []any {
 	return []any{c.Key, now + cost, now + span, now, now + 2*span - cost, cost, now + span - cost}
 }
 
-// Wait returns how long a refused charge must still wait. It reads the counter later than the charge, so the limit
-// may allow a use again, or the counter may be deleted. In both cases, Wait returns a millisecond. It never returns
-// 0, because a 0 from Charge means that the use was counted.
+// Wait returns how long the caller of a refused charge must still wait. Between the charge and this read, a refund
+// may lower the counter, or the sweep may delete it. If the limit then allows a use, Wait returns a millisecond. It
+// never returns 0, because a 0 from Charge means that the use was counted.
 func (t Tx) Wait(ctx context.Context, c watchword.Charge) (time.Duration, error) {
 	tat, err := queryRow(ctx, t, func(s rowScanner) (n int64, err error) { return n, s.Scan(&n) }, selectLimit, c.Key)
 	if err != nil && !errors.Is(err, watchword.ErrNotFound) {

@@ -2,20 +2,20 @@ package sqlstore
 
 import "regexp"
 
-// An Effect says which users and sessions a statement can change. A store that caches users and sessions for
-// Store.Live removes these from its cache after the statement.
+// An Effect says which users and sessions a statement can change. Some stores cache users and sessions for
+// Store.Live. After the statement, such a store removes the changed users and sessions from its cache.
 type Effect int
 
 const (
-	NoEffect    Effect = iota // changes only rows that it inserts
+	NoEffect    Effect = iota // changes no existing user or session
 	ByArguments               // changes the users and sessions whose ids are arguments
 	Everywhere                // can change any user or session
 )
 
 var changesRows = regexp.MustCompile(`^(UPDATE|DELETE FROM) (users|sessions) `)
 
-// Effects returns the effect of each statement; the key is the text of the statement. For ByArguments, each changed
-// user or session is an argument of type watchword.UserID or SessionID.
+// Effects returns the effect of each statement; the key is the text of the statement. A statement with the effect
+// ByArguments has the ids of all changed users and sessions as arguments, of type watchword.UserID or SessionID.
 //
 // An INSERT does not change existing rows. numberSessions and numberUsers have no effect, because they set only
 // feed_number, and neither Session nor User contains it.

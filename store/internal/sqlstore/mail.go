@@ -113,7 +113,8 @@ func (t Tx) DeleteMailTokensAfter(
 	return err
 }
 
-// DeleteSentTokens finds tokens by address, because a waiting sign-up has no user yet.
+// DeleteSentTokens deletes the tokens that were sent to an address. It can't find them by user, because a waiting
+// sign-up has no user yet.
 func (t Tx) DeleteSentTokens(ctx context.Context, email watchword.Address, kind watchword.MailKind) error {
 	_, err := t.exec(ctx, deleteSentTokens, email, kind)
 	return err

@@ -8,21 +8,21 @@ import (
 	"github.com/watchword-auth/watchword/metadata"
 )
 
-// The metadata of accounts is stored in a separate table. Queries for accounts also read the public object from this
-// table (userRow).
+// The metadata of accounts is stored in a separate table. Queries for accounts also read the public metadata from
+// this table (userRow).
 
 var _ metadata.Tx = Tx{}
 
 const (
 	selectMetadata = `SELECT version, public, private FROM user_metadata WHERE user_id = $1`
 
-	// selectPrivate reads the private objects of one page of accounts: the addresses from $1 to $2, both included.
+	// selectPrivate reads the private metadata of all accounts whose address is between $1 and $2, both included.
 	selectPrivate = `SELECT users.id, user_metadata.private
 		FROM users JOIN user_metadata ON user_metadata.user_id = users.id
 		WHERE users.email COLLATE "binary" >= $1 AND users.email COLLATE "binary" <= $2 AND user_metadata.private <> ''`
 
-	// setMetadata changes the row only if its version is still $5, the version that the writer has read. Of two
-	// concurrent writers, one therefore fails.
+	// setMetadata changes the row only if its version is still $5, the version that the writer has read. If two
+	// writers have read the same version, only the first one succeeds.
 	setMetadata = `INSERT INTO user_metadata (user_id, version, public, private) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (user_id) DO UPDATE
 		SET version = excluded.version, public = excluded.public, private = excluded.private
@@ -42,8 +42,8 @@ func (t Tx) Metadata(ctx context.Context, id watchword.UserID) (metadata.Metadat
 	return m, err
 }
 
-// PrivateMetadata returns only ids and private objects, because the caller has already read the accounts of the
-// range.
+// PrivateMetadata returns the private metadata of the accounts from first to last, by user id. The caller has already
+// read the accounts themselves.
 func (t Tx) PrivateMetadata(
 	ctx context.Context, first, last watchword.Address,
 ) (map[watchword.UserID]string, error) {

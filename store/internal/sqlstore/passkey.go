@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// Passkeys. They are rows of the table factors, and this file finds them by credential id.
+// Passkeys are rows of the table factors. The statements in this file find them by credential id.
 
 var (
 	// selectByCredential repeats the condition of the partial index on credential ids, so that
@@ -23,8 +23,9 @@ var (
 )
 
 // claimCount stores the signature counter of a passkey, if it is higher than the stored one. A counter that is not
-// higher can mean that the passkey was copied. Many authenticators always send zero, which claimCount accepts. For
-// these, only the challenge prevents a response from being used twice.
+// higher can mean that the passkey was copied. claimCount also accepts a zero after a zero, because many
+// authenticators always send zero. For such authenticators, only the challenge prevents a response from being used
+// twice.
 const claimCount = `UPDATE factors SET counter = $1, record = $2, unproven = $3, last_used_at = $4
 	WHERE id = $5 AND user_id = $6 AND (counter < $1 OR (counter = 0 AND $1 = 0))`
 

@@ -38,7 +38,7 @@ func RotateStatement(charges int) string {
 	}
 	rotate := shiftPlaceholders(rotateSession, charges*chargeArgCount)
 	rotate = strings.Replace(rotate, "RETURNING", "AND "+condition+" RETURNING", 1)
-	// The LEFT JOIN on one constant row returns a row even without a rotation.
+	// The LEFT JOIN on one constant row returns a row even if the session was not rotated.
 	columns := strings.ReplaceAll(sessionColumns, "sessions.", "rotated.")
 	return "WITH " + with.String() + "rotated AS (" + rotate + ") SELECT 1, " + taken.String() +
 		", rotated.id IS NOT NULL, " + columns + ", " + userColumns +
@@ -102,8 +102,8 @@ func ScanRotated(row rowScanner) (r Rotated, err error) {
 	return r, row.Scan(append([]any{nil, nil, nil}, into...)...)
 }
 
-// tolerantTargets is scanTargets for columns that may not decode. If a value can't be decoded, its target stores the
-// error in err, and the scan continues.
+// tolerantTargets is like scanTargets, but its targets continue after a decoding error. If a value can't be decoded,
+// its target stores the error in err.
 func tolerantTargets(columns []column, err *error) []any {
 	into := scanTargets(columns)
 	for i, field := range into {

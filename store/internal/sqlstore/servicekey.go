@@ -7,11 +7,12 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// Service keys. A row does not contain the secret. Each request with a key reads the row to check whether the key is
-// valid.
+// The table service_keys does not contain the secrets of the keys. Each request with a key reads its row to check
+// whether the key is valid.
 //
-// A key never changes, except that its last use and its revocation are recorded. For different scopes, an operator
-// creates a new key. The row has no column for the state, because a key expires without an update.
+// The scopes of a key never change. If a program needs other scopes than its key has, an operator creates a new key.
+// Only the last use and the revocation of a key are recorded later. The row has no column for the state, because a
+// key expires without an update.
 
 func serviceKeyRow(k *admin.ServiceKey) []column {
 	return []column{

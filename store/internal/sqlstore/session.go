@@ -44,8 +44,8 @@ var (
 )
 
 const (
-	// forgive stores the generation for which a late client was forgiven (docs/rotation.md). It changes no row if a
-	// concurrent request has rotated or ended the session.
+	// forgive records that the session has accepted a late token at generation $1 (docs/rotation.md). It changes no
+	// row if a concurrent request has rotated or ended the session.
 	forgive = `UPDATE sessions SET forgiven = $1 WHERE id = $2 AND generation = $1 AND ended_at = 0`
 
 	// The statements that end sessions require ended_at = 0. If two requests end a session concurrently (a logout and
@@ -159,8 +159,8 @@ func (t Tx) InsertSession(ctx context.Context, s watchword.Session) error {
 	return err
 }
 
-// Session also reads the user, and returns ErrNotFound if the user was deleted. Without a foreign key (see
-// DeleteUser), the sessions of a deleted user exist until the sweep deletes them.
+// Session returns a session and its user. It returns ErrNotFound if the user was deleted, even if the session still
+// exists: the table has no foreign key (see DeleteUser), so the sweep deletes such sessions later.
 func (t Tx) Session(ctx context.Context, id watchword.SessionID) (watchword.Session, watchword.User, error) {
 	both, err := queryRow(ctx, t, scanSessionAndUser, selectSession, id)
 	return both.Session, both.User, err
@@ -275,8 +275,9 @@ func (t Tx) EndOldestSessions(
 	return queryRows(ctx, t, scanSessionID, endOldest, args...)
 }
 
-// EndNextSessions returns the id of the last session that it ended, and the number of ended sessions. If no active
-// session is left, it returns its argument after, and 0.
+// EndNextSessions ends the next active sessions with an id above the argument after, at most limit. It returns the
+// last ended id and the number of ended sessions. If no active session is left, it returns the unchanged after, and
+// 0.
 func (t Tx) EndNextSessions(
 	ctx context.Context, after watchword.SessionID, limit int, why watchword.EndReason, at time.Time,
 ) (watchword.SessionID, int, error) {

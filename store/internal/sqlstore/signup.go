@@ -52,8 +52,8 @@ func (t Tx) NextSignups(ctx context.Context, after watchword.Signup, limit int) 
 	return queryRows(ctx, t, scanSignup, nextSignups, after.Email, after.ID, limit)
 }
 
-// SetSealedSignup replaces the encrypted part of a sign-up. It returns no error if the sign-up no longer exists,
-// because the old encrypted part was deleted with it.
+// SetSealedSignup replaces the encrypted part of a sign-up. It returns no error if the sign-up was deleted in the
+// meantime, because then there is nothing to replace.
 func (t Tx) SetSealedSignup(ctx context.Context, email watchword.Address, id string, sealed []byte) error {
 	_, err := t.exec(ctx, sealSignup, sealed, email, id)
 	return err

@@ -28,8 +28,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A Conn is one transaction of a database. It may prepare the texts that it receives, because all of them are in
-// Statements. It classifies its errors (watchword.ErrUnavailable), because this package returns them unchanged.
+// A Conn is one transaction of a database. It may prepare each text and keep the prepared statement, because the
+// function Statements lists all texts, so their number is limited. It classifies its errors
+// (watchword.ErrUnavailable), because this package returns them unchanged.
 type Conn interface {
 	Exec(ctx context.Context, text string, args ...any) (rows int, err error)
 	Query(ctx context.Context, text string, args ...any) (Rows, error)
@@ -57,15 +58,15 @@ func (t Tx) exec(ctx context.Context, text string, args ...any) (int, error) {
 	return t.conn.Exec(ctx, text, args...)
 }
 
-// tryChange reports whether the statement changed a row. The statement itself checks its condition, because the
-// result of an earlier query could be outdated.
+// tryChange runs a statement and reports whether it changed a row. The condition is a part of the statement, because
+// the result of an earlier query could be outdated.
 func (t Tx) tryChange(ctx context.Context, text string, args ...any) (bool, error) {
 	n, err := t.exec(ctx, text, args...)
 	return n > 0, err
 }
 
-// changeExisting returns ErrNotFound if the row was deleted in the meantime, so that the engine does not report a
-// success.
+// changeExisting runs a statement that must change a row. It returns ErrNotFound if the row was deleted in the
+// meantime, so that the engine does not report a success.
 func (t Tx) changeExisting(ctx context.Context, text string, args ...any) error {
 	n, err := t.exec(ctx, text, args...)
 	if err == nil && n == 0 {
@@ -74,7 +75,8 @@ func (t Tx) changeExisting(ctx context.Context, text string, args ...any) error 
 	return err
 }
 
-// queryRows reads all rows before it returns, because a connection runs one statement at a time.
+// queryRows runs a query and returns all its rows. It reads all rows before it returns, because a connection runs
+// only one statement at a time.
 func queryRows[T any](
 	ctx context.Context, t Tx, read func(rowScanner) (T, error), text string, args ...any,
 ) ([]T, error) {
@@ -82,7 +84,7 @@ func queryRows[T any](
 	if err != nil {
 		return nil, err
 	}
-	defer result.Close() //nolint:errcheck // Err returns the error
+	defer result.Close() //nolint:errcheck // Rows.Err reports any error
 	var all []T
 	for result.Next() {
 		one, err := read(result)

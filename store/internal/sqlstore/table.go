@@ -144,7 +144,7 @@ func (r *Reader) readRow() error {
 // Values returns the row that Next read. It is valid until the next call of Next.
 func (r *Reader) Values() ([]any, error) { return r.row, nil }
 
-// Err returns the first error of Next, or of the rows themselves.
+// Err returns the first error of Next, or the error of the rows.
 func (r *Reader) Err() error {
 	if r.err != nil {
 		return r.err

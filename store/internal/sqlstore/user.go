@@ -74,15 +74,15 @@ const (
 	updateDisabled = `UPDATE users SET disabled_at = $1 WHERE id = $2`
 	updatePassword = `UPDATE users SET password_hash = $1 WHERE id = $2`
 
-	// replacePassword compares the account with the state that the sign-in has read. It changes no row if the
-	// password or the factors have changed, or if the account was disabled. The comparison is needed, because the
-	// password is hashed outside the transaction, which takes long.
+	// replacePassword changes no row if the password or the factors of the account have changed since the sign-in
+	// read them, or if the account was disabled. Such changes are possible, because hashing a password takes long and
+	// therefore runs outside the transaction.
 	replacePassword = `UPDATE users SET password_hash = $1
 		WHERE id = $2 AND password_hash = $3 AND factors_changed_at = $4 AND disabled_at = 0`
 
 	// updateEmail compares the old address ($4), so only one of two concurrent changes of an account succeeds. Its
-	// sub-selects detect that the new address is taken or reserved, but do not see concurrent transactions. Against
-	// these, the unique index prevents two accounts with one address, and SetEmail checks reservations again.
+	// sub-selects detect that the new address is taken or reserved, but do not see uncommitted changes. The unique
+	// index therefore prevents two accounts with one address, and SetEmail checks reservations again.
 	updateEmail = `UPDATE users SET email = $1, verified_at = $2 WHERE id = $3 AND email = $4
 		AND NOT EXISTS (SELECT 1 FROM users AS other WHERE other.email = $1 AND other.id <> $3)
 		AND NOT EXISTS (SELECT 1 FROM mail_tokens
@@ -99,8 +99,8 @@ const (
 	// only the address that received it.
 	updateVerified = `UPDATE users SET verified_at = $1 WHERE id = $2 AND email = $3`
 
-	// proveFirst records the first proof of a new account's address, which also sets the password. Of concurrent
-	// proofs, only one succeeds, because verified_at = 0 is then false for the others.
+	// proveFirst records the first proof of a new account's address, and sets the password. Of several concurrent
+	// proofs, only the first succeeds, because it sets verified_at.
 	proveFirst = `UPDATE users SET verified_at = $1, password_hash = $2, name = $3, locale = $4
 		WHERE id = $5 AND email = $6 AND verified_at = 0 AND disabled_at = 0`
 
@@ -215,7 +215,8 @@ func (t Tx) LockUser(ctx context.Context, id watchword.UserID, email watchword.A
 // snapshot from after the wait for the lock.
 //
 // Like InsertUser, it then checks a second time whether the new address is reserved. If so, it returns
-// ErrUnavailable, which rolls the transaction back. A retry then reports false.
+// ErrUnavailable, which rolls the transaction back. If the caller tries again, SetEmail finds the reservation at its
+// first check and reports false.
 func (t Tx) SetEmail(
 	ctx context.Context, id watchword.UserID, from, to watchword.Address, verified time.Time,
 ) (bool, error) {

@@ -1,6 +1,6 @@
 -- +goose Up
--- A sign-up that waits for its address to be proven (signup=verified). The slot
--- bounds how many an address has, also under concurrency.
+-- Sign-ups whose address is not proven yet (signup=verified). The unique slot limits the sign-ups of
+-- an address, even if several are inserted at the same time.
 CREATE TABLE signups (
     email      TEXT NOT NULL,
     slot       INTEGER NOT NULL,
@@ -11,5 +11,5 @@ CREATE TABLE signups (
 );
 CREATE INDEX signups_by_age ON signups (created_at);
 
--- The sign-up that a verification link was mailed for; empty: none.
+-- The sign-up whose verification link contains this token; empty: none.
 ALTER TABLE mail_tokens ADD COLUMN signup_id TEXT NOT NULL DEFAULT '';

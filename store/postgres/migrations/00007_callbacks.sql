@@ -1,6 +1,6 @@
 -- +goose Up
--- Calls of an embedding program that are due. The row of a sign-up is written with the account.
--- The row of an ended session is written later, and only for programs that ask for it.
+-- Callbacks that the embedding program must still receive. The row for a sign-up is inserted with the
+-- account. The row for an ended session is inserted later, and only if the program sets this callback.
 CREATE TABLE callbacks (
     kind       TEXT NOT NULL,
     id         TEXT NOT NULL,
@@ -12,7 +12,7 @@ CREATE TABLE callbacks (
 CREATE INDEX callbacks_due ON callbacks (kind, next_at);
 CREATE INDEX callbacks_by_age ON callbacks (created_at);
 
--- Ended sessions have rows in callbacks up to this number of the feed, and sessions that
--- nobody ended up to this expires_at.
+-- For ended sessions, callbacks has rows up to the feed number queued_ended. For expired sessions, it has rows up to
+-- the expires_at queued_expired.
 ALTER TABLE feed ADD COLUMN queued_ended BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE feed ADD COLUMN queued_expired BIGINT NOT NULL DEFAULT 0;

@@ -3,7 +3,7 @@
 ALTER TABLE events ADD COLUMN operator TEXT NOT NULL DEFAULT '';
 CREATE INDEX events_by_request ON events (request_id) WHERE request_id <> '';
 
--- Accounts are found by a prefix of their address. Addresses that begin alike are adjacent only in
--- the order of their bytes. SQLite has this order under the same name, so both run one statement.
+-- Operators find accounts by a prefix of the address. Such addresses are adjacent only if they are sorted by bytes.
+-- SQLite has this collation under the same name, so both databases run the same statement.
 CREATE COLLATION "binary" (provider = libc, locale = 'C');
 CREATE INDEX users_by_address ON users (email COLLATE "binary");

@@ -1,6 +1,6 @@
 -- +goose Up
--- What ended is numbered afterwards, in the order of commits (docs/revocation.md).
--- 0: not numbered yet. A rotation changes none of these columns.
+-- The feed number of an ended session is assigned after its commit, so numbers follow the order of
+-- commits (docs/revocation.md). 0: not assigned yet. A rotation does not change feed_number.
 ALTER TABLE sessions ADD COLUMN feed_number BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX sessions_feed ON sessions (feed_number, ended_at) WHERE ended_at > 0;
 

@@ -1,5 +1,6 @@
 -- +goose Up
--- Second factors of accounts. sealed is the secret of a TOTP, record the public half of a passkey.
+-- Second factors of accounts. The column sealed is the secret of an authenticator app. The column record
+-- is the public key of a passkey.
 CREATE TABLE factors (
     id            TEXT PRIMARY KEY,
     user_id       TEXT NOT NULL,
@@ -22,7 +23,7 @@ CREATE TABLE recovery_codes (
     PRIMARY KEY (user_id, hash)
 ) WITHOUT ROWID;
 
--- Unfinished sign-ins and ceremonies, each for one purpose.
+-- Unfinished sign-ins, and unfinished ceremonies of passkeys. Each challenge is for one purpose.
 CREATE TABLE challenges (
     id                 TEXT PRIMARY KEY,
     purpose            TEXT NOT NULL,
@@ -49,6 +50,6 @@ CREATE TABLE devices (
 CREATE INDEX devices_by_user ON devices (user_id);
 CREATE INDEX devices_expiring ON devices (expires_at);
 
--- factors counts those that a sign-in asks for.
+-- The number of factors that a sign-in asks for.
 ALTER TABLE users ADD COLUMN factors INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE users ADD COLUMN factors_changed_at BIGINT NOT NULL DEFAULT 0;

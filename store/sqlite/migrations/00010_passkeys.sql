@@ -1,3 +1,4 @@
 -- +goose Up
--- unproven: a passkey that a sign-in does not ask for, before its first use with verification.
+-- 1: a passkey from an automatic upgrade that was never used with user verification. A sign-in does not
+-- ask for it yet.
 ALTER TABLE factors ADD COLUMN unproven INTEGER NOT NULL DEFAULT 0;

@@ -1,5 +1,6 @@
 -- +goose Up
--- The roles of accounts, beside users.roles, to find accounts by role. The transaction that changes one changes the other.
+-- The roles of accounts, to find accounts by role. users.roles has the same roles, and every transaction
+-- changes both.
 CREATE TABLE user_roles (
     user_id TEXT NOT NULL,
     role    TEXT NOT NULL,
@@ -8,7 +9,7 @@ CREATE TABLE user_roles (
 CREATE INDEX user_roles_by_user ON user_roles (user_id);
 INSERT INTO user_roles (user_id, role) SELECT users.id, roles.value FROM users, json_each(users.roles) AS roles;
 
--- Credentials of programs. A row holds no secret: the key is computed from the id.
+-- Credentials of programs. A row does not contain the secret key: the server computes the key from the id.
 CREATE TABLE service_keys (
     id           TEXT PRIMARY KEY,
     name         TEXT NOT NULL,
@@ -31,7 +32,7 @@ CREATE TABLE idempotency (
 ) WITHOUT ROWID;
 CREATE INDEX idempotency_expiring ON idempotency (expires_at);
 
--- JSON objects of accounts. public is for the user to read, private for operators only.
+-- JSON objects of accounts. Users can read the object public. Only operators can read the object private.
 CREATE TABLE user_metadata (
     user_id TEXT PRIMARY KEY,
     version BIGINT NOT NULL,

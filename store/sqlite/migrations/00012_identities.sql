@@ -1,5 +1,6 @@
 -- +goose Up
--- Accounts at external providers. (issuer, subject) names one; email is for display only.
+-- Accounts at external providers. The columns issuer and subject identify such an account. The column
+-- email is for display only.
 CREATE TABLE identities (
     id           TEXT PRIMARY KEY,
     user_id      TEXT NOT NULL,
