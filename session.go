@@ -42,7 +42,7 @@ type Session struct {
 	RefreshKey uint8
 }
 
-// LastUsed returns the time of the last refresh, or of the sign-in if there was none.
+// LastUsed returns the time of the last refresh, or of the sign-in before the first refresh.
 func (s Session) LastUsed() time.Time { return s.RotatedAt }
 
 // An EndReason says why a session ended. The values are stable.

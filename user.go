@@ -34,7 +34,7 @@ type User struct {
 	// Factors is the number of second factors that a sign-in asks for.
 	Factors int
 
-	// Metadata is the public metadata, a JSON object that operators write (package metadata). Empty: none.
+	// Metadata is the public metadata, a JSON object that operators write (package metadata). It may be empty.
 	Metadata string
 
 	// PasswordHash is a PHC string. Empty: the user has no password.

@@ -20,7 +20,7 @@ var wordMeasures = []struct {
 	bound int
 	match func(sentence string) bool
 }{
-	{"sentences that begin with What, Who, Whoever, Whatever", 8, matching(`^(What|Who|Whoever|Whatever)\b[^?]*$`)},
+	{"sentences that begin with What, Who, Whoever, Whatever", 5, matching(`^(What|Who|Whoever|Whatever)\b[^?]*$`)},
 	{"sentences with nobody, nothing, none, no one", 80, func(s string) bool {
 		// Two uses of "none" are allowed: alone, as a value in a table, and in "Default: none.", as the value of an
 		// option. SameSite=None and If-None-Match are names.
@@ -30,7 +30,7 @@ var wordMeasures = []struct {
 	}},
 	{"of ours, of theirs, is of no, for it is, whoever", 0,
 		matching(`(?i)\b(of ours|of theirs|is of no|for it is|whoever)\b`)},
-	{"sentences over 30 words", 40, func(s string) bool { return len(strings.Fields(s)) > 30 }},
+	{"sentences over 30 words", 12, func(s string) bool { return len(strings.Fields(s)) > 30 }},
 }
 
 func matching(pattern string) func(string) bool { return regexp.MustCompile(pattern).MatchString }

@@ -169,7 +169,7 @@ func TestChromiumUsesPasskeysThroughTheClient(t *testing.T) {
 	is("done", `() => codeOf(passkeys.add())`)
 }
 
-// recordPasskeyResponses does nothing if recordingVariable is not set.
+// recordPasskeyResponses records only if recordingVariable is set.
 func recordPasskeyResponses(b *tab, origin string) {
 	b.t.Helper()
 	file := os.Getenv(recordingVariable)

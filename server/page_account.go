@@ -37,7 +37,7 @@ type accountData struct {
 	Events               []accountEvent    // all recent events
 	Devices, MoreDevices []accountDevice   // Sessions, grouped by device
 	Newest, Older        []accountEvent    // Events, with repetitions merged
-	Undo                 time.Time         // end of the undo period of the previous address; zero: none
+	Undo                 time.Time         // end of the undo period of the previous address; zero: no period
 	Mailed               bool              // the sign-up sent a verification link by mail
 	TwoStep              *twoStepSection   // nil: the server has no second factors
 	Connected            *connectedSection // nil: the server has no external providers

@@ -65,7 +65,7 @@ func newSources(settings []setting, environ []string) *sources {
 	return s
 }
 
-// readDotEnv does nothing if the working directory has no .env. The file is for development,
+// readDotEnv returns no error if the working directory has no .env. The file is for development,
 // and the environment takes precedence over it. Tools of developers expect .env in the working
 // directory, so it is not in the data directory.
 func (s *sources) readDotEnv() map[string]string {

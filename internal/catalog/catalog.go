@@ -79,9 +79,9 @@ func (c *Catalog) Match(languages string) int {
 	return index
 }
 
-// overrideTexts copies the texts of a file into texts. It does nothing if the file does not exist. Only the built-in
-// file of the default language, which is read first, may add keys. An unknown key in another file is an error,
-// because it is probably misspelled.
+// overrideTexts copies the texts of a file into texts. It returns no error if the file does not exist. Only the
+// built-in file of the default language, which is read first, may add keys. An unknown key in another file is an
+// error, because it is probably misspelled.
 func overrideTexts(texts map[string]string, from fs.FS, name string) error {
 	if from == nil {
 		return nil

@@ -3,4 +3,4 @@
 package sqlite
 
 // findWALIndex returns nil, because only the Linux version can find the mapping.
-func findWALIndex(string) *[walIndexHeader]byte { return nil }
+func findWALIndex(string) *[walIndexHeaderSize]byte { return nil }
