@@ -55,39 +55,6 @@ func TestCommentThatNamesAMissingSymbolIsFound(t *testing.T) {
 	}
 }
 
-var (
-	// walkLine matches one line of a walk: the ring, the calls and the remark.
-	walkLine = regexp.MustCompile(`(?m)^ {4}(?:server|engine|store|mail|verify|passhash) +(.*?)(?: {2,}.*)?$`)
-
-	// walkName matches a name with a capital in it, or a name before its file.
-	walkName = regexp.MustCompile(`\b[A-Za-z]+[a-z][A-Z][A-Za-z]*\b|\b[A-Z][a-z]+\b|\b[a-z]\w*( \()`)
-)
-
-// The walks in ARCHITECTURE.md are for readers who follow a flow through the code.
-func TestWalksNameExistingFunctions(t *testing.T) {
-	t.Parallel()
-	known := readReferences(t, os.DirFS("."))
-	declared := map[string]bool{}
-	for _, names := range []map[string]map[string]bool{known.packages, known.members} {
-		for _, list := range names {
-			for name := range list {
-				declared[name] = true
-			}
-		}
-	}
-	lines := walkLine.FindAllStringSubmatch(readText(t, "ARCHITECTURE.md"), -1)
-	for _, line := range lines {
-		for _, name := range walkName.FindAllString(line[1], -1) {
-			if name = strings.TrimSuffix(name, " ("); !declared[name] && name != "Tx" {
-				t.Errorf("%q names %s, which does not exist", line[0], name)
-			}
-		}
-	}
-	if len(lines) < 30 {
-		t.Errorf("only %d lines of walks", len(lines))
-	}
-}
-
 func referenceFaults(t *testing.T, tree fs.FS) (faults []string) {
 	t.Helper()
 	known := readReferences(t, tree)
@@ -277,7 +244,10 @@ func TestArchitectureHasTheImportTable(t *testing.T) {
 }
 
 var (
-	// camelName matches a name with a capital inside, such as refreshOld.
+	// nameBeforeFile matches a name and its file, such as `login (api_session.go)`.
+	nameBeforeFile = regexp.MustCompile(`\b([a-z]\w*) \(\w+\.go\)`)
+
+	// camelName matches a name with a capital inside, such as readClient.
 	camelName = regexp.MustCompile(`\b[a-z][a-z0-9]*[A-Z]\w*`)
 
 	// codeOfPage matches indented lines, and words in backticks.
@@ -296,7 +266,11 @@ func TestArchitectureNamesExistingFunctionsAndEveryFileOfTheEngine(t *testing.T)
 		}
 	}
 	for _, code := range codeOfPage.FindAllString(text, -1) {
-		for _, name := range camelName.FindAllString(code, -1) {
+		names := camelName.FindAllString(code, -1)
+		for _, match := range nameBeforeFile.FindAllStringSubmatch(code, -1) {
+			names = append(names, match[1])
+		}
+		for _, name := range names {
 			if !declared[name] {
 				t.Errorf("ARCHITECTURE.md names %s, which is not declared", name)
 			}
