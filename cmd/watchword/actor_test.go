@@ -54,19 +54,19 @@ func (c *concurrentUsers) stopSending() {
 	c.sending.Wait()
 }
 
-// awaitResponses waits until each user has a response to a request that was sent after since. It returns the time
-// from since to the last of these responses.
-func (c *concurrentUsers) awaitResponses(since time.Time) time.Duration {
+// awaitResponses waits until each user has a response to a request that was sent after startedAt. It returns the time
+// from startedAt to the last of these responses.
+func (c *concurrentUsers) awaitResponses(startedAt time.Time) time.Duration {
 	c.t.Helper()
 	for _, a := range c.actors {
-		for a.answeredAt.Load() < since.UnixNano() {
-			if c.t.Failed() || time.Since(since) > 2*time.Minute {
+		for a.answeredAt.Load() < startedAt.UnixNano() {
+			if c.t.Failed() || time.Since(startedAt) > 2*time.Minute {
 				c.t.Fatalf("actor %d gets no response any more", a.name)
 			}
 			time.Sleep(time.Millisecond)
 		}
 	}
-	return time.Since(since)
+	return time.Since(startedAt)
 }
 
 // injectFault calls fault while the users send requests. The function fault must return only after the injected fault
@@ -152,12 +152,13 @@ func (a *simulatedUser) post(ctx context.Context, path string, b body, wanted ..
 		a.device.moveTo(a.addresses[a.server])
 		return nil, err
 	case got.status == http.StatusServiceUnavailable && (got.retryAfter < 1 || got.Code != "TRY_LATER"):
-		return nil, a.reportBrokenPromise("actor %d: %s: 503 %s without Retry-After", a.name, got.of, got.Code)
+		return nil, a.reportBrokenPromise("actor %d: %s: 503 %s without Retry-After", a.name, got.request, got.Code)
 	case got.status == http.StatusServiceUnavailable: // the outcome is unknown
 		a.countRequest(&a.unavailable)
-		return nil, fmt.Errorf("%s: 503", got.of)
+		return nil, fmt.Errorf("%s: 503", got.request)
 	case !slices.Contains(wanted, got.status):
-		return nil, a.reportBrokenPromise("actor %d: %s: %d %s, want %v", a.name, got.of, got.status, got.Code, wanted)
+		return nil, a.reportBrokenPromise("actor %d: %s: %d %s, want %v",
+			a.name, got.request, got.status, got.Code, wanted)
 	}
 	a.countRequest(nil)
 	a.answeredAt.Store(begun.UnixNano())
@@ -283,9 +284,9 @@ func (a *simulatedUser) checkAcknowledgedChanges(ctx context.Context) {
 	a.retryStep(ctx, a.logIn)
 }
 
-// retryStep calls do until do returns no error or the test has failed.
-func (a *simulatedUser) retryStep(ctx context.Context, do func(context.Context) error) {
-	for do(ctx) != nil && !a.t.Failed() {
+// retryStep calls runStep until runStep returns no error or the test has failed.
+func (a *simulatedUser) retryStep(ctx context.Context, runStep func(context.Context) error) {
+	for runStep(ctx) != nil && !a.t.Failed() {
 		time.Sleep(20 * time.Millisecond)
 	}
 }

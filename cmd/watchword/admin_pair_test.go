@@ -111,17 +111,17 @@ func (p *serverPair) createServiceKey(scopes string) string {
 	return p.runCommand("", "service-keys", "create", "pair", "--scope", scopes)
 }
 
-// One response must be 200, and the other a refusal with one of the codes. accepted is the process that responded
-// with 200.
-func wantOneRefused(t *testing.T, all [2]reply, codes ...string) (accepted int) {
+// One response must be 200, and the other a refusal with one of the codes. acceptedIndex is the index in all
+// of the response 200.
+func wantOneRefused(t *testing.T, all [2]reply, codes ...string) (acceptedIndex int) {
 	t.Helper()
 	if all[0].status != 200 {
-		accepted = 1
+		acceptedIndex = 1
 	}
-	if all[accepted].status != 200 || !slices.ContainsFunc(codes, all[1-accepted].has) {
+	if all[acceptedIndex].status != 200 || !slices.ContainsFunc(codes, all[1-acceptedIndex].has) {
 		t.Fatalf("got %+v", all)
 	}
-	return accepted
+	return acceptedIndex
 }
 
 // At least one administrator must remain. Two processes remove the last two administrators at the same time, and

@@ -18,7 +18,7 @@ type body map[string]any
 
 // An apiResponse has a field for each member of any response.
 type apiResponse struct {
-	of         string
+	request    string
 	status     int
 	retryAfter int // in seconds; 0: no header
 
@@ -91,10 +91,10 @@ func (d *device) send(ctx context.Context, method, path string, b body) (*apiRes
 		return nil, err
 	}
 	defer response.Body.Close()
-	a := &apiResponse{of: method + " " + path, status: response.StatusCode}
+	a := &apiResponse{request: method + " " + path, status: response.StatusCode}
 	a.retryAfter, _ = strconv.Atoi(response.Header.Get("Retry-After"))
 	if err := json.NewDecoder(response.Body).Decode(a); err != nil {
-		return nil, fmt.Errorf("%s: %d: %w", a.of, a.status, err)
+		return nil, fmt.Errorf("%s: %d: %w", a.request, a.status, err)
 	}
 	if a.AccessToken != "" {
 		d.accessToken = a.AccessToken
@@ -124,7 +124,7 @@ func (d *device) mustSend(t *testing.T, method, path string, b body) *apiRespons
 func (a *apiResponse) wantStatus(t *testing.T, status int) *apiResponse {
 	t.Helper()
 	if a.status != status {
-		t.Fatalf("%s: status %d %s, want %d", a.of, a.status, a.Code, status)
+		t.Fatalf("%s: status %d %s, want %d", a.request, a.status, a.Code, status)
 	}
 	return a
 }
@@ -132,6 +132,6 @@ func (a *apiResponse) wantStatus(t *testing.T, status int) *apiResponse {
 func (a *apiResponse) wantCode(t *testing.T, code string) {
 	t.Helper()
 	if a.Code != code {
-		t.Fatalf("%s: code %s, want %s", a.of, a.Code, code)
+		t.Fatalf("%s: code %s, want %s", a.request, a.Code, code)
 	}
 }

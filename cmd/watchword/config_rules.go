@@ -480,11 +480,11 @@ func mailFromProblem(s *Settings) string {
 // what to write instead. It opens no connection. A caller that checks only one of the two
 // values passes a placeholder for the other. senderProblem cuts the name of the setting from
 // the message, because callers print the name themselves.
-func senderProblem(url watchword.Secret, from, write string) string {
-	if _, err := smtp.New(smtp.Options{URL: url, From: from, Renderer: &mail.Renderer{}}); err != nil {
+func senderProblem(url watchword.Secret, fromAddress, advice string) string {
+	if _, err := smtp.New(smtp.Options{URL: url, From: fromAddress, Renderer: &mail.Renderer{}}); err != nil {
 		_, what, _ := strings.Cut(err.Error(), ": mail-")
 		_, what, _ = strings.Cut(what, " ")
-		return what + ". " + write
+		return what + ". " + advice
 	}
 	return ""
 }

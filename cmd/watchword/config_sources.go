@@ -133,18 +133,18 @@ func (l layer) set(s *sources, name string, e entry) {
 // Kubernetes mount secrets as files. Neither the path nor the origin reveals the content, so
 // both may appear in messages. The mode of the file is not checked, because orchestrators
 // choose it.
-func (s *sources) readSecretFile(found layer, name, from, path string) {
+func (s *sources) readSecretFile(found layer, name, origin, path string) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		s.addFault(from, fmt.Sprintf("%s. Write the path of a file that holds the secret.", plainFileError(err)))
+		s.addFault(origin, fmt.Sprintf("%s. Write the path of a file that holds the secret.", plainFileError(err)))
 		return
 	}
 	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	if text == "" {
-		s.addFault(from, fmt.Sprintf("%s is empty. Write the secret into it.", path))
+		s.addFault(origin, fmt.Sprintf("%s is empty. Write the secret into it.", path))
 		return
 	}
-	found.set(s, name, entry{text, "file " + path + " (" + from + ")"})
+	found.set(s, name, entry{text, "file " + path + " (" + origin + ")"})
 }
 
 // unknownVariableProblem says what to do about a variable with the prefix WATCHWORD_ that is
@@ -163,11 +163,11 @@ func (s *sources) unknownVariableProblem(name, value string) string {
 }
 
 // suggestion says what to write instead of an unknown name. Most unknown names are typing
-// errors, so the nearest name is usually the wanted one. The function spell writes the
-// suggested name as the source does, so that the operator can copy it.
-func (s *sources) suggestion(name string, spell func(string) string) string {
+// errors, so the nearest name is usually the wanted one. spellName writes the suggested name as
+// the source does, so that the operator can copy it.
+func (s *sources) suggestion(name string, spellName func(string) string) string {
 	if near := nearestName(name, sortedKeys(s.known)); near != "" {
-		return fmt.Sprintf("Write %s, or remove it.", spell(near))
+		return fmt.Sprintf("Write %s, or remove it.", spellName(near))
 	}
 	return "Remove it; `watchword config` lists the settings."
 }

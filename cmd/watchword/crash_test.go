@@ -94,7 +94,7 @@ func (s *fleetServer) logOutputOnFailure(t *testing.T) {
 		return
 	}
 	select {
-	case err := <-s.ended:
+	case err := <-s.exitCh:
 		t.Logf("the server at %s had ended: %v", s.address, err)
 		s.cmd = nil
 	default:

@@ -92,25 +92,25 @@ func (d *checkup) checkAdminReachable(ctx context.Context, s *Settings) {
 	d.pass("admin url", at+" has the administration, and "+s.PublicURL+" has not")
 }
 
-// diagnoseAdmin compares the responses of the admin listener (there) and the public listener
-// (here). Both received a request for accounts without credentials. It returns what is wrong,
-// or "" for correct responses. A zero probe means that the public URL does not respond.
-func diagnoseAdmin(at, public string, there, here probe) (found, do string) {
+// diagnoseAdmin compares adminProbe and publicProbe, the responses of the admin listener and of
+// the public listener to a request for accounts without credentials. It returns what is wrong,
+// or "" for correct responses. A zero publicProbe means that the public URL does not respond.
+func diagnoseAdmin(adminURL, publicURL string, adminProbe, publicProbe probe) (found, do string) {
 	switch {
-	case there.code == "MISDIRECTED_REQUEST":
-		return at + " leads to this server, but under another Host: a proxy changes the Host header.",
+	case adminProbe.code == "MISDIRECTED_REQUEST":
+		return adminURL + " leads to this server, but under another Host: a proxy changes the Host header.",
 			"Let the proxy pass the Host header on, or set admin-url."
 	// This case also covers a server that was not restarted after admin-on was changed.
-	case there.code != "TOKEN_MISSING":
-		return fmt.Sprintf("%s responds with %d, and has no administration.", at, there.status),
+	case adminProbe.code != "TOKEN_MISSING":
+		return fmt.Sprintf("%s responds with %d, and has no administration.", adminURL, adminProbe.status),
 			"Let the proxy pass all paths on to the address in admin-listen; then restart the server with these settings."
-	case here.code == "TOKEN_MISSING":
-		return public + " also has the administration: the server runs with other settings.",
+	case publicProbe.code == "TOKEN_MISSING":
+		return publicURL + " also has the administration: the server runs with other settings.",
 			"Restart the server with admin-on=admin."
 	// The proxy of the public URL forwards to the admin listener. Only the check of the Host
 	// header protects administration.
-	case here.code == "MISDIRECTED_REQUEST":
-		return "the proxy at " + public + " passes /api/admin on to a server with another host.",
+	case publicProbe.code == "MISDIRECTED_REQUEST":
+		return "the proxy at " + publicURL + " passes /api/admin on to a server with another host.",
 			"Let the proxy pass all paths on to the address in listen."
 	}
 	return "", ""

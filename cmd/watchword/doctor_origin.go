@@ -10,13 +10,13 @@ import (
 
 // checkOrigins reports for each front-end whether browsers send the refresh cookie, and whether
 // scripts of the front-end may read the responses (CORS; RFC 6265bis, section 5.2 on same-site
-// requests). given is the value of --origin, or "". It may be a front-end that is not allowed
-// yet: the findings then list every necessary change. A malformed origin gives one failure and
-// no further findings, because its site can't be determined.
-func (d *checkup) checkOrigins(s *Settings, given string) {
+// requests). originFlag is the value of --origin, or "". It may be a front-end that is not
+// allowed yet: the findings then list every necessary change. A malformed origin gives one
+// failure and no further findings, because its site can't be determined.
+func (d *checkup) checkOrigins(s *Settings, originFlag string) {
 	origins := s.frontEnds()
-	if given != "" && !slices.Contains(origins, given) {
-		origins = append(origins, given)
+	if originFlag != "" && !slices.Contains(origins, originFlag) {
+		origins = append(origins, originFlag)
 	}
 	for _, origin := range origins {
 		if problem := originProblem(origin); problem != "" {

@@ -68,9 +68,9 @@ func (d *device) sendTOTPCode(t *testing.T, handle, code string) *apiResponse {
 	return d.mustSend(t, http.MethodPost, "/login/factor", body{"handle": handle, "totp": code})
 }
 
-// killDuringSecondFactor sends the request for the second step and kills the server when awaitKill returns. committed
+// killDuringSecondFactor sends the request for the second step and kills the server when awaitKill returns. didCommit
 // is true if the session was committed before the kill.
-func killDuringSecondFactor(t *testing.T, s *server, email string, restart func(), awaitKill func()) (committed bool) {
+func killDuringSecondFactor(t *testing.T, s *server, email string, restart func(), awaitKill func()) (didCommit bool) {
 	t.Helper()
 	d, step := newDevice(t, s.address), currentTimeStep()
 	handle := d.startSecondFactor(t, email)
@@ -85,15 +85,15 @@ func killDuringSecondFactor(t *testing.T, s *server, email string, restart func(
 	before := <-answered
 	restart()
 	d = newDevice(t, s.address)
-	committed = before != nil && before.status == 200
+	didCommit = before != nil && before.status == 200
 	retried := d.sendTOTPCode(t, handle, totpCode(t, factorSecret, step))
 	switch {
-	case retried.status == 200 && committed:
+	case retried.status == 200 && didCommit:
 		t.Error("one code has opened two sessions")
 	case retried.status == 200:
 	default:
 		retried.wantStatus(t, 401).wantCode(t, "CHALLENGE_INVALID")
-		committed = true
+		didCommit = true
 	}
 	handle = d.startSecondFactor(t, email)
 	d.sendTOTPCode(t, handle, totpCode(t, factorSecret, step)).wantStatus(t, 403).wantCode(t, "FACTOR_WRONG")
@@ -101,7 +101,7 @@ func killDuringSecondFactor(t *testing.T, s *server, email string, restart func(
 	if n := len(d.get(t, "/sessions", 200).Sessions); n != 2 {
 		t.Errorf("%d sessions of two codes", n)
 	}
-	return committed
+	return didCommit
 }
 
 // MFA-10

@@ -132,9 +132,9 @@ func (d *lossyService) refresh(t *testing.T, phone *device, token string) lossyF
 }
 
 // A refresh with the old token must return this generation, and the session must continue.
-func (d *lossyService) wantGeneration(t *testing.T, phone *device, old string, want int64) {
+func (d *lossyService) wantGeneration(t *testing.T, phone *device, oldToken string, want int64) {
 	t.Helper()
-	newest := phone.post(t, "/refresh", body{"refreshToken": old}, 200).RefreshToken
+	newest := phone.post(t, "/refresh", body{"refreshToken": oldToken}, 200).RefreshToken
 	if n := tokenGeneration(t, newest); n != want {
 		t.Errorf("the newest token is generation %d, want %d", n, want)
 	}

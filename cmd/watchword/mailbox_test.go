@@ -30,8 +30,8 @@ func (m *mailbox) awaitLink(t *testing.T, kind watchword.MailKind) (link string)
 	return m.awaitLinkTo(t, "", kind)
 }
 
-// If to is "", the mail may have any recipient.
-func (m *mailbox) awaitLinkTo(t *testing.T, to watchword.Address, kind watchword.MailKind) (link string) {
+// If recipient is "", the mail may have any recipient.
+func (m *mailbox) awaitLinkTo(t *testing.T, recipient watchword.Address, kind watchword.MailKind) (link string) {
 	t.Helper()
 	for range 2400 { // waits at least a minute
 		mails, err := m.box.Mails()
@@ -39,7 +39,7 @@ func (m *mailbox) awaitLinkTo(t *testing.T, to watchword.Address, kind watchword
 			t.Fatal(err)
 		}
 		for _, mail := range slices.Backward(mails) { // Mails lists the newest first
-			if mail.Kind == kind && (to == "" || mail.To == to) && !slices.Contains(m.seen, mail.ID) {
+			if mail.Kind == kind && (recipient == "" || mail.To == recipient) && !slices.Contains(m.seen, mail.ID) {
 				m.seen = append(m.seen, mail.ID)
 				return mail.Link
 			}

@@ -56,8 +56,8 @@ type cli struct {
 }
 
 // A program is the environment of a command: its settings and its streams. Commands use its
-// streams and never those of package os, so tests can capture them. in is a file, because
-// questions need to know whether it is a terminal.
+// streams and never those of package os, so tests can capture them. The type of in is *os.File,
+// because questions need to know whether the input is a terminal.
 type program struct {
 	settings *Settings
 	sources  *sources

@@ -65,11 +65,13 @@ func (p *factorAccount) nextCode() watchword.Secret {
 	return watchword.Secret(totpCode(p.T, p.secret, p.step-1))
 }
 
-// In a remembered browser, the password is enough, and waiting is nil.
-func (p *factorAccount) signIn(remembered watchword.Secret) (in *watchword.SignIn, waiting *watchword.ChallengeOffer) {
+// With the token of a remembered browser, the password is enough, and challenge is nil.
+func (p *factorAccount) signIn(
+	rememberedToken watchword.Secret,
+) (in *watchword.SignIn, challenge *watchword.ChallengeOffer) {
 	p.Helper()
 	in, err := p.engine.Login(p.Context(), watchword.LoginRequest{Email: ada, Password: firstSecret,
-		Client: watchword.Client{Remembered: remembered}})
+		Client: watchword.Client{Remembered: rememberedToken}})
 	if err == nil {
 		return in, nil
 	}

@@ -131,8 +131,8 @@ func TestInterruptedMoveCanBeRepeated(t *testing.T) {
 	}
 }
 
-// interruptMove calls act while the move copies sessions.
-func interruptMove(t *testing.T, target string, cmd *exec.Cmd, dir string, act func()) (errorOutput string) {
+// interruptMove calls interrupt while the move copies sessions.
+func interruptMove(t *testing.T, target string, cmd *exec.Cmd, dir string, interrupt func()) (errorOutput string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), target)
 	if err != nil {
@@ -157,7 +157,7 @@ func interruptMove(t *testing.T, target string, cmd *exec.Cmd, dir string, act f
 			t.Fatal(err)
 		}
 	}
-	act()
+	interrupt()
 	if err := cmd.Wait(); err == nil {
 		t.Error("the interrupted move succeeded")
 	}

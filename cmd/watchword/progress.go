@@ -41,38 +41,38 @@ func (p *program) newBar(size int64, more ...progressbar.Option) *progressbar.Pr
 
 // fileProgress shows the read part of a file, the number of accounts, and the accounts per
 // second. The bar uses bytes, because the number of accounts is not known before the end.
-// Without a terminal, bar is nil and the methods have no effect, so callers need no condition.
+// Without a terminal, terminalBar is nil and the methods do nothing, so callers need no check.
 type fileProgress struct {
-	bar   *progressbar.ProgressBar
-	size  int64
-	doing string
-	since time.Time
+	terminalBar *progressbar.ProgressBar
+	size        int64
+	doing       string
+	since       time.Time
 }
 
 // newFileProgress starts a bar for a file of size bytes; -1 means unknown, as for standard
 // input and for an export. The bar then shows counts without an estimate.
 func (p *program) newFileProgress(doing string, size int64) *fileProgress {
-	return &fileProgress{bar: p.newBar(size), size: size, doing: doing, since: time.Now()}
+	return &fileProgress{terminalBar: p.newBar(size), size: size, doing: doing, since: time.Now()}
 }
 
 // update draws the bar at an offset in the file. The rate is the average since the start, which
 // is steadier than the current rate.
 func (b *fileProgress) update(offset int64, accounts int) {
-	if b.bar == nil {
+	if b.terminalBar == nil {
 		return
 	}
-	b.bar.Describe(fmt.Sprintf("%s %d accounts, %.0f/s", b.doing, accounts,
+	b.terminalBar.Describe(fmt.Sprintf("%s %d accounts, %.0f/s", b.doing, accounts,
 		float64(accounts)/time.Since(b.since).Seconds()))
 	if b.size > 0 {
 		offset = min(offset, b.size-1) // the bar is not full before the last accounts are stored
 	}
-	b.bar.Set64(offset) //nolint:errcheck // a failed drawing must not stop the import
+	b.terminalBar.Set64(offset) //nolint:errcheck // a failed drawing must not stop the import
 }
 
 // clear removes the bar from the screen before other output. The next update draws it again
 // below.
 func (b *fileProgress) clear() {
-	if b.bar != nil {
-		b.bar.Clear() //nolint:errcheck // a failed drawing must not stop the import
+	if b.terminalBar != nil {
+		b.terminalBar.Clear() //nolint:errcheck // a failed drawing must not stop the import
 	}
 }

@@ -74,8 +74,8 @@ func checkBehindProxy(t *testing.T, g gateway, withCertificate func(text, certif
 	}
 }
 
-// signUpFrom sends a request from an address of this machine.
-func signUpFrom(t *testing.T, from, public, email, forwarded string) {
+// signUpFrom sends a request from clientIP, an address of this machine.
+func signUpFrom(t *testing.T, clientIP, public, email, forwarded string) {
 	t.Helper()
 	body := strings.NewReader(`{"email":"` + email + `","password":"seven purple otters","delivery":"body"}`)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, public+"/api/auth/register", body)
@@ -84,7 +84,7 @@ func signUpFrom(t *testing.T, from, public, email, forwarded string) {
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("X-Forwarded-For", forwarded)
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(clientIP)}}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	response, err := client.Do(r)

@@ -21,7 +21,7 @@ type server struct {
 	https           bool
 	onTerminal      bool // standard output is a terminal
 	cmd             *exec.Cmd
-	ended           chan error
+	exitCh          chan error
 	out, errs       bytes.Buffer // of the last run; complete when the run has ended
 }
 
@@ -77,7 +77,7 @@ func (s *server) start(dir string, env, args []string) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	s.cmd, s.ended = cmd, ended
+	s.cmd, s.exitCh = cmd, ended
 	go wait()
 	for range 2400 { // waits at least a minute
 		if answer, err := s.client().Get(s.url() + "/readyz"); err == nil {
@@ -87,7 +87,7 @@ func (s *server) start(dir string, env, args []string) error {
 			}
 		}
 		select {
-		case err := <-s.ended:
+		case err := <-s.exitCh:
 			s.cmd = nil
 			return fmt.Errorf("the server ended: %w\n%s%s", err, s.out.String(), s.errs.String())
 		case <-time.After(25 * time.Millisecond):
@@ -104,13 +104,13 @@ func (s *server) terminate() error {
 	}
 	err := s.cmd.Process.Signal(syscall.SIGTERM)
 	s.cmd = nil
-	return errors.Join(err, <-s.ended)
+	return errors.Join(err, <-s.exitCh)
 }
 
 func (s *server) kill() {
 	if s.cmd != nil {
 		s.cmd.Process.Kill() //nolint:errcheck // the process may have ended already
-		<-s.ended
+		<-s.exitCh
 		s.cmd = nil
 	}
 }

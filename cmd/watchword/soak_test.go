@@ -173,10 +173,10 @@ func (s *soak) applyLoad(duration time.Duration) {
 }
 
 // restart waits for running requests and blocks new ones, as a deployment behind a load balancer does.
-func (s *soak) restart(running bool) {
+func (s *soak) restart(isRunning bool) {
 	s.pause.Lock()
 	defer s.pause.Unlock()
-	if running {
+	if isRunning {
 		if err := s.server.terminate(); err != nil {
 			s.t.Errorf("SIGTERM: %v\n%s", err, s.server.errs.String())
 			return

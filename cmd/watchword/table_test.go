@@ -41,12 +41,12 @@ func newFault(t *testing.T, name string) *fault {
 	return f
 }
 
-// The variable SOAK_ROUNDS takes precedence over short.
-func soakRounds(short int) int {
+// The variable SOAK_ROUNDS takes precedence over defaultRounds.
+func soakRounds(defaultRounds int) int {
 	if longer, err := strconv.Atoi(os.Getenv("SOAK_ROUNDS")); err == nil {
 		return longer
 	}
-	return short
+	return defaultRounds
 }
 
 // countRequest also increments the counter requests if that is not nil.

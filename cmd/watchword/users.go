@@ -45,14 +45,14 @@ type accountFlags struct {
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
-// openAndFind opens the store with open (program.openToRead or openExisting) and finds the
+// openAndFind opens the store with openStore (program.openToRead or openExisting) and finds the
 // account. The caller closes the stack if there is no error. An unknown address gives exit code
 // 1, like every refusal by the engine. The engine normalises the address as at sign-up, so the
 // case of letters does not matter.
 func (f accountFlags) openAndFind(
-	ctx context.Context, open func(context.Context) (*stack, error),
+	ctx context.Context, openStore func(context.Context) (*stack, error),
 ) (*stack, watchword.User, error) {
-	s, err := open(ctx)
+	s, err := openStore(ctx)
 	if err != nil {
 		return nil, watchword.User{}, err
 	}
@@ -293,19 +293,19 @@ func (c *userRoles) Run(ctx context.Context, p *program) error {
 	return p.printChange(ctx, s, changedUser{user.Email, c.JSON, "Set the roles of"})
 }
 
-// changedUser is the change that printChange prints. done is the beginning of the printed line,
-// such as "Set the roles of".
+// changedUser is the change that printChange prints. lineStart is the beginning of the printed
+// line, such as "Set the roles of".
 type changedUser struct {
-	email watchword.Address
-	json  bool
-	done  string
+	email     watchword.Address
+	json      bool
+	lineStart string
 }
 
 // printChange reads the account again for JSON, so that a script gets the stored values. If
 // another process changes the account before this second read, the output has the later values.
 func (p *program) printChange(ctx context.Context, s *stack, c changedUser) error {
 	if !c.json {
-		p.say("%s %s.", c.done, c.email)
+		p.say("%s %s.", c.lineStart, c.email)
 		return nil
 	}
 	user, err := s.operator.FindUser(ctx, string(c.email))

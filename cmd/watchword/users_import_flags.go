@@ -75,19 +75,19 @@ func importVars() kong.Vars {
 // combinationFaults checks that --prehash and --pepper-file fit together. With a wrong
 // combination, the import would store hashes that fit no password. A combination can be
 // consistent and still wrong; only --try finds this.
-func (h importHashing) combinationFaults() (wrong faults) {
+func (h importHashing) combinationFaults() (problems faults) {
 	keyed := slices.Contains(passhash.Methods(true), h.Prehash)
 	switch {
 	case h.Prehash != "" && !keyed && !slices.Contains(passhash.Methods(false), h.Prehash):
 		all := append(passhash.Methods(false), passhash.Methods(true)...)
-		wrong = append(wrong, fault{"--prehash", "is not known. Write one of " + strings.Join(all, ", ") + "."})
+		problems = append(problems, fault{"--prehash", "is not known. Write one of " + strings.Join(all, ", ") + "."})
 	case keyed && h.PepperFile == "":
-		wrong = append(wrong, fault{"--prehash", "needs a secret. Name the file that holds it with --pepper-file."})
+		problems = append(problems, fault{"--prehash", "needs a secret. Name the file that holds it with --pepper-file."})
 	case h.Prehash != "" && !keyed && h.PepperFile != "":
-		wrong = append(wrong, fault{"--pepper-file",
+		problems = append(problems, fault{"--pepper-file",
 			"does not go with this --prehash, which has no secret. Leave one of them out."})
 	}
-	return wrong
+	return problems
 }
 
 // A file longer than maxPepperBytes is more likely a wrong path than a pepper.

@@ -61,13 +61,13 @@ func (w *importPrinter) Problem(at userfile.Place, p userimport.Problem) {
 // in memory. The list is the first member of the document. If the program is killed, the
 // document is incomplete and no JSON parser accepts it. A script therefore never mistakes an
 // incomplete list for a complete one.
-func (w *importPrinter) printProblemJSON(at userfile.Place, p userimport.Problem) {
+func (w *importPrinter) printProblemJSON(place userfile.Place, p userimport.Problem) {
 	line, err := json.Marshal(struct {
 		Line    int    `json:"line"`
 		Account int    `json:"account"`
 		Field   string `json:"field,omitempty"`
 		Problem string `json:"problem"`
-	}{at.Line, at.Number, p.Field, printable(p.Detail())})
+	}{place.Line, place.Number, p.Field, printable(p.Detail())})
 	if err != nil {
 		panic(err) // numbers and strings can always be encoded
 	}
@@ -79,16 +79,16 @@ func (w *importPrinter) printProblemJSON(at userfile.Place, p userimport.Problem
 	fmt.Fprintf(w.program.out, "%s\n    %s", separator, line)
 }
 
-// printSummary prints the result of a run. The argument failed is the error that ended the run,
-// or nil; the caller prints this error. The counts of a run that failed early are not useful,
-// so printSummary prints no counts for such a run. The order follows the operator's questions:
-// how many accounts, which problems, who can sign in, and which columns were misunderstood.
-func (w *importPrinter) printSummary(r *userimport.Report, failed error) {
+// printSummary prints the result of a run. runErr is the error that ended the run, or nil; the
+// caller prints this error. The counts of a run that failed early are not useful, so
+// printSummary prints no counts for such a run. The order follows the operator's questions: how
+// many accounts, which problems, who can sign in, and which columns were misunderstood.
+func (w *importPrinter) printSummary(r *userimport.Report, runErr error) {
 	if w.command.JSON {
-		w.printSummaryJSON(r, failed)
+		w.printSummaryJSON(r, runErr)
 		return
 	}
-	if failed != nil && (r.Accounts == 0 || r.Stopped) {
+	if runErr != nil && (r.Accounts == 0 || r.Stopped) {
 		return
 	}
 	p := w.program
@@ -229,11 +229,11 @@ func (w *importPrinter) printAdvice(r *userimport.Report) {
 // pieces, because each problem is written when it is found. The order of the members is fixed,
 // so that two runs can be compared. If the run failed, the document is also complete. It has
 // the member error, and the counts up to the failure.
-func (w *importPrinter) printSummaryJSON(r *userimport.Report, failed error) {
+func (w *importPrinter) printSummaryJSON(r *userimport.Report, runErr error) {
 	out := w.program.out
 	reason := ""
-	if failed != nil {
-		reason = errorLine(failed)
+	if runErr != nil {
+		reason = errorLine(runErr)
 	}
 	// Scripts iterate over the lists, and some scripts would fail at null.
 	notNull := func(names []string) []string { return append([]string{}, names...) }

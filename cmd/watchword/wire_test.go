@@ -17,12 +17,12 @@ type databaseProxy struct {
 	loss   atomic.Pointer[droppedResponse]
 }
 
-// A droppedResponse is one response to drop. First the proxy waits until a client has sent the bytes in `after`. Then
-// it drops the response to the next message that contains the bytes in `to`. If both fields are equal, the first such
-// message is enough. The database still executes the message.
+// A droppedResponse is one response to drop. First the proxy waits until a client has sent precedingBytes. Then it
+// drops the response to the next message that contains requestBytes. If both fields are equal, the first such message
+// is enough. The database still executes the message.
 type droppedResponse struct {
-	after, to []byte
-	done      chan struct{}
+	precedingBytes, requestBytes []byte
+	droppedCh                    chan struct{}
 }
 
 func newDatabaseProxy(t *testing.T, target string) *databaseProxy {
@@ -67,11 +67,11 @@ func (w *databaseProxy) cutConnections() {
 	w.open = nil
 }
 
-// The channel is closed when the response is dropped. The proxy then closes the connection.
-func (w *databaseProxy) dropResponse(after, to string) <-chan struct{} {
-	l := &droppedResponse{after: []byte(after), to: []byte(to), done: make(chan struct{})}
+// The returned channel is closed when the response is dropped. The proxy then closes the connection.
+func (w *databaseProxy) dropResponse(preceding, request string) <-chan struct{} {
+	l := &droppedResponse{[]byte(preceding), []byte(request), make(chan struct{})}
 	w.loss.Store(l)
-	return l.done
+	return l.droppedCh
 }
 
 type proxiedConnection struct {
@@ -92,9 +92,9 @@ func (c *proxiedConnection) forwardRequests() {
 		}
 		if current != nil {
 			seen = append(seen, buffer[:n]...)
-			_, rest, marked := bytes.Cut(seen, current.after)
-			if marked && (bytes.Equal(current.after, current.to) || bytes.Contains(rest, current.to)) &&
-				c.loss.CompareAndSwap(current, nil) {
+			_, rest, marked := bytes.Cut(seen, current.precedingBytes)
+			atOnce := bytes.Equal(current.precedingBytes, current.requestBytes)
+			if marked && (atOnce || bytes.Contains(rest, current.requestBytes)) && c.loss.CompareAndSwap(current, nil) {
 				c.pendingDrop.Store(current) // set before the message is forwarded, so before the response arrives
 			}
 		}
@@ -112,7 +112,7 @@ func (c *proxiedConnection) forwardResponses() {
 	for {
 		n, err := c.far.Read(buffer)
 		if l := c.pendingDrop.Load(); l != nil && n > 0 {
-			close(l.done)
+			close(l.droppedCh)
 			c.far.Close() //nolint:errcheck // ends forwardRequests
 			return
 		}

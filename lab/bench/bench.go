@@ -85,16 +85,16 @@ type benchRunner struct {
 	cluster  *pgtest.Server
 }
 
-// Run builds all targets and measures them in turn in each round. If the program of a target is missing, it skips
-// this target and reports it with the function warn. If a target fails, Run stores the error in the Result of that
-// target and continues with the others. Run stops all servers and removes all files before it returns.
-func Run(ctx context.Context, plan Plan, progress, warn func(string)) (results []Result, err error) {
+// Run builds all targets and measures them in turn in each round. If the program of a target is missing, it skips this
+// target and calls reportWarning. If a target fails, Run stores the error in the Result of that target and continues
+// with the others. Run stops all servers and removes all files before it returns.
+func Run(ctx context.Context, plan Plan, progress, reportWarning func(string)) (results []Result, err error) {
 	r := &benchRunner{plan: plan, progress: progress}
 	if r.dir, err = os.MkdirTemp(plan.Dir, "watchword-bench-"); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(r.dir)) }()
-	if err := r.buildTargets(ctx, warn); err != nil {
+	if err := r.buildTargets(ctx, reportWarning); err != nil {
 		return nil, err
 	}
 	if slices.ContainsFunc(r.targets, func(t target) bool { return t.kind.store == postgreSQL }) {
@@ -119,7 +119,7 @@ func Run(ctx context.Context, plan Plan, progress, warn func(string)) (results [
 			}
 			if err != nil {
 				r.results[i].Error = err.Error()
-				warn(fmt.Sprintf("%s failed: %v", t.spec, err))
+				reportWarning(fmt.Sprintf("%s failed: %v", t.spec, err))
 				continue
 			}
 			r.results[i].Rounds = append(r.results[i].Rounds, got)
@@ -146,7 +146,7 @@ func (r *benchRunner) buildTargets(ctx context.Context, warn func(string)) error
 			continue
 		}
 		r.progress("build " + spec)
-		built, err := t.kind.build(b, t)
+		built, err := t.kind.buildServer(b, t)
 		if err != nil {
 			return fmt.Errorf("build %s: %w", spec, err)
 		}

@@ -62,7 +62,7 @@ func describeSupabaseAuth() targetKind {
 				END LOOP;
 			END $$`,
 		},
-		build: func(*targetBuilder, target) (builtServer, error) {
+		buildServer: func(*targetBuilder, target) (builtServer, error) {
 			return builtServer{argv: []string{findOnPath("auth", "gotrue")}, arguments: func(at serverPlace) (argv, e []string) {
 				return nil, env(at)
 			}}, nil
@@ -93,7 +93,7 @@ func describeKratos() targetKind {
 	return targetKind{
 		description: "Ory Kratos from the PATH, sessions are extended, no rotation", hashAlgorithm: "bcrypt, cost 10",
 		store: postgreSQL, readyPath: "/health/ready", missingProgram: missingFromPath("kratos"),
-		build: func(*targetBuilder, target) (builtServer, error) {
+		buildServer: func(*targetBuilder, target) (builtServer, error) {
 			binary := findOnPath("kratos")
 			return builtServer{
 				argv: []string{binary, "serve"}, env: []string{"SQA_OPT_OUT=true"},

@@ -28,13 +28,13 @@ func (h *Histogram) Record(d time.Duration) {
 	h.max = max(h.max, d)
 }
 
-// Add adds the counts of the histogram other.
-func (h *Histogram) Add(other *Histogram) {
-	for i, n := range other.counts {
+// Add adds the counts of otherHistogram.
+func (h *Histogram) Add(otherHistogram *Histogram) {
+	for i, n := range otherHistogram.counts {
 		h.counts[i] += n
 	}
-	h.total += other.total
-	h.max = max(h.max, other.max)
+	h.total += otherHistogram.total
+	h.max = max(h.max, otherHistogram.max)
 }
 
 // Count returns the number of recorded durations.

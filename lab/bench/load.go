@@ -96,9 +96,9 @@ func (l load) runConnection(
 	return one, nil
 }
 
-// sleepUntil waits until the time due. It returns false if ctx ends earlier.
-func sleepUntil(ctx context.Context, due time.Time) bool {
-	wait := time.Until(due)
+// sleepUntil waits until dueTime. It returns false if ctx ends earlier.
+func sleepUntil(ctx context.Context, dueTime time.Time) bool {
+	wait := time.Until(dueTime)
 	if wait <= 0 {
 		return true
 	}

@@ -33,7 +33,7 @@ func describeWatchword(on databaseKind) targetKind {
 		},
 	}
 	k.missingProgram = func() string { return "" }
-	k.build = func(b *targetBuilder, t target) (builtServer, error) {
+	k.buildServer = func(b *targetBuilder, t target) (builtServer, error) {
 		binary, err := b.buildWatchword(t.revision)
 		return builtServer{
 			argv: []string{binary, "serve", "--admin-listen=", "--limits=off", "--log-format=json", "--log-level=info",
@@ -79,7 +79,7 @@ func describeBareServer() targetKind {
 			me:          func(*session) request { return get("/me", s) },
 			adoptTokens: func(*session, response) error { return nil },
 		},
-		build: func(b *targetBuilder, _ target) (builtServer, error) {
+		buildServer: func(b *targetBuilder, _ target) (builtServer, error) {
 			binary, err := b.goBuild(b.repository, "./lab/bench/bare", "bare")
 			return builtServer{argv: []string{binary}, arguments: func(at serverPlace) (argv, env []string) {
 				return []string{at.address}, nil

@@ -23,7 +23,7 @@ func describeExpress(on databaseKind) targetKind {
 			adoptTokens: adoptFields("accessToken", "refreshToken"), signUpSignsIn: true,
 		},
 	}
-	k.build = buildNodeScript("express.mjs")
+	k.buildServer = buildNodeScript("express.mjs")
 	return k
 }
 
@@ -87,7 +87,7 @@ func describeBetterAuth() targetKind {
 		description:   "Better Auth 1.7 (lab/bench/npm/better-auth.mjs), one process, no rotation",
 		hashAlgorithm: "scrypt N=16384 r=16 p=1", store: sqliteFile, readyPath: "/api/auth/ok", settingsPath: "/settings",
 		missingProgram: missingNode,
-		build:          buildNodeScript("better-auth.mjs"),
+		buildServer:    buildNodeScript("better-auth.mjs"),
 		api: targetAPI{
 			signUp: func(u user) request {
 				return post("/api/auth/sign-up/email",
@@ -141,7 +141,7 @@ func describePocketBase() targetKind {
 				return nil
 			},
 		},
-		build: func(b *targetBuilder, _ target) (builtServer, error) {
+		buildServer: func(b *targetBuilder, _ target) (builtServer, error) {
 			binary, err := b.goBuild(filepath.Join(b.repository, "lab/bench/pocketbase"), ".", "pocketbase")
 			return builtServer{argv: []string{binary, "serve"}, arguments: func(at serverPlace) (argv, env []string) {
 				return []string{"--http=" + at.address, "--dir=" + at.dataDir}, nil

@@ -39,8 +39,8 @@ func CompareRevisions(ctx context.Context, r Revisions, out io.Writer, progress 
 	if err != nil {
 		return err
 	}
-	files, clean, err := RunRevisions(ctx, root, r, progress)
-	defer func() { err = errors.Join(err, clean()) }()
+	files, deleteFiles, err := RunRevisions(ctx, root, r, progress)
+	defer func() { err = errors.Join(err, deleteFiles()) }()
 	if err != nil {
 		return err
 	}
@@ -51,11 +51,11 @@ func CompareRevisions(ctx context.Context, r Revisions, out io.Writer, progress 
 
 // RunRevisions runs the benchmarks of two revisions in turn: r.Base, and the current files in root. The order changes
 // with each run, so that a slow phase of the machine affects both revisions. RunRevisions returns two files with the
-// output, and the function clean, which deletes them. The caller must call clean even after an error.
+// output, and deleteFiles, which deletes them. The caller must call deleteFiles even after an error.
 func RunRevisions(ctx context.Context, root string, r Revisions, progress func(string)) (
-	files [2]string, clean func() error, err error) {
+	files [2]string, deleteFiles func() error, err error) {
 	dir, err := os.MkdirTemp(r.Dir, "watchword-bench-")
-	clean = func() error { return os.RemoveAll(dir) }
+	deleteFiles = func() error { return os.RemoveAll(dir) }
 	if err != nil {
 		return files, func() error { return nil }, err
 	}
@@ -81,7 +81,7 @@ func RunRevisions(ctx context.Context, root string, r Revisions, progress func(s
 		}
 		return nil
 	})
-	return files, clean, err
+	return files, deleteFiles, err
 }
 
 var benchmarkFunction = regexp.MustCompile(`(?m)^func Benchmark`)

@@ -27,8 +27,8 @@ type targetKind struct {
 
 	// missingProgram returns what must be installed before the target can be built, or "".
 	missingProgram func() string
-	// build is called once for each target.
-	build func(b *targetBuilder, t target) (builtServer, error)
+	// buildServer is called once for each target.
+	buildServer func(b *targetBuilder, t target) (builtServer, error)
 	// readyPath returns 200 as soon as the server serves requests.
 	readyPath string
 	api       targetAPI

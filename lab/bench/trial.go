@@ -99,7 +99,7 @@ func (t *trial) run(ctx context.Context, progress func(string)) (r Round, err er
 func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
 
 // start starts the server and returns the time until it was ready, in milliseconds.
-func (t *trial) start(ctx context.Context) (ready float64, err error) {
+func (t *trial) start(ctx context.Context) (readyMillis float64, err error) {
 	argv, env := t.program.arguments(t.at)
 	argv = slices.Concat(t.program.argv, argv)
 	if t.plan.Cores > 0 {
@@ -117,12 +117,12 @@ func (t *trial) start(ctx context.Context) (ready float64, err error) {
 		t.process.stop()
 		return 0, err
 	}
-	ready = millis(time.Since(began))
+	readyMillis = millis(time.Since(began))
 	if err := t.checkSettings(ctx); err != nil {
 		t.process.stop()
 		return 0, err
 	}
-	return ready, nil
+	return readyMillis, nil
 }
 
 func millis(d time.Duration) float64 { return math.Round(d.Seconds()*1e6) / 1e3 }

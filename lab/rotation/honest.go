@@ -44,10 +44,10 @@ func signIn(at time.Time) watchword.Rotation {
 	return watchword.Rotation{Forgiven: watchword.NeverForgiven, RotatedAt: at, RotatedBy: usersAgent}
 }
 
-// WrongfulSignOuts simulates one user without a thief, and counts how often the policy signs the user out. The
-// argument loss is the probability (0 to 1) that the response to a refresh or a retry is lost. The client retries
+// WrongfulSignOuts simulates one user without a thief, and counts how often the policy signs the user out.
+// lossProbability (0 to 1) is the probability that the response to a refresh or a retry is lost. The client retries
 // after a random outage, and signs in again after a sign-out. Retries do not count as refreshes.
-func WrongfulSignOuts(p Policy, loss float64, refreshes int, seed uint64) (signOuts int) {
+func WrongfulSignOuts(p Policy, lossProbability float64, refreshes int, seed uint64) (signOuts int) {
 	random := rand.New(rand.NewPCG(seed, uint64(refreshes)))
 	now := start
 	session, user := signIn(now), honestClient{agent: usersAgent}
@@ -59,7 +59,7 @@ func WrongfulSignOuts(p Policy, loss float64, refreshes int, seed uint64) (signO
 				session, user.generation = signIn(now), 0
 				break
 			}
-			if random.Float64() >= loss {
+			if random.Float64() >= lossProbability {
 				user.receiveToken(session)
 				break
 			}

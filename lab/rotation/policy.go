@@ -43,14 +43,14 @@ func newFixedGrace(name string, grace time.Duration) Policy {
 	})
 }
 
-// newOtherPolicy rotates the newest token, as all policies do. If accepts returns true for an older token, the
+// newOtherPolicy rotates the newest token, as all policies do. If acceptsOlder returns true for an older token, the
 // response contains the newest token. All other tokens count as reuse.
-func newOtherPolicy(name string, accepts func(watchword.Rotation, watchword.Presentation) bool) Policy {
+func newOtherPolicy(name string, acceptsOlder func(watchword.Rotation, watchword.Presentation) bool) Policy {
 	return Policy{name, func(r watchword.Rotation, p watchword.Presentation) (watchword.Verdict, watchword.Rotation) {
 		switch {
 		case p.Generation == r.Generation:
 			return watchword.Judge(r, watchword.RotationPolicy{}, p)
-		case accepts(r, p):
+		case acceptsOlder(r, p):
 			return watchword.VerdictRepeat, r
 		}
 		return watchword.VerdictReuse, r

@@ -132,9 +132,9 @@ func Run(ctx context.Context, trial Trial, dir string, samples int, seed uint64)
 		defer end()
 		trial.Try = try
 	}
-	took, err := Measure(warmUp+samples, rand.New(rand.NewPCG(seed, 0)), func(n int, with bool) error {
+	took, err := Measure(warmUp+samples, rand.New(rand.NewPCG(seed, 0)), func(n int, hasAccount bool) error {
 		from := watchword.Client{Address: netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})}
-		err := trial.Try(ctx, engine, numberedAddress(n, with), from)
+		err := trial.Try(ctx, engine, numberedAddress(n, hasAccount), from)
 		if refused := err != nil; refused != (trial.Code != "") || refused && watchword.CodeOf(err) != trial.Code {
 			return fmt.Errorf("%s, call %d: got %v, want code %q", trial.Name, n, err, trial.Code)
 		}
@@ -146,10 +146,10 @@ func Run(ctx context.Context, trial Trial, dir string, samples int, seed uint64)
 	return Compare(trial.Name, took[0][warmUp:], took[1][warmUp:]), nil
 }
 
-// numberedAddress returns the address number n with an account, or the one without. All addresses have the same
-// length.
-func numberedAddress(n int, with bool) string {
-	if with {
+// numberedAddress returns the address number n with an account, or, if hasAccount is false, the one without. All
+// addresses have the same length.
+func numberedAddress(n int, hasAccount bool) string {
+	if hasAccount {
 		return fmt.Sprintf("here%06d@example.com", n)
 	}
 	return fmt.Sprintf("gone%06d@example.com", n)
@@ -188,14 +188,14 @@ func createAccounts(
 	return err
 }
 
-// Measure makes n pairs of calls: one call without and one with an account. The argument rng determines the order
+// Measure runs callTrial n times without and n times with an account, in pairs. The argument rng determines the order
 // within a pair. Measure returns the times without and with an account.
-func Measure(n int, rng *rand.Rand, call func(n int, with bool) error) (took [2][]time.Duration, err error) {
+func Measure(n int, rng *rand.Rand, callTrial func(n int, hasAccount bool) error) (took [2][]time.Duration, err error) {
 	for i := range n {
 		first := rng.IntN(2)
 		for _, kind := range []int{first, 1 - first} {
 			began := time.Now()
-			if err := call(i, kind == 1); err != nil {
+			if err := callTrial(i, kind == 1); err != nil {
 				return took, err
 			}
 			took[kind] = append(took[kind], time.Since(began))

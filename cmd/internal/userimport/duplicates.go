@@ -54,10 +54,10 @@ func (d duplicates) findDuplicates(a *account) (found []Problem) {
 	return found
 }
 
-// relativeTo returns the line of p, for a message about the account at other. If both accounts are on one line,
+// relativeTo returns the line of p, for a message about the account at otherPlace. If both accounts are on one line,
 // relativeTo adds the number of the account at p.
-func (p position) relativeTo(other userfile.Place) string {
-	if int(p.line) == other.Line {
+func (p position) relativeTo(otherPlace userfile.Place) string {
+	if int(p.line) == otherPlace.Line {
 		return fmt.Sprintf("line %d, account %d", p.line, p.number)
 	}
 	return fmt.Sprintf("line %d", p.line)

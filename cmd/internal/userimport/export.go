@@ -113,13 +113,13 @@ type accountExport struct {
 	private string
 }
 
-// The returned write writes one account, and flush ends the file. An error of the output, such as a full disk, may
-// appear only at flush, because the output is buffered.
-func (o ExportOptions) newAccountWriter(out io.Writer) (write func(accountExport) error, flush func() error) {
+// The returned writeAccount writes one account, and endFile ends the file. An error of the output, such as a full
+// disk, may appear only in endFile, because the output is buffered.
+func (o ExportOptions) newAccountWriter(out io.Writer) (writeAccount func(accountExport) error, endFile func() error) {
 	buffer := bufio.NewWriterSize(out, 1<<16)
 	if o.CSV {
 		lines := csv.NewWriter(buffer)
-		lines.Write(exportedColumns) //nolint:errcheck // the writer keeps its error, and flush returns it
+		lines.Write(exportedColumns) //nolint:errcheck // the writer keeps its error, and endFile returns it
 		return func(b accountExport) error { return lines.Write(o.csvRecord(b)) },
 			func() error { lines.Flush(); return errors.Join(lines.Error(), buffer.Flush()) }
 	}

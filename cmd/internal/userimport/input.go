@@ -39,11 +39,11 @@ func Open(path string) (*Input, error) {
 	return &Input{File: file, Name: path, Size: info.Size(), rereadable: true}, nil
 }
 
-// stopWhenClosed makes Read return when done is closed, even while Read waits for a silent pipe. It does not affect a
+// stopWhenClosed makes Read return when stopCh is closed, even while Read waits for a silent pipe. It does not affect a
 // regular file, because reading a regular file never blocks.
-func (in *Input) stopWhenClosed(done <-chan struct{}) {
+func (in *Input) stopWhenClosed(stopCh <-chan struct{}) {
 	if !in.rereadable && in.pipe == nil {
-		in.pipe = &interruptible{in: in.File, done: done}
+		in.pipe = &interruptible{in: in.File, stopCh: stopCh}
 	}
 }
 

@@ -74,10 +74,10 @@ func findAccount(input *Input, o userfile.Options, email string) (userfile.Row, 
 
 // Try verifies the password with the given options, and then with every variant that needs no further secret. It
 // returns an error if the engine would refuse the hash with the given options and no variant fits.
-func (t *Trial) Try(given watchword.Secret) (Verdict, error) {
+func (t *Trial) Try(trialPassword watchword.Secret) (Verdict, error) {
 	own := t.hashing.prehashMethod(t.row)
 	verdict := Verdict{Description: t.describe(own)}
-	if t.refusal == nil && t.passwordFits(t.hash, own, string(given)) {
+	if t.refusal == nil && t.passwordFits(t.hash, own, string(trialPassword)) {
 		verdict.Fits = true
 		return verdict, nil
 	}
@@ -88,7 +88,7 @@ func (t *Trial) Try(given watchword.Secret) (Verdict, error) {
 		hash, err := hashing.importableHash(t.row)
 		again := tried[v.Prehash+string(hash)]
 		tried[v.Prehash+string(hash)] = true
-		if err == nil && hash != "" && !again && t.passwordFits(hash, v.Prehash, string(given)) {
+		if err == nil && hash != "" && !again && t.passwordFits(hash, v.Prehash, string(trialPassword)) {
 			verdict.Other = &v
 			return verdict, nil
 		}

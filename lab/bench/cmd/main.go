@@ -94,9 +94,9 @@ func words(into *[]string) func(string) error {
 	}
 }
 
-// newReporters returns two functions: progress shows the current step, and warn writes a line. On a terminal, a step
-// overwrites the previous step.
-func newReporters() (progress, warn func(string)) {
+// newReporters returns two functions: showStep shows the current step, and writeLine writes a line. On a terminal, a
+// step overwrites the previous step.
+func newReporters() (showStep, writeLine func(string)) {
 	format, clear := "\r\x1b[K%s", "\r\x1b[K"
 	if info, err := os.Stderr.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
 		format, clear = "%s\n", ""
