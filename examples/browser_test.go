@@ -280,10 +280,10 @@ func (b *tab) signIn(email, password string) {
 	b.press("Sign in")
 }
 
-// copyRefreshCookie copies the refresh cookies of the tab from into this browser, as a thief would.
-func (b *tab) copyRefreshCookie(from *tab) {
+// copyRefreshCookie copies the refresh cookies of another tab into this browser, as a thief would.
+func (b *tab) copyRefreshCookie(victim *tab) {
 	b.t.Helper()
-	for _, cookie := range from.refreshCookies() {
+	for _, cookie := range victim.refreshCookies() {
 		httpOnly := true
 		browsertest.Command(b.t, b.ctx, network.SetCookie,
 			network.SetCookieParams{Name: cookie.Name, Value: cookie.Value,

@@ -267,15 +267,16 @@ func (s responseCounts) plus(other responseCounts) responseCounts {
 	return responseCounts{s.Shown + other.Shown, s.Lost + other.Lost, append(s.Wrong, other.Wrong...)}
 }
 
-// runLoad runs loadScript in each tab, and adds the counts. If expiring is set, the access token expires every
-// second.
-func runLoad(tabs []*tab, pages map[string]string, duration time.Duration, expiring bool) (sum responseCounts) {
+// runLoad runs loadScript in each tab, and adds the counts. If deletesToken is set, runLoad deletes the access token
+// every second, as if it had expired.
+func runLoad(tabs []*tab, pages map[string]string, duration time.Duration, deletesToken bool) (sum responseCounts) {
 	tallies := make([]responseCounts, len(tabs))
 	var all sync.WaitGroup
 	for i, tab := range tabs {
 		all.Go(func() { tallies[i] = evaluate[responseCounts](tab, loadScript, pages, duration.Milliseconds()) })
 	}
-	for end := time.Now().Add(duration - time.Second); expiring && time.Now().Before(end); time.Sleep(time.Second) {
+	end := time.Now().Add(duration - time.Second)
+	for ; deletesToken && time.Now().Before(end); time.Sleep(time.Second) {
 		tabs[0].deleteAccessToken()
 	}
 	all.Wait()
@@ -334,10 +335,10 @@ func (a *application) text(t *testing.T, path string) string {
 
 // assertTheftIsNoticed sends an old refresh token, as a thief would. The server must send a mail and end the session.
 // This proves that assertStaysSignedIn would have noticed a suspected theft.
-func (a *application) assertTheftIsNoticed(t *testing.T, b *tab, old, email string) {
+func (a *application) assertTheftIsNoticed(t *testing.T, b *tab, oldToken, email string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "POST", a.server+"/api/auth/refresh",
-		strings.NewReader(`{"refreshToken":"`+old+`"}`))
+		strings.NewReader(`{"refreshToken":"`+oldToken+`"}`))
 	must(t, err)
 	r.Header.Set("Content-Type", "application/json")
 	response, err := http.DefaultClient.Do(r)

@@ -24,17 +24,17 @@ type palette struct {
 	Paper, Card, Ink, Soft, Line, Accent, OnAccent htmltemplate.CSS
 }
 
-// An overlay reads the operator's file in custom, which may be nil, or else the built-in file.
-type overlay struct{ custom, builtin fs.FS }
+// An overlay reads the operator's file, or else the built-in file. The field customFiles may be nil.
+type overlay struct{ customFiles, builtinFiles fs.FS }
 
 func (o overlay) read(name string) ([]byte, error) {
-	if o.custom != nil {
-		content, err := fs.ReadFile(o.custom, name)
+	if o.customFiles != nil {
+		content, err := fs.ReadFile(o.customFiles, name)
 		if err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return content, err
 		}
 	}
-	return fs.ReadFile(o.builtin, name)
+	return fs.ReadFile(o.builtinFiles, name)
 }
 
 // readLook reads the colours and the logo. The logo of mails is assets/mark.png, because mail programs do not show
@@ -56,7 +56,8 @@ func readLook(files overlay) (l look, err error) {
 	if l.dark, err = parsePalette(dark); err != nil {
 		return look{}, err
 	}
-	if files.custom != nil && exists(files.custom, "assets/mark.svg") && !exists(files.custom, "assets/mark.png") {
+	if custom := files.customFiles; custom != nil &&
+		exists(custom, "assets/mark.svg") && !exists(custom, "assets/mark.png") {
 		return l, nil
 	}
 	if l.logo, err = files.read("assets/mark.png"); err != nil {

@@ -32,8 +32,8 @@ type adminAPI struct{ edge }
 // An adminHandler handles a request whose caller has passed the guard of the route.
 type adminHandler func(http.ResponseWriter, *http.Request, admin.Caller) error
 
-// requireGuard checks the guard before each call of next, so a handler can't forget the check. It panics at the start
-// of the server if g is not a guard of administration.
+// requireGuard checks the guard before it calls the handler, so a handler can't forget the check. It panics at the
+// start of the server if g is not a guard of administration.
 func (a *adminAPI) requireGuard(g guard, next adminHandler) handler {
 	need, known := g.requiredAccess()
 	if !known {
@@ -147,16 +147,16 @@ func (a *adminAPI) listUsers(w http.ResponseWriter, r *http.Request, _ admin.Cal
 // treated alike, because a form also sends the fields that its user did not fill in.
 type queryParameters map[string]string
 
-// parseQuery accepts only the given names, and each name once. Otherwise a misspelt filter would select every
-// account.
-func parseQuery(r *http.Request, names ...string) (queryParameters, error) {
+// parseQuery rejects a parameter that is not in allowedNames or that occurs twice. Otherwise a misspelt filter would
+// select every account.
+func parseQuery(r *http.Request, allowedNames ...string) (queryParameters, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, invalidParameter("The query is malformed.")
 	}
 	given := queryParameters{}
 	for name, all := range values {
-		if !slices.Contains(names, name) {
+		if !slices.Contains(allowedNames, name) {
 			return nil, invalidParameter("The query has a parameter that this path does not have.")
 		}
 		if len(all) != 1 {

@@ -186,10 +186,10 @@ type adminMetadataBody struct {
 }
 
 // metadataChange returns a function that changes the metadata inside the transaction of changeUser and stores the new
-// metadata in *written. The function is nil if the request has neither metadata nor If-Match. If-Match covers only
+// metadata in *newMetadata. The function is nil if the request has neither metadata nor If-Match. If-Match covers only
 // the metadata: name, roles and state have no version.
 func (a *adminAPI) metadataChange(
-	w http.ResponseWriter, r *http.Request, by admin.Caller, body *adminMetadataBody, written *metadata.Metadata,
+	w http.ResponseWriter, r *http.Request, by admin.Caller, body *adminMetadataBody, newMetadata *metadata.Metadata,
 ) (func(context.Context, watchword.Tx) ([]watchword.Event, error), error) {
 	ifMatch := r.Header.Get("If-Match")
 	if body == nil && ifMatch == "" {
@@ -204,7 +204,7 @@ func (a *adminAPI) metadataChange(
 	}
 	id := watchword.UserID(r.PathValue("id"))
 	return func(ctx context.Context, tx watchword.Tx) (events []watchword.Event, err error) {
-		*written, events, err = a.metadata.PatchIn(ctx, tx, id, patch)
+		*newMetadata, events, err = a.metadata.PatchIn(ctx, tx, id, patch)
 		return events, err
 	}, nil
 }

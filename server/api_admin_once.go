@@ -16,7 +16,7 @@ import (
 // idempotencyHeader has the name of the IETF draft httpapi-idempotency-key-header.
 const idempotencyHeader = "Idempotency-Key"
 
-// runOnce calls next at most once for an idempotency key. Without the header, it always calls next.
+// runOnce calls the handler at most once for an idempotency key. Without the header, it always calls the handler.
 //
 // The response is sent after the record of the request is stored. Otherwise a client could receive the response,
 // repeat the request, and make the change twice.

@@ -126,8 +126,8 @@ func (a *api) readHandle(r *http.Request, body string) (handle watchword.Secret,
 }
 
 // deliveryForHandle selects the body for a client that sent its handle in the body, and cookies for a browser.
-func deliveryForHandle(handle string) string {
-	if handle == "" {
+func deliveryForHandle(bodyHandle string) string {
+	if bodyHandle == "" {
 		return ""
 	}
 	return deliveryBody
@@ -328,9 +328,9 @@ type firstFactorResult struct {
 
 // respondFirstFactor puts the tokens into the body if the handle was in the body, and otherwise into cookies.
 func (a *api) respondFirstFactor(
-	w http.ResponseWriter, r *http.Request, status int, handle string, done firstFactorResult,
+	w http.ResponseWriter, r *http.Request, status int, bodyHandle string, done firstFactorResult,
 ) error {
-	delivery := deliveryForHandle(handle)
+	delivery := deliveryForHandle(bodyHandle)
 	a.clearUsedStepCookie(w, delivery, done.err)
 	if done.err != nil {
 		return done.err

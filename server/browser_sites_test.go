@@ -25,8 +25,9 @@ import (
 // In these tests, a front-end and a server are on two sites, over https, in a real Chromium. The tests show which
 // cookies a browser stores and sends. sites_test.go tests how the server handles all combinations of these cookies.
 
-// newTLSSite reserves a port for a site with a host name of its own. The site does not respond until serve is called.
-func newTLSSite(t *testing.T, host string) (address string, serve func(http.Handler)) {
+// newTLSSite reserves a port for a site with a host name of its own. The site does not respond
+// until startServing is called.
+func newTLSSite(t *testing.T, host string) (address string, startServing func(http.Handler)) {
 	t.Helper()
 	site := httptest.NewUnstartedServer(nil)
 	site.Config.ErrorLog = log.New(io.Discard, "", 0) // hides errors of aborted requests

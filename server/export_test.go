@@ -20,14 +20,14 @@ func Heads(text []byte, size int) (lines []string, allClear bool) {
 	return clearHeads(f)
 }
 
-// Passed returns the bytes that net/http reads if a client sends text in pieces of the given size. The list bad has
-// one entry per request: whether its path has a malformed escape.
-func Passed(text []byte, size int) (out []byte, bad []bool) {
+// Passed returns the bytes that net/http reads if a client sends text in pieces of the given size. For each
+// request, malformedPaths reports whether the path has a malformed escape.
+func Passed(text []byte, size int) (out []byte, malformedPaths []bool) {
 	f, out := runFraming(text, size)
 	for _, h := range f.untakenHeads {
-		bad = append(bad, h.hasMalformedPath)
+		malformedPaths = append(malformedPaths, h.hasMalformedPath)
 	}
-	return out, bad
+	return out, malformedPaths
 }
 
 func runFraming(text []byte, size int) (f requestParser, out []byte) {
@@ -54,9 +54,9 @@ type Streams struct{ s *streamRegistry }
 
 func NewStreams() Streams { return Streams{newStreams()} }
 
-// Enter opens a stream for an address. ok is false if the stream was refused. leave closes the stream. replaced
-// reports whether the server has closed this stream in favour of another network's.
-func (s Streams) Enter(addr netip.Addr) (leave func(), replaced func() bool, ok bool) {
+// Enter opens a stream for an address. ok is false if the stream was refused. isReplaced reports whether the server
+// has closed this stream in favour of another network's.
+func (s Streams) Enter(addr netip.Addr) (closeStream func(), isReplaced func() bool, ok bool) {
 	one := s.s.register(streamNetwork(addr))
 	if one == nil {
 		return nil, nil, false

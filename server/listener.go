@@ -55,9 +55,9 @@ func (s listenerRole) servesPath(path string) bool {
 	return isAdministration(path)
 }
 
-// filterRoutes reuses the memory of all, so the caller must not use all afterwards.
-func (s listenerRole) filterRoutes(all []route) []route {
-	return slices.DeleteFunc(all, func(r route) bool { return !s.servesPath(r.path) })
+// filterRoutes filters the slice in place, so the caller must not use its own copy of the slice afterwards.
+func (s listenerRole) filterRoutes(routes []route) []route {
+	return slices.DeleteFunc(routes, func(r route) bool { return !s.servesPath(r.path) })
 }
 
 // homePath is the target of a sign-in without return_to.

@@ -162,10 +162,10 @@ func writeEngineMetrics(ctx context.Context, w io.Writer, engine *watchword.Engi
 	writeGauge(w, "watchword_outbox_oldest_seconds", "Age of the oldest waiting mail.", secondsSince(stats.MailOldest))
 }
 
-// writeCounters writes one counter for each key of counts. The key is the value of the label.
-func writeCounters[K ~string, N int | int64 | uint64](w io.Writer, name, help, label string, counts map[K]N) {
+// writeCounters writes one counter for each value of the label.
+func writeCounters[K ~string, N int | int64 | uint64](w io.Writer, name, help, label string, countByLabel map[K]N) {
 	writeMetricHeader(w, "counter", name, help)
-	for key, n := range counts {
+	for key, n := range countByLabel {
 		metrics.WriteCounterUint64(w, withLabels(name, label, string(key)), uint64(n))
 	}
 }

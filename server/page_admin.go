@@ -42,9 +42,9 @@ var (
 	needToWrite = admin.Need{Write: true}
 )
 
-// guardedRoute redirects a signed-out user to the sign-in, and calls next only for a user with the access that need
-// requires.
-func (p *adminPages) guardedRoute(method, path string, need admin.Need, next adminPageHandler) route {
+// guardedRoute redirects a signed-out user to the sign-in, and calls the handler only for a user with the
+// required access.
+func (p *adminPages) guardedRoute(method, path string, requiredAccess admin.Need, next adminPageHandler) route {
 	handle := func(w http.ResponseWriter, r *http.Request) error {
 		// If the user follows a link from another site, such as a ticket system, the browser omits the cookies. It
 		// sends them when the page loads again.
@@ -60,7 +60,7 @@ func (p *adminPages) guardedRoute(method, path string, need admin.Need, next adm
 			return nil
 		}
 		// The roles were read from the store for this request, so a removed role counts at once.
-		by, err := p.admin.AuthorizeUser(who.Identity, need)
+		by, err := p.admin.AuthorizeUser(who.Identity, requiredAccess)
 		if err != nil {
 			return p.respondNoAccess(w, r, who.Identity, err)
 		}

@@ -34,8 +34,8 @@ type adminChange struct {
 	readSubject func(*http.Request) (adminSubject, error)
 	// extraQuestion returns a second sentence of the question, or "". It may be nil.
 	extraQuestion func(v *view, s adminSubject, form url.Values) string
-	apply         changeFunc
-	// createAndShow replaces apply in a change that creates a secret. It makes the change and returns the page that
+	makeChange    changeFunc
+	// createAndShow replaces makeChange in a change that creates a secret. It makes the change and returns the page that
 	// shows the secret. There is no redirect to this page, because a redirect would have to store the secret.
 	createAndShow func(r *http.Request, by admin.Caller, form url.Values) (*view, error)
 	// questionArgs returns the values that the question shows, if they are not the values of the inputs. It may
@@ -126,7 +126,7 @@ func (p *adminPages) applyChange(w http.ResponseWriter, r *http.Request, s admin
 		}
 		return p.show(w, http.StatusOK, v)
 	}
-	next, err := s.change.apply(r, s.by, s.form)
+	next, err := s.change.makeChange(r, s.by, s.form)
 	if err == nil {
 		p.redirectWithNotice(w, next, "admin-"+s.change.name)
 	}
@@ -215,29 +215,29 @@ func (p *adminPages) accountChanges() []adminChange {
 	account := users + "/{id}/"
 	return []adminChange{
 		{path: users + "/new", name: "invite", fields: []string{"email", "name", "roles"},
-			readSubject: newAccountSubject, extraQuestion: warnAboutAdminRole, apply: p.inviteUser},
+			readSubject: newAccountSubject, extraQuestion: warnAboutAdminRole, makeChange: p.inviteUser},
 		{path: account + "name", name: "name", fields: []string{"name"},
-			readSubject: p.accountSubject, apply: p.changeAccount(nameChange)},
+			readSubject: p.accountSubject, makeChange: p.changeAccount(nameChange)},
 		{path: account + "roles", name: "roles", fields: []string{"roles"},
-			readSubject: p.accountSubject, extraQuestion: warnAboutAdminRole, apply: p.changeAccount(rolesChange)},
+			readSubject: p.accountSubject, extraQuestion: warnAboutAdminRole, makeChange: p.changeAccount(rolesChange)},
 		// Disabling an account ends its sessions, so the button is styled as a warning. Enabling does not restore the
 		// sessions, so the user has to sign in again.
 		{path: account + "disable", name: "disable", isDangerous: true,
-			readSubject: p.accountSubject, apply: p.changeAccount(stateChange(true))},
+			readSubject: p.accountSubject, makeChange: p.changeAccount(stateChange(true))},
 		{path: account + "enable", name: "enable",
-			readSubject: p.accountSubject, apply: p.changeAccount(stateChange(false))},
+			readSubject: p.accountSubject, makeChange: p.changeAccount(stateChange(false))},
 		{path: account + "delete", name: "delete", isDangerous: true,
-			readSubject: p.accountSubject, apply: p.deleteUser},
+			readSubject: p.accountSubject, makeChange: p.deleteUser},
 		{path: account + "reset-mail", name: "reset-mail",
-			readSubject: p.accountSubject, apply: p.mailUser(watchword.MailReset)},
+			readSubject: p.accountSubject, makeChange: p.mailUser(watchword.MailReset)},
 		{path: account + "verify-mail", name: "verify-mail",
-			readSubject: p.accountSubject, apply: p.mailUser(watchword.MailVerify)},
+			readSubject: p.accountSubject, makeChange: p.mailUser(watchword.MailVerify)},
 		{path: account + "reset-factors", name: "reset-factors", isDangerous: true,
-			readSubject: p.accountSubject, apply: p.resetFactors},
+			readSubject: p.accountSubject, makeChange: p.resetFactors},
 		{path: account + "sign-out", name: "sign-out", isDangerous: true,
-			readSubject: p.accountSubject, apply: p.endSessions},
+			readSubject: p.accountSubject, makeChange: p.endSessions},
 		{path: account + "sessions/{sid}/end", name: "end-session", isDangerous: true,
-			readSubject: p.sessionSubject, apply: p.endSessions},
+			readSubject: p.sessionSubject, makeChange: p.endSessions},
 	}
 }
 

@@ -75,13 +75,15 @@ func parseEventSearch(query url.Values) (f admin.EventFilter, data adminEventsDa
 	return f, data
 }
 
-// findEvents accepts three kinds of text in typed: an account's address, an account's id, or the id of a request from
+// findEvents accepts three kinds of search text: an account's address, an account's id, or the id of a request from
 // the log. For a UUID, findEvents first looks for events of an account with this id, and then for events of a
 // request.
-func (p *adminPages) findEvents(r *http.Request, f admin.EventFilter, typed, after string) (admin.EventPage, error) {
+func (p *adminPages) findEvents(
+	r *http.Request, f admin.EventFilter, searchText, cursor string,
+) (admin.EventPage, error) {
 	switch {
-	case strings.Contains(typed, "@"):
-		user, err := p.engine.Operator().FindUser(r.Context(), typed)
+	case strings.Contains(searchText, "@"):
+		user, err := p.engine.Operator().FindUser(r.Context(), searchText)
 		var refusal *watchword.Error
 		if errors.As(err, &refusal) { // no account has the address
 			return admin.EventPage{}, nil
@@ -90,15 +92,15 @@ func (p *adminPages) findEvents(r *http.Request, f admin.EventFilter, typed, aft
 			return admin.EventPage{}, err
 		}
 		f.User = user.ID
-	case typed != "" && uuid.Validate(typed) != nil:
+	case searchText != "" && uuid.Validate(searchText) != nil:
 		return admin.EventPage{}, nil
 	default:
-		f.User = watchword.UserID(strings.ToLower(typed))
+		f.User = watchword.UserID(strings.ToLower(searchText))
 	}
 	// The account need not exist, because the events of a deleted account still have its id.
-	page, err := p.admin.FindEvents(r.Context(), f, after, 0)
-	if err == nil && typed != "" && after == "" && len(page.Items) == 0 && page.Next == "" {
-		page.Items, err = p.engine.Operator().RequestEvents(r.Context(), strings.ToLower(typed), admin.DefaultLimit)
+	page, err := p.admin.FindEvents(r.Context(), f, cursor, 0)
+	if err == nil && searchText != "" && cursor == "" && len(page.Items) == 0 && page.Next == "" {
+		page.Items, err = p.engine.Operator().RequestEvents(r.Context(), strings.ToLower(searchText), admin.DefaultLimit)
 	}
 	return page, err
 }

@@ -141,6 +141,6 @@ func (p *adminPages) serviceKeyChanges() []adminChange {
 		{path: pathAdminServices + "/new", name: "service-key", fields: serviceKeyFields(), questionArgs: serviceKeyArgs,
 			readSubject: unnamedSubject(pathAdminServices), createAndShow: p.createServiceKeyView},
 		{path: pathAdminServices + "/{id}/revoke", name: "revoke", isDangerous: true, readSubject: p.serviceKeySubject,
-			apply: p.revokeServiceKey},
+			makeChange: p.revokeServiceKey},
 	}
 }

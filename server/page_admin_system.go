@@ -187,11 +187,11 @@ func (p *adminPages) adminKeysPage(w http.ResponseWriter, r *http.Request, by ad
 	return p.showWithNotice(w, r, p.fillAdminView(p.newView(r, "admin-keys"), r, by, "", data))
 }
 
-// rotateKeys returns the change that activates the next key of a use. Tokens of the old key stay valid until they
-// expire, and sessions continue.
-func (p *adminPages) rotateKeys(use watchword.KeyUse) changeFunc {
+// rotateKeys returns the change that activates the next key for the given purpose. Tokens of the old key stay
+// valid until they expire, and sessions continue.
+func (p *adminPages) rotateKeys(keyUse watchword.KeyUse) changeFunc {
 	return func(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
-		_, err := p.admin.Operator(by).RotateKeys(r.Context(), use)
+		_, err := p.admin.Operator(by).RotateKeys(r.Context(), keyUse)
 		return pathAdminKeys, err
 	}
 }
@@ -204,11 +204,12 @@ func unnamedSubject(back string) func(*http.Request) (adminSubject, error) {
 // systemChanges returns the changes that concern no account, for the table of changes (allChanges).
 func (p *adminPages) systemChanges() []adminChange {
 	return []adminChange{
-		{path: pathAdminMail + "/retry", name: "retry-all", readSubject: unnamedSubject(pathAdminMail), apply: p.retryMail},
-		{path: pathAdminMail + "/{id}/retry", name: "retry", readSubject: p.mailSubject, apply: p.retryMail},
+		{path: pathAdminMail + "/retry", name: "retry-all",
+			readSubject: unnamedSubject(pathAdminMail), makeChange: p.retryMail},
+		{path: pathAdminMail + "/{id}/retry", name: "retry", readSubject: p.mailSubject, makeChange: p.retryMail},
 		{path: pathAdminKeys + "/sign/rotate", name: "rotate-sign", readSubject: unnamedSubject(pathAdminKeys),
-			apply: p.rotateKeys(watchword.KeySign)},
+			makeChange: p.rotateKeys(watchword.KeySign)},
 		{path: pathAdminKeys + "/refresh/rotate", name: "rotate-refresh", readSubject: unnamedSubject(pathAdminKeys),
-			apply: p.rotateKeys(watchword.KeyRefresh)},
+			makeChange: p.rotateKeys(watchword.KeyRefresh)},
 	}
 }

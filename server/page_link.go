@@ -231,15 +231,15 @@ func (p *pages) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput)
 	return nil
 }
 
-// finishSignIn sets the cookies and redirects after a mailed link has signed the user in. The parameter done is the
-// notice for the account page. A front-end gets no notice, because it shows that the user is signed in.
-func (p *pages) finishSignIn(w http.ResponseWriter, r *http.Request, session *watchword.SignIn, done string) {
+// finishSignIn sets the cookies and redirects after a mailed link has signed the user in. The account page
+// then shows the notice. A front-end gets no notice, because it shows that the user is signed in.
+func (p *pages) finishSignIn(w http.ResponseWriter, r *http.Request, session *watchword.SignIn, notice string) {
 	p.cookies.setPageSessionCookies(w, r, session)
 	if target := p.signInTarget(r); target != pathAccount {
 		p.redirect(w, target, nil)
 		return
 	}
-	p.redirect(w, pathAccount, url.Values{"done": {done}})
+	p.redirect(w, pathAccount, url.Values{"done": {notice}})
 }
 
 // resetLink sets the new password but does not sign in, and neither does the API. The user signs in with the new

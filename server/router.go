@@ -26,10 +26,10 @@ type router struct {
 
 // newRouter registers all routes once. A conflict between two patterns panics here instead of
 // in a request.
-func newRouter(a *api, p *pages, all dialectList) *router {
+func newRouter(a *api, p *pages, dialects dialectList) *router {
 	serve := a.errors.httpHandler
 	rt := &router{
-		ownMux: newMux(append(a.routes(), p.routes()...), serve), dialects: all,
+		ownMux: newMux(append(a.routes(), p.routes()...), serve), dialects: dialects,
 		appendedPath: serve(a.authorizeAppendedPath), forwardSubpath: serve(rejectForwardSubpath),
 		uncleanPath: serve(notFound),
 	}
@@ -37,7 +37,7 @@ func newRouter(a *api, p *pages, all dialectList) *router {
 	if a.role.isAdminListener {
 		rt.appendedPath, rt.forwardSubpath = rt.uncleanPath, rt.uncleanPath
 	}
-	for _, d := range all {
+	for _, d := range dialects {
 		rt.muxes = append(rt.muxes, newMux(dialectRoutes(d, a.clients), serve))
 	}
 	return rt

@@ -84,13 +84,13 @@ func (s *streamRegistry) register(network string) *openStream {
 
 // largestNetwork checks all networks, at most maxStreams, and runs only when the maximum is reached. The caller holds
 // s.mu.
-func (s *streamRegistry) largestNetwork() (most string) {
+func (s *streamRegistry) largestNetwork() (largest string) {
 	for network, open := range s.byNetwork {
-		if len(open) > len(s.byNetwork[most]) {
-			most = network
+		if len(open) > len(s.byNetwork[largest]) {
+			largest = network
 		}
 	}
-	return most
+	return largest
 }
 
 // unregister must be called exactly once for each registered stream, even if another network's stream replaced it.

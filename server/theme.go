@@ -116,9 +116,9 @@ func (t *theme) readTemplates() error {
 }
 
 // parseTemplates names the file in its errors, because the operator reads them in the log of a failed start.
-func (t *theme) parseTemplates(names []string) (*template.Template, error) {
+func (t *theme) parseTemplates(fileNames []string) (*template.Template, error) {
 	set := template.New("")
-	for _, name := range names {
+	for _, name := range fileNames {
 		text, err := t.readFile(name)
 		if err != nil {
 			return nil, err

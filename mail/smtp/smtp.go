@@ -156,9 +156,9 @@ func (s *Sender) composeMessage(m watchword.Message) (*gomail.Msg, error) {
 	return message, message.EmbedReader("logo.png", bytes.NewReader(words.Logo), gomail.WithFileContentID("<logo>"))
 }
 
-// runSession connects, authenticates, calls talk and quits. The session ends after sessionTimeout, or earlier if ctx
-// ends.
-func (s *Sender) runSession(ctx context.Context, talk func(*gomail.Client, *smtp.Client) error) error {
+// runSession connects, authenticates, calls sendCommands and quits. The session ends after sessionTimeout, or earlier
+// if ctx ends.
+func (s *Sender) runSession(ctx context.Context, sendCommands func(*gomail.Client, *smtp.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, sessionTimeout)
 	defer cancel()
 	connect := func(context.Context, string, string) (net.Conn, error) { return s.connect(ctx) }
@@ -170,7 +170,7 @@ func (s *Sender) runSession(ctx context.Context, talk func(*gomail.Client, *smtp
 	}
 	server, err := client.DialToSMTPClientWithContext(ctx)
 	if err == nil {
-		if err = talk(client, server); err == nil {
+		if err = sendCommands(client, server); err == nil {
 			err = server.Quit()
 		}
 	}

@@ -38,8 +38,8 @@ type Service struct {
 	Folder string // of the database
 }
 
-// Start starts a server with both dialects. The function change changes the engine options; it may be nil.
-func Start(t *testing.T, change func(*watchword.Options)) *Service {
+// Start starts a server with both dialects. It runs changeOptions on the engine options, unless changeOptions is nil.
+func Start(t *testing.T, changeOptions func(*watchword.Options)) *Service {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -57,8 +57,8 @@ func Start(t *testing.T, change func(*watchword.Options)) *Service {
 		HashWorkers: 2,
 		HashQueue:   time.Minute,
 	}
-	if change != nil {
-		change(&options)
+	if changeOptions != nil {
+		changeOptions(&options)
 	}
 	s.Engine, err = watchword.New(t.Context(), s.Store, options)
 	must(t, err)
