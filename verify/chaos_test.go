@@ -19,10 +19,10 @@ import (
 // An unreliableProxy forwards requests to a server. It cuts connections, repeats and
 // reorders events, and inserts forged ones.
 type unreliableProxy struct {
-	mu     sync.Mutex
-	rng    *rand.Rand
-	server http.Handler // nil while the server is down
-	cuts   int
+	mu         sync.Mutex
+	rng        *rand.Rand
+	server     http.Handler // nil while the server is down
+	cutStreams int
 }
 
 func (l *unreliableProxy) connect(server http.Handler) {
@@ -40,7 +40,7 @@ func (l *unreliableProxy) happens(probability float64) bool {
 func (l *unreliableProxy) countCutStreams() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.cuts
+	return l.cutStreams
 }
 
 func (l *unreliableProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -82,7 +82,7 @@ func (s *unreliableStream) Write(text []byte) (int, error) {
 	cut := -1
 	if s.proxy.rng.IntN(4) == 0 {
 		cut = s.proxy.rng.IntN(len(events) + 1)
-		s.proxy.cuts++
+		s.proxy.cutStreams++
 	}
 	s.proxy.mu.Unlock()
 	for i, event := range append(events, last...) {

@@ -185,7 +185,7 @@ func (f *follower) pollAllPages(ctx context.Context, feed string) error {
 // processPage processes the response to a poll: first its events, then its heartbeat. It returns the cursor of the
 // next page, or 0 after the last page. After a restore from a backup, this cursor may be smaller than the previous
 // one.
-func (f *follower) processPage(ctx context.Context, document []byte) (next int64, err error) {
+func (f *follower) processPage(ctx context.Context, document []byte) (nextCursor int64, err error) {
 	var page struct {
 		SETs map[string]string `json:"sets"`
 		More bool              `json:"moreAvailable"`
@@ -226,17 +226,17 @@ func (f *follower) verifyEvent(ctx context.Context, token string) (secevent.Even
 		return secevent.Event{}, err
 	}
 	unknown := false
-	find := func(kid string) (accesstoken.Key, bool) {
+	findKey := func(kid string) (accesstoken.Key, bool) {
 		key, ok := set.byID[kid]
 		unknown = !ok
 		return key, ok
 	}
-	event, err := secevent.Verify(token, find, f.eventIssuer, f.opts.Audience)
+	event, err := secevent.Verify(token, findKey, f.eventIssuer, f.opts.Audience)
 	if unknown {
 		if set, err = f.keys.rereadUnlessRecent(ctx); err != nil {
 			return secevent.Event{}, err
 		}
-		event, err = secevent.Verify(token, find, f.eventIssuer, f.opts.Audience)
+		event, err = secevent.Verify(token, findKey, f.eventIssuer, f.opts.Audience)
 	}
 	if err != nil {
 		return secevent.Event{}, fmt.Errorf("the revocation feed: %w", err)

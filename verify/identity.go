@@ -45,11 +45,11 @@ func (i *Identity) IssuedAt() time.Time { return time.Unix(i.claims.IssuedAt, 0)
 // ExpiresAt is when the token expires (`exp`).
 func (i *Identity) ExpiresAt() time.Time { return time.Unix(i.claims.Expires, 0) }
 
-// Claim decodes a claim for which Identity has no method, such as "email", into a pointer, like json.Unmarshal. It
-// reports whether the token has a claim with exactly this name that can be decoded.
-func (i *Identity) Claim(name string, into any) bool {
+// Claim decodes a claim for which Identity has no method, such as "email". As for json.Unmarshal, target is a
+// pointer. Claim reports whether the token has a claim with exactly this name that can be decoded.
+func (i *Identity) Claim(name string, target any) bool {
 	text, ok := i.claims.Extra[name].(json.RawMessage)
-	return ok && json.Unmarshal(text, into) == nil
+	return ok && json.Unmarshal(text, target) == nil
 }
 
 // Claims are the contents of an identity, for tests of handlers.

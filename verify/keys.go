@@ -138,13 +138,13 @@ func (k *issuerKeys) run(ctx context.Context) {
 	k.finishRead(time.Now(), 0, errors.New("the verifier is closed")) // ends the wait of rereadUnlessRecent
 }
 
-// waitForNextRead returns at the time next, when an early read is requested and allowed, or when ctx ends.
-func (k *issuerKeys) waitForNextRead(ctx context.Context, next time.Time) {
+// waitForNextRead returns at nextReadAt, when an early read is requested and allowed, or when ctx ends.
+func (k *issuerKeys) waitForNextRead(ctx context.Context, nextReadAt time.Time) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(time.Until(next)):
+		case <-time.After(time.Until(nextReadAt)):
 			return
 		case <-k.wakeUp:
 			if k.mayRead() {
@@ -156,22 +156,22 @@ func (k *issuerKeys) waitForNextRead(ctx context.Context, next time.Time) {
 
 // finishRead records the result of a read. It wakes the callers that wait for the read, and returns the time of the
 // next read.
-func (k *issuerKeys) finishRead(began time.Time, freshness time.Duration, err error) (next time.Time) {
+func (k *issuerKeys) finishRead(began time.Time, freshness time.Duration, err error) (nextReadAt time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.lastReadErr = err
 	if err == nil {
 		k.backoff = 0
 		k.nextReadAllowed = began.Add(rereadInterval)
-		next = began.Add(freshness * 3 / 4)
+		nextReadAt = began.Add(freshness * 3 / 4)
 	} else {
 		k.backoff = min(max(2*k.backoff, firstBackoff), lastBackoff)
 		k.nextReadAllowed = time.Now().Add(k.backoff)
-		next = k.nextReadAllowed
+		nextReadAt = k.nextReadAllowed
 	}
 	close(k.readFinished)
 	k.readFinished = make(chan struct{})
-	return next
+	return nextReadAt
 }
 
 func (k *issuerKeys) mayRead() bool {

@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/apirequest"
 )
 
-// Require calls next only for requests with a valid access token. In next, FromContext returns the identity. Require
-// rejects every other request as RFC 6750 specifies.
+// Require calls the handler next only for requests with a valid access token. In this handler, FromContext returns the
+// identity. Require rejects every other request as RFC 6750 specifies.
 //
 // Its signature is func(http.Handler) http.Handler, the middleware type of net/http, chi and most routers. Put a CORS
 // middleware in front of it, because CORS preflights have no token.
@@ -50,7 +50,7 @@ func (v *Verifier) RequireRecent(maxAge time.Duration) func(http.Handler) http.H
 	})
 }
 
-// Optional is like Require, but also calls next for requests without a token. Such requests have no identity. It
+// Optional is like Require, but also calls the handler for requests without a token. Such requests have no identity. It
 // rejects an invalid token, because the client assumes that the user is signed in.
 func (v *Verifier) Optional(next http.Handler) http.Handler {
 	required := v.Require(next)

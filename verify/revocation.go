@@ -51,12 +51,12 @@ func (r *revocations) endSession(sid string, now time.Time) {
 }
 
 // recordRoleChange makes checkToken reject the user's tokens that were issued before the given Unix second.
-func (r *revocations) recordRoleChange(sub string, before int64, now time.Time) {
+func (r *revocations) recordRoleChange(sub string, issuedBefore int64, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	known, found := r.roleChanges[sub]
-	if before > known.issuedBefore && (found || r.hasRoom()) {
-		r.roleChanges[sub] = roleChange{before, now}
+	if issuedBefore > known.issuedBefore && (found || r.hasRoom()) {
+		r.roleChanges[sub] = roleChange{issuedBefore, now}
 	}
 }
 

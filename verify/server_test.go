@@ -72,8 +72,8 @@ func (f *countingProxy) count(path string) int {
 	return f.requestCounts[path]
 }
 
-// startServer uses its own keys for each server. change may be nil.
-func startServer(t testing.TB, change func(*watchword.Options)) *testServer {
+// startServer uses its own keys for each server. changeOptions may be nil.
+func startServer(t testing.TB, changeOptions func(*watchword.Options)) *testServer {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -84,8 +84,8 @@ func startServer(t testing.TB, change func(*watchword.Options)) *testServer {
 		PublicURL: s.url, Mailer: noMail{}, MasterKey: []byte("a master key for tests, 32 bytes"),
 		Limits: watchword.Unlimited(), HashQueue: time.Minute, Now: s.clock.Now,
 	}
-	if change != nil {
-		change(&options)
+	if changeOptions != nil {
+		changeOptions(&options)
 	}
 	s.store, s.options = store, options
 	s.engine, err = watchword.New(context.Background(), store, options)

@@ -264,17 +264,17 @@ func (v *Verifier) verifyUncached(
 	expected := v.expected
 	expected.Now = now
 	unknown := false
-	find := func(kid string) (accesstoken.Key, bool) {
+	findKey := func(kid string) (accesstoken.Key, bool) {
 		key, ok := set.byID[kid]
 		unknown = !ok
 		return key, ok
 	}
-	claims, err := accesstoken.Verify(token, find, expected)
+	claims, err := accesstoken.Verify(token, findKey, expected)
 	if unknown {
 		if set, err = v.keys.rereadUnlessRecent(ctx); err != nil {
 			return nil, nil, err
 		}
-		claims, err = accesstoken.Verify(token, find, expected)
+		claims, err = accesstoken.Verify(token, findKey, expected)
 	}
 	switch {
 	case errors.Is(err, accesstoken.ErrExpired):

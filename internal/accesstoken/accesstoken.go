@@ -106,7 +106,7 @@ func CheckExtra(names []string) error {
 	return nil
 }
 
-// containsFold reports whether names contain a name in any letter case. encoding/json ignores letter case and even
+// containsFold reports whether a list contains a name in any letter case. encoding/json ignores letter case and even
 // reads "ſub" as sub, and other verifiers may do the same.
 func containsFold(names []string, name string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
@@ -230,16 +230,16 @@ type Expect struct {
 }
 
 // Verify returns the claims of a valid token. For a token that is valid except that it has expired, it returns the
-// claims and ErrExpired. For any other token it returns ErrInvalid. find returns the key of a `kid`.
+// claims and ErrExpired. For any other token it returns ErrInvalid. findKey returns the key of a `kid`.
 //
 // Verify checks the form, the key, the signature and then the claims (RFC 8725). Before it has verified the
 // signature, it uses only the header of the token.
-func Verify(token string, find func(kid string) (Key, bool), want Expect) (Claims, error) {
+func Verify(token string, findKey func(kid string) (Key, bool), want Expect) (Claims, error) {
 	jws, ok := splitJWS(token)
 	if !ok {
 		return Claims{}, ErrInvalid
 	}
-	key, ok := jws.selectKey(tokenType, find)
+	key, ok := jws.selectKey(tokenType, findKey)
 	if !ok || !key.verifiesSignature(jws.signingInput, jws.signature) {
 		return Claims{}, ErrInvalid
 	}
@@ -288,10 +288,10 @@ func splitJWS(token string) (jws compactJWS, ok bool) {
 // selectKey returns the key that the header names. It reports false if the type is not want, if the algorithm is not
 // that of the key, or if the header has any other member. A header that is exactly as Sign writes it is accepted
 // without parsing JSON, because this is faster.
-func (jws compactJWS) selectKey(want string, find func(kid string) (Key, bool)) (Key, bool) {
+func (jws compactJWS) selectKey(want string, findKey func(kid string) (Key, bool)) (Key, bool) {
 	_, rest, _ := bytes.Cut(jws.header, []byte(`","kid":"`))
 	if kid, ok := bytes.CutSuffix(rest, []byte(`","typ":"`+tokenType+`"}`)); ok && want == tokenType {
-		if key, ok := find(string(kid)); ok && key.header == jws.encodedHeader {
+		if key, ok := findKey(string(kid)); ok && key.header == jws.encodedHeader {
 			return key, true
 		}
 	}
@@ -311,7 +311,7 @@ func (jws compactJWS) selectKey(want string, find func(kid string) (Key, bool)) 
 	if !ok || kid == "" || typ != want {
 		return Key{}, false
 	}
-	key, ok := find(kid)
+	key, ok := findKey(kid)
 	return key, ok && key.alg == alg
 }
 

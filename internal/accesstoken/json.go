@@ -12,9 +12,9 @@ import (
 // only checks the syntax, and the functions in this file scan the text. They rely on this check, so they do not
 // handle an unclosed string or bracket.
 
-// visitMembers visits each member of an object, in order. It reports whether data is one object in UTF-8 without
-// duplicate names, and every visit returned true.
-func visitMembers(data []byte, visit func(name, value string) bool) bool {
+// visitMembers calls visitMember for each member of an object, in order. It reports whether data is one object in
+// UTF-8 without duplicate names, and every call returned true.
+func visitMembers(data []byte, visitMember func(name, value string) bool) bool {
 	if !utf8.Valid(data) || !json.Valid(data) {
 		return false
 	}
@@ -34,7 +34,7 @@ func visitMembers(data []byte, visit func(name, value string) bool) bool {
 		seen = append(seen, name)
 		i = skipSpace(s, skipSpace(s, end)+1) // skip the colon
 		end = valueEnd(s, i)
-		if !visit(name, s[i:end]) {
+		if !visitMember(name, s[i:end]) {
 			return false
 		}
 		i = end

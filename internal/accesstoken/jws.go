@@ -25,12 +25,12 @@ func SignAs(k Key, typ string, payload []byte) (string, error) {
 
 // OpenAs returns the payload of a compact JWS with that `typ`. It reports false if the
 // signature is invalid. It is as strict as Verify.
-func OpenAs(token, typ string, find func(kid string) (Key, bool)) (payload []byte, ok bool) {
+func OpenAs(token, typ string, findKey func(kid string) (Key, bool)) (payload []byte, ok bool) {
 	jws, ok := splitJWS(token)
 	if !ok {
 		return nil, false
 	}
-	key, ok := jws.selectKey(typ, find)
+	key, ok := jws.selectKey(typ, findKey)
 	if !ok || !key.verifiesSignature(jws.signingInput, jws.signature) {
 		return nil, false
 	}

@@ -8,10 +8,10 @@ var ascendingLevels = []string{LevelOne, LevelTwo, "phr"}
 // IsLevel reports whether a session can have this level.
 func IsLevel(level string) bool { return slices.Contains(ascendingLevels, level) }
 
-// Reaches reports whether a level is equal to, or higher than, one of the levels in accepted. A value that is not a
+// Reaches reports whether a level is equal to, or higher than, one of the accepted levels. A value that is not a
 // level of this package reaches only an equal value.
-func Reaches(level string, accepted ...string) bool {
-	return slices.ContainsFunc(accepted, func(one string) bool {
+func Reaches(level string, acceptedLevels ...string) bool {
+	return slices.ContainsFunc(acceptedLevels, func(one string) bool {
 		needed := slices.Index(ascendingLevels, one)
 		return one == level || needed >= 0 && slices.Index(ascendingLevels, level) > needed
 	})

@@ -94,10 +94,10 @@ func Doc(name string) string { return notes[name].doc }
 
 // Response returns an example of a response body as indented JSON. In the examples of members, it replaces the text
 // URL with url. A member named message or status has the example message. Response omits the optional members whose
-// names are in without.
-func Response(body any, url, message string, without ...string) string {
+// names are in omittedNames.
+func Response(body any, url, message string, omittedNames ...string) string {
 	v := reflect.New(reflect.TypeOf(body)).Elem()
-	(&exampleFiller{url: url, message: message, without: without}).fill(v)
+	(&exampleFiller{url: url, message: message, omittedNames: omittedNames}).fill(v)
 	text, err := encodeUnescaped(v.Interface(), "  ")
 	if err != nil {
 		return "" // can't happen: JSON can express every body of the API
@@ -118,7 +118,7 @@ func encodeUnescaped(v any, indent string) (string, error) {
 type exampleFiller struct {
 	request      bool
 	url, message string
-	without      []string
+	omittedNames []string
 }
 
 // optionalInRequests contains the optional members that examples of requests show. Requests seldom need the other
@@ -138,7 +138,7 @@ func (f *exampleFiller) fill(v reflect.Value) {
 		if f.request {
 			omitted = !optionalInRequests[name]
 		}
-		if optional && (omitted || slices.Contains(f.without, name)) {
+		if optional && (omitted || slices.Contains(f.omittedNames, name)) {
 			continue
 		}
 		f.set(v.Field(i), name)

@@ -131,11 +131,11 @@ func (c *Chromium) createProfile() (dir string, err error) {
 	return dir, errors.Join(os.Mkdir(filepath.Dir(settings), 0o700), os.WriteFile(settings, []byte(c.Preferences), 0o600))
 }
 
-// Tab opens a new tab in the browser context of an open tab. The argument beside is the context.Context of the open
-// tab. The new tab closes when the test ends.
-func Tab(t testing.TB, beside context.Context, options ...chromedp.ContextOption) context.Context {
+// Tab opens a new tab in the browser context of openTab, which is the context.Context of an open tab. The new tab
+// closes when the test ends.
+func Tab(t testing.TB, openTab context.Context, options ...chromedp.ContextOption) context.Context {
 	t.Helper()
-	ctx, end := chromedp.NewContext(beside, options...)
+	ctx, end := chromedp.NewContext(openTab, options...)
 	t.Cleanup(end)
 	if err := startBrowserOrTab(ctx, end); err != nil {
 		t.Fatal(err)
@@ -170,9 +170,9 @@ func Evaluate[T any](tab context.Context, function string, args ...any) (T, erro
 }
 
 // InEachView shows the page on a phone and a desktop screen, in dark and light mode, and
-// calls check with each view, such as "phone-dark". The test fails if an element extends
+// calls checkView with each view, such as "phone-dark". The test fails if an element extends
 // beyond the right edge. Screenshots are named after the page and the view.
-func InEachView(t testing.TB, tab context.Context, name string, check func(view string)) {
+func InEachView(t testing.TB, tab context.Context, name string, checkView func(view string)) {
 	t.Helper()
 	for _, screen := range []struct {
 		name          string
@@ -192,7 +192,7 @@ func InEachView(t testing.TB, tab context.Context, name string, check func(view 
 			if dir := os.Getenv(Pictures); dir != "" {
 				takeScreenshot(t, tab, filepath.Join(dir, name+"-"+view+".png"), screen.width)
 			}
-			check(view)
+			checkView(view)
 		}
 	}
 }

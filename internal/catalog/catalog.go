@@ -25,17 +25,17 @@ type Catalog struct {
 	matcher   language.Matcher
 }
 
-// Read reads the files texts/*.json in builtin, and then the operator's files in own, which may be nil. If a language
+// Read reads the files texts/*.json in builtinFiles, and then those in operatorFiles, which may be nil. If a language
 // lacks a text, it gets the text of the default language. Therefore a translation may be incomplete, and an
-// operator's file may change a single text. In the default language, a text in defaults replaces the built-in text,
-// and a text in own replaces both.
-func Read(builtin, own fs.FS, defaults map[string]string) (*Catalog, error) {
-	names, err := fs.Glob(builtin, "texts/*.json")
+// operator's file may change a single text. In the default language, a text in defaultTexts replaces the built-in
+// text, and a text in operatorFiles replaces both.
+func Read(builtinFiles, operatorFiles fs.FS, defaultTexts map[string]string) (*Catalog, error) {
+	names, err := fs.Glob(builtinFiles, "texts/*.json")
 	if err != nil {
 		return nil, err
 	}
-	if own != nil {
-		more, err := fs.Glob(own, "texts/*.json")
+	if operatorFiles != nil {
+		more, err := fs.Glob(operatorFiles, "texts/*.json")
 		if err != nil {
 			return nil, err
 		}
@@ -57,13 +57,13 @@ func Read(builtin, own fs.FS, defaults map[string]string) (*Catalog, error) {
 		if len(c.Texts) > 0 {
 			maps.Copy(texts, c.Texts[0])
 		}
-		if err := overrideTexts(texts, builtin, name); err != nil {
+		if err := overrideTexts(texts, builtinFiles, name); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		if len(c.Texts) == 0 {
-			maps.Copy(texts, defaults)
+			maps.Copy(texts, defaultTexts)
 		}
-		if err := overrideTexts(texts, own, name); err != nil {
+		if err := overrideTexts(texts, operatorFiles, name); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		c.Languages, c.Texts = append(c.Languages, tag), append(c.Texts, texts)

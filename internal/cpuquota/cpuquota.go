@@ -12,12 +12,12 @@ import (
 
 // Read returns the CPU quota of the control group of this process, as seconds of CPU time per second. It returns 0 if
 // there is no quota, or if the quota can't be read. A group can't use more than its parent groups, so Read returns
-// the lowest quota among them. The argument root is the root of the file system.
-func Read(root fs.FS) (lowest float64) {
-	group, kind := readOwnGroup(root)
-	mount, dir := findMount(root, group, kind)
+// the lowest quota among them. rootFS is the root of the file system.
+func Read(rootFS fs.FS) (lowest float64) {
+	group, kind := readOwnGroup(rootFS)
+	mount, dir := findMount(rootFS, group, kind)
 	for ; dir != ""; dir = parentGroupDir(dir, mount) {
-		if quota := kind.readQuota(root, dir); quota > 0 && (lowest == 0 || quota < lowest) {
+		if quota := kind.readQuota(rootFS, dir); quota > 0 && (lowest == 0 || quota < lowest) {
 			lowest = quota
 		}
 	}
@@ -34,8 +34,8 @@ const (
 
 // readOwnGroup returns the control group that limits the CPU time of this process, as a path in the hierarchy of
 // groups. It reads /proc/self/cgroup, whose lines have the form hierarchy:controllers:path.
-func readOwnGroup(root fs.FS) (group string, kind cgroupVersion) {
-	for line := range strings.Lines(readTextOrEmpty(root, "/proc/self/cgroup")) {
+func readOwnGroup(rootFS fs.FS) (group string, kind cgroupVersion) {
+	for line := range strings.Lines(readTextOrEmpty(rootFS, "/proc/self/cgroup")) {
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
 		switch {
 		case len(parts) < 3:
@@ -50,8 +50,8 @@ func readOwnGroup(root fs.FS) (group string, kind cgroupVersion) {
 
 // findMount returns the mount point of the group's hierarchy, and the directory of the group. Both are empty if no
 // mount contains the group, as in a container that does not see its own group.
-func findMount(root fs.FS, group string, kind cgroupVersion) (mount, dir string) {
-	for line := range strings.Lines(readTextOrEmpty(root, "/proc/self/mountinfo")) {
+func findMount(rootFS fs.FS, group string, kind cgroupVersion) (mount, dir string) {
+	for line := range strings.Lines(readTextOrEmpty(rootFS, "/proc/self/mountinfo")) {
 		before, after, _ := strings.Cut(line, " - ")
 		place, system := strings.Fields(before), strings.Fields(after)
 		if len(place) < 5 || len(system) < 3 || !kind.mountedAs(system[0], system[2]) {
@@ -85,10 +85,10 @@ func parentGroupDir(dir, mount string) string {
 
 // readQuota returns the quota of one group, in the unit of Read. It returns 0 if the group has no quota. In that
 // case, cpu.max contains "max", and cpu.cfs_quota_us contains a negative number.
-func (v cgroupVersion) readQuota(root fs.FS, dir string) float64 {
-	text := readTextOrEmpty(root, dir+"/cpu.max")
+func (v cgroupVersion) readQuota(rootFS fs.FS, dir string) float64 {
+	text := readTextOrEmpty(rootFS, dir+"/cpu.max")
 	if v == cgroupV1 {
-		text = readTextOrEmpty(root, dir+"/cpu.cfs_quota_us") + readTextOrEmpty(root, dir+"/cpu.cfs_period_us")
+		text = readTextOrEmpty(rootFS, dir+"/cpu.cfs_quota_us") + readTextOrEmpty(rootFS, dir+"/cpu.cfs_period_us")
 	}
 	var used, period int // microseconds
 	if n, _ := fmt.Sscan(text, &used, &period); n < 2 || used <= 0 || period <= 0 {
@@ -97,8 +97,8 @@ func (v cgroupVersion) readQuota(root fs.FS, dir string) float64 {
 	return float64(used) / float64(period)
 }
 
-func readTextOrEmpty(root fs.FS, name string) string {
-	text, err := fs.ReadFile(root, strings.TrimPrefix(name, "/"))
+func readTextOrEmpty(rootFS fs.FS, name string) string {
+	text, err := fs.ReadFile(rootFS, strings.TrimPrefix(name, "/"))
 	if err != nil {
 		return ""
 	}

@@ -96,23 +96,23 @@ func toolName(userAgent string) string {
 	return name
 }
 
-// Parts returns the browser and the system of a name. found is false if the name lacks one of them, such as "curl".
+// Parts returns the browser and the system of a name. It reports false if the name lacks one of them, such as "curl".
 func Parts(name string) (browser, system string, found bool) { return strings.Cut(name, nameSeparator) }
 
-// Translate returns a name in the reader's language. The function say formats the translated text of a key in
+// Translate returns a name in the reader's language. formatText formats the translated text of a key in
 // web/texts. Translate does not change a name that Name never returns, such as an imported name.
-func Translate(name string, say func(key string, args ...any) string) string {
+func Translate(name string, formatText func(key string, args ...any) string) string {
 	if name == "" || name == Unknown {
-		return say("sessions.unknown")
+		return formatText("sessions.unknown")
 	}
 	browser, system, found := Parts(name)
 	switch {
 	case !found:
 		return name
 	case system == "iPhone" || system == "iPad": // German uses another preposition for a device
-		return say("device.on.model", browser, system)
+		return formatText("device.on.model", browser, system)
 	}
-	return say("device.on", browser, system)
+	return formatText("device.on", browser, system)
 }
 
 // TranslateChosen is like Translate, but for a name that a user may have chosen, such as "Key on my desk". It

@@ -112,15 +112,15 @@ func (l *Log[I, E]) wakeReaders() {
 	l.changed = make(chan struct{})
 }
 
-// SetHeartbeat calls issue and stores the result as the new heartbeat. If the current heartbeat is younger than
-// every, it keeps the current heartbeat and does not call issue.
-func (l *Log[I, E]) SetHeartbeat(every time.Duration, issue func() (E, error)) error {
+// SetHeartbeat calls issueHeartbeat and stores the result as the new heartbeat. If the current heartbeat is younger
+// than minAge, SetHeartbeat keeps it and does not call issueHeartbeat.
+func (l *Log[I, E]) SetHeartbeat(minAge time.Duration, issueHeartbeat func() (E, error)) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.heartbeatAt.IsZero() && time.Since(l.heartbeatAt) < every {
+	if !l.heartbeatAt.IsZero() && time.Since(l.heartbeatAt) < minAge {
 		return nil
 	}
-	heartbeat, err := issue()
+	heartbeat, err := issueHeartbeat()
 	if err != nil {
 		return err
 	}
@@ -129,14 +129,14 @@ func (l *Log[I, E]) SetHeartbeat(every time.Duration, issue func() (E, error)) e
 	return nil
 }
 
-// Wait returns when this process has read the item with the number after, or when the duration patience has passed. A
+// Wait returns when this process has read the item with the given number, after the timeout, or when ctx ends. A
 // reader can know the number of an unread item from another process, which has already read the item.
-func (l *Log[I, E]) Wait(ctx context.Context, after int64, patience time.Duration) {
-	timer := time.NewTimer(patience)
+func (l *Log[I, E]) Wait(ctx context.Context, number int64, timeout time.Duration) {
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	for {
 		l.mu.Lock()
-		ready, changed := !l.heartbeatAt.IsZero() && after <= l.progress.Last, l.changed
+		ready, changed := !l.heartbeatAt.IsZero() && number <= l.progress.Last, l.changed
 		l.mu.Unlock()
 		if ready {
 			return
@@ -290,17 +290,17 @@ func (l *Log[I, E]) findOlderPage(after int64, limit int, key string) ([]E, bool
 	return nil, false
 }
 
-// Memory returns the number of items in the log, and passes each event in memory to held. Dropped events could remain
-// in the spare capacity of the list of items, so Memory also passes the events there.
-func (l *Log[I, E]) Memory(held func(E)) (items int) {
+// Memory returns the number of items in the log, and passes each event in memory to visitEvent. Dropped events could
+// remain in the spare capacity of the list of items, so Memory also passes the events there.
+func (l *Log[I, E]) Memory(visitEvent func(E)) (items int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, item := range l.items[:cap(l.items)] {
-		held(item.event)
+		visitEvent(item.event)
 	}
 	for _, p := range l.olderPages {
 		for _, event := range p.events {
-			held(event)
+			visitEvent(event)
 		}
 	}
 	return len(l.items)

@@ -43,10 +43,10 @@ type Queue[Q, A any] struct {
 	awaitTurn func()
 	runBatch  func([]*Call[Q, A])
 
-	mu      sync.RWMutex // guards closed, so that no call is sent on the closed channel waiting
-	closed  bool
-	waiting chan *Call[Q, A]
-	running sync.WaitGroup // the goroutine of runBatches, and the batches that run
+	mu           sync.RWMutex // guards isClosed, so that no call is sent on waitingCalls after its close
+	isClosed     bool
+	waitingCalls chan *Call[Q, A]
+	running      sync.WaitGroup // the goroutine of runBatches, and the batches that run
 }
 
 // New returns a queue that runs batches of up to max calls. For each batch, it calls awaitTurn, which blocks until
@@ -58,7 +58,8 @@ type Queue[Q, A any] struct {
 //
 // runBatch does not receive the context of a caller, because one caller must not cancel the calls of others.
 func New[Q, A any](max int, awaitTurn func(), runBatch func([]*Call[Q, A])) *Queue[Q, A] {
-	q := &Queue[Q, A]{max: max, awaitTurn: awaitTurn, runBatch: runBatch, waiting: make(chan *Call[Q, A], maxQueue)}
+	q := &Queue[Q, A]{max: max, awaitTurn: awaitTurn, runBatch: runBatch}
+	q.waitingCalls = make(chan *Call[Q, A], maxQueue)
 	q.running.Go(q.runBatches)
 	return q
 }
@@ -82,14 +83,14 @@ func (q *Queue[Q, A]) Do(ctx context.Context, request Q) (answer A, err error) {
 func (q *Queue[Q, A]) send(call *Call[Q, A]) error {
 	q.mu.RLock()
 	defer q.mu.RUnlock()
-	if q.closed {
+	if q.isClosed {
 		return ErrClosed
 	}
 	if err := call.ctx.Err(); err != nil {
 		return err // checked before select, which chooses at random and could still queue the call
 	}
 	select {
-	case q.waiting <- call:
+	case q.waitingCalls <- call:
 		return nil
 	case <-call.ctx.Done():
 		return call.ctx.Err()
@@ -98,14 +99,14 @@ func (q *Queue[Q, A]) send(call *Call[Q, A]) error {
 
 // Len returns the number of calls in the queue. It does not count the first call of the next batch, which leaves the
 // queue before awaitTurn is called.
-func (q *Queue[Q, A]) Len() int { return len(q.waiting) }
+func (q *Queue[Q, A]) Len() int { return len(q.waitingCalls) }
 
 // Close waits for all calls that were added before. Later calls of Do return ErrClosed.
 func (q *Queue[Q, A]) Close() {
 	q.mu.Lock()
-	if !q.closed {
-		q.closed = true
-		close(q.waiting)
+	if !q.isClosed {
+		q.isClosed = true
+		close(q.waitingCalls)
 	}
 	q.mu.Unlock()
 	q.running.Wait()
@@ -113,7 +114,7 @@ func (q *Queue[Q, A]) Close() {
 
 // runBatches starts one batch after the other until the queue is closed and empty.
 func (q *Queue[Q, A]) runBatches() {
-	for first := range q.waiting {
+	for first := range q.waitingCalls {
 		q.awaitTurn()
 		batch := q.collectBatch(first)
 		q.running.Go(func() { q.runBatch(batch) })
@@ -137,7 +138,7 @@ func (q *Queue[Q, A]) collectBatch(first *Call[Q, A]) (batch []*Call[Q, A]) {
 // takeQueuedCall takes the next call from the queue without waiting. It returns nil if the queue is empty.
 func (q *Queue[Q, A]) takeQueuedCall() *Call[Q, A] {
 	select {
-	case call := <-q.waiting: // nil if the queue is closed and empty
+	case call := <-q.waitingCalls: // nil if the queue is closed and empty
 		return call
 	default:
 		return nil

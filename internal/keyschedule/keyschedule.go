@@ -167,16 +167,16 @@ func (p Plan) TakeOver(keys []Key, now time.Time, overlap time.Duration, isOurs 
 	return p
 }
 
-// NextNumber returns the number of a new key. The numbers of the keys whose indexes are in dropped count as free.
-// NextNumber reports false if no number is free.
-func NextNumber(keys []Key, dropped []int) (number int, ok bool) {
+// NextNumber returns the number of a new key. The numbers of the keys at droppedIndexes count as free. NextNumber
+// reports false if no number is free.
+func NextNumber(keys []Key, droppedIndexes []int) (number int, ok bool) {
 	var used []int
 	var newest Key
 	for i, k := range keys {
 		if i == 0 || k.PublishedAt.After(newest.PublishedAt) {
 			newest = k
 		}
-		if !slices.Contains(dropped, i) {
+		if !slices.Contains(droppedIndexes, i) {
 			used = append(used, k.Number)
 		}
 	}

@@ -26,14 +26,14 @@ type keyStore struct {
 
 // A process sees the store as it was at its last read.
 type process struct {
-	seen   []keyRow
-	readAt time.Time
+	seenRows []keyRow
+	readAt   time.Time
 }
 
 // An issuedToken needs its key until the token expires.
 type issuedToken struct {
-	key     int
-	expires time.Time
+	key       int
+	expiresAt time.Time
 }
 
 func times(rows []keyRow) []keyschedule.Key {
@@ -48,23 +48,23 @@ func (s *keyStore) indexOf(id int) int {
 	return slices.IndexFunc(s.rows, func(r keyRow) bool { return r.id == id })
 }
 
-// applyPlan applies a plan completely or not at all. seen contains the rows from which the plan was computed.
-func (s *keyStore) applyPlan(seen []keyRow, plan keyschedule.Plan) {
+// applyPlan applies a plan completely or not at all. The plan was computed from seenRows.
+func (s *keyStore) applyPlan(seenRows []keyRow, plan keyschedule.Plan) {
 	rows := slices.Clone(s.rows)
 	for i, k := range plan.Change {
-		at := s.indexOf(seen[i].id)
+		at := s.indexOf(seenRows[i].id)
 		if at < 0 {
 			return // another process has dropped the key
 		}
 		rows[at].Key = k
 	}
 	rows = slices.DeleteFunc(rows, func(r keyRow) bool {
-		return slices.ContainsFunc(plan.Drop, func(i int) bool { return seen[i].id == r.id })
+		return slices.ContainsFunc(plan.Drop, func(i int) bool { return seenRows[i].id == r.id })
 	})
 	if plan.Publish != nil {
 		used, newest := []int{}, 0
 		var published time.Time
-		for _, r := range seen {
+		for _, r := range seenRows {
 			if used = append(used, r.number); r.PublishedAt.After(published) {
 				published, newest = r.PublishedAt, r.number
 			}
@@ -78,12 +78,12 @@ func (s *keyStore) applyPlan(seen []keyRow, plan keyschedule.Plan) {
 	s.rows = rows
 }
 
-func (p *process) read(s *keyStore, now time.Time) { p.seen, p.readAt = slices.Clone(s.rows), now }
+func (p *process) read(s *keyStore, now time.Time) { p.seenRows, p.readAt = slices.Clone(s.rows), now }
 
 // planAndReread computes a plan from the rows of the last read and applies it. The process then reads the store
 // again.
 func (p *process) planAndReread(s *keyStore, now time.Time) {
-	s.applyPlan(p.seen, keyschedule.At(times(p.seen), now, policy))
+	s.applyPlan(p.seenRows, keyschedule.At(times(p.seenRows), now, policy))
 	p.read(s, now)
 }
 
@@ -106,7 +106,7 @@ func TestNoTokenOutlivesItsKeyWithSeveralProcesses(t *testing.T) {
 		var tokens []issuedToken
 		one := func(t *rapid.T) *process { return &processes[rapid.IntRange(0, 2).Draw(t, "process")] }
 		sign := func(t *rapid.T, p *process) {
-			k := p.seen[keyschedule.ActiveAt(times(p.seen), now)]
+			k := p.seenRows[keyschedule.ActiveAt(times(p.seenRows), now)]
 			if k.id != 1 && now.Before(k.PublishedAt.Add(policy.Overlap)) {
 				t.Fatalf("key %d signs before verifiers could read it", k.id)
 			}
@@ -150,14 +150,14 @@ func TestNoTokenOutlivesItsKeyWithSeveralProcesses(t *testing.T) {
 				p := one(t)
 				p.read(s, now)
 				p.planAndReread(s, now)
-				s.applyPlan(p.seen, keyschedule.Rotate(times(p.seen), now, policy))
+				s.applyPlan(p.seenRows, keyschedule.Rotate(times(p.seenRows), now, policy))
 				p.read(s, now)
 			},
 			"": func(t *rapid.T) {
-				tokens = slices.DeleteFunc(tokens, func(i issuedToken) bool { return !i.expires.After(now) })
+				tokens = slices.DeleteFunc(tokens, func(i issuedToken) bool { return !i.expiresAt.After(now) })
 				for _, token := range tokens {
 					if s.indexOf(token.key) < 0 {
-						t.Fatalf("key %d was dropped, but its token is valid until %s", token.key, token.expires)
+						t.Fatalf("key %d was dropped, but its token is valid until %s", token.key, token.expiresAt)
 					}
 				}
 			},

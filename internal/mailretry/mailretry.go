@@ -40,15 +40,15 @@ func SentSince(attempts int, requested time.Time, life time.Duration, now time.T
 
 // LinkDue reports whether to send a mail with a new link.
 //
-//   - within: the rate limit for mails to the address allows this mail, or does not apply to it.
-//   - needed: the owner must have a valid link, even if the rate limit is exceeded.
-//   - works: an earlier link makes the mail unnecessary (SentSince).
+//   - withinLimit: the rate limit for mails to the address allows this mail, or does not apply to it.
+//   - linkNeeded: the owner must have a valid link, even if the rate limit is exceeded.
+//   - earlierLinkWorks: an earlier link makes the mail unnecessary (SentSince).
 //
 // A first attempt within the rate limit is always due. A retry is due only if no earlier link works. Retries
 // accumulate while the mail server is unavailable, and one new link is enough for all of them.
-func LinkDue(attempts int, within, needed, works bool) bool {
-	if attempts == 1 && within {
+func LinkDue(attempts int, withinLimit, linkNeeded, earlierLinkWorks bool) bool {
+	if attempts == 1 && withinLimit {
 		return true
 	}
-	return (attempts > 1 || needed) && !works
+	return (attempts > 1 || linkNeeded) && !earlierLinkWorks
 }

@@ -18,13 +18,13 @@ type Level struct {
 // maxLevel bounds the wait, so that one slow check does not delay every failure.
 const maxLevel = time.Second
 
-// Wait returns how much longer a failure must take. took is the time of the check; foreign
-// means that the hash came from another system.
-func (l *Level) Wait(took time.Duration, foreign bool) time.Duration {
+// Wait returns how much longer a failure must take, after the check has taken checkDuration. isForeignHash means that
+// the hash came from another system.
+func (l *Level) Wait(checkDuration time.Duration, isForeignHash bool) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	bounded := min(took, maxLevel)
-	if foreign {
+	bounded := min(checkDuration, maxLevel)
+	if isForeignHash {
 		l.longestForeign[0] = max(l.longestForeign[0], bounded)
 	}
 	slowest := max(l.longestForeign[0], l.longestForeign[1])
@@ -32,7 +32,7 @@ func (l *Level) Wait(took time.Duration, foreign bool) time.Duration {
 	if slowest == 0 {
 		return 0
 	}
-	return max(l.longestRecent-took, 0)
+	return max(l.longestRecent-checkDuration, 0)
 }
 
 // Renew begins a new period. Level forgets the checks of foreign hashes after two periods, so a check that was slow

@@ -34,7 +34,7 @@ const (
 // If the work starts goroutines, they run on other threads, with normal priority. Argon2 of golang.org/x/crypto
 // starts many goroutines, so most of its work has normal priority.
 type Pool struct {
-	longest time.Duration
+	maxWait time.Duration
 	exited  sync.WaitGroup
 
 	mu     sync.Mutex
@@ -48,9 +48,9 @@ type Pool struct {
 type job struct {
 	work     func()
 	queuedAt time.Time
-	done     chan struct{}
-	err      error     // why the work was not run; read after done
-	panicked *Panicked // panic of the work; read after done
+	finished chan struct{}
+	err      error     // why the work was not run; read when finished is closed
+	panicked *Panicked // panic of the work; read when finished is closed
 }
 
 // Stats are the current state of a pool (Queued, Running) and its counters since the start.
@@ -76,9 +76,9 @@ func (p *Panicked) Unwrap() error {
 }
 
 // NewPool starts a pool with the given number of workers, at least one. The pool refuses work that would wait longer
-// than the duration longest. The caller closes the pool.
-func NewPool(workers int, longest time.Duration) *Pool {
-	p := &Pool{longest: longest, turns: clientTurns{queues: map[string]*clientQueue{}}}
+// than maxWait. The caller closes the pool.
+func NewPool(workers int, maxWait time.Duration) *Pool {
+	p := &Pool{maxWait: maxWait, turns: clientTurns{queues: map[string]*clientQueue{}}}
 	p.ready = sync.NewCond(&p.mu)
 	p.stats.Workers = max(workers, 1)
 	for range p.stats.Workers {
@@ -87,26 +87,26 @@ func NewPool(workers int, longest time.Duration) *Pool {
 	return p
 }
 
-// Do runs work and returns when it has ended. If Do returns an error, the work was not run. The error is a *BusyError
-// if the wait is or would be too long, the error of ctx if ctx ended during the wait, or ErrClosed. Do never returns
-// while the work runs, so the work may write to variables of the caller.
+// Do runs doWork on a worker and returns when it has ended. If Do returns an error, doWork was not run. The error is a
+// *BusyError if the wait is or would be too long, the error of ctx if ctx ended during the wait, or ErrClosed. Do never
+// returns while doWork runs, so doWork may write to variables of the caller.
 //
-// client is the key by which the pool serves clients in turn. If the work panics, Do panics with a *Panicked.
-func (p *Pool) Do(ctx context.Context, client string, work func()) error {
-	j := &job{work: work, queuedAt: time.Now(), done: make(chan struct{})}
+// client is the key by which the pool serves clients in turn. If doWork panics, Do panics with a *Panicked.
+func (p *Pool) Do(ctx context.Context, client string, doWork func()) error {
+	j := &job{work: doWork, queuedAt: time.Now(), finished: make(chan struct{})}
 	if err := p.enqueue(ctx, client, j); err != nil {
 		return err
 	}
-	patience := time.NewTimer(p.longest)
+	patience := time.NewTimer(p.maxWait)
 	defer patience.Stop()
 	select {
-	case <-j.done:
+	case <-j.finished:
 	case <-ctx.Done():
 		p.withdraw(client, j, ctx.Err())
 	case <-patience.C:
-		p.withdraw(client, j, &BusyError{retryAfter(p.longest)})
+		p.withdraw(client, j, &BusyError{retryAfter(p.maxWait)})
 	}
-	<-j.done
+	<-j.finished
 	if j.panicked != nil {
 		panic(j.panicked)
 	}
@@ -124,7 +124,7 @@ func (p *Pool) enqueue(ctx context.Context, client string, j *job) error {
 	}
 	waiting, ahead := p.turns.countAhead(client)
 	wait := p.estimateWait(ahead)
-	if wait > p.longest || p.stats.Queued >= maxQueued || waiting >= maxQueuedPerClient {
+	if wait > p.maxWait || p.stats.Queued >= maxQueued || waiting >= maxQueuedPerClient {
 		p.stats.Shed++
 		return &BusyError{retryAfter(wait)}
 	}
@@ -159,7 +159,7 @@ func (p *Pool) withdraw(client string, j *job, reason error) {
 		p.stats.Shed++
 	}
 	j.err = reason
-	close(j.done)
+	close(j.finished)
 }
 
 // runWorker runs jobs on a thread that it locks and never unlocks. Therefore the Go runtime ends the thread with the
@@ -171,7 +171,7 @@ func (p *Pool) runWorker() {
 		started := time.Now()
 		j.run()
 		p.countFinished(time.Since(started))
-		close(j.done)
+		close(j.finished)
 	}
 }
 
@@ -227,7 +227,7 @@ func (p *Pool) Close() {
 	p.closed = true
 	for j := p.turns.takeDueJob(); j != nil; j = p.turns.takeDueJob() {
 		j.err = ErrClosed
-		close(j.done)
+		close(j.finished)
 	}
 	p.stats.Queued = 0
 	p.ready.Broadcast()

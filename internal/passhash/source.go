@@ -102,8 +102,8 @@ func (s Source) adoptPHC(parts []string) (string, error) {
 }
 
 // readSeparateParts reads a hash whose parts are in separate columns. It recognizes the kind by the algorithm in the
-// file, or by lengths that only one program uses. known is false for any other hash.
-func (s Source) readSeparateParts(algorithm string) (h storedHash, known bool, err error) {
+// file, or by lengths that only one program uses. recognized is false for any other hash.
+func (s Source) readSeparateParts(algorithm string) (h storedHash, recognized bool, err error) {
 	const passportDigits, passportIterations = 1024, 25000
 	switch {
 	case algorithm == "bcrypt" && len(s.Salt) == 22 && len(s.Text) == 31: // FusionAuth, Okta

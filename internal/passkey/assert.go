@@ -79,10 +79,10 @@ type Use struct {
 	Verified bool // the authenticator has verified the user in this ceremony
 }
 
-// Verify checks that a response proves the use of the passkey c. The argument handle is the user handle of its owner.
-// If r.Credentials is empty, the response must contain this handle; otherwise it may lack a handle. The error is
-// ErrRejected, with the reason.
-func (p *Party) Verify(r Assertion, handle []byte, c Credential, response Response) (Use, error) {
+// Verify checks that a response proves the use of the passkey c, whose owner has this userHandle. If r.Credentials is
+// empty, the response must contain the same user handle; otherwise it may lack one. The error is ErrRejected, with the
+// reason.
+func (p *Party) Verify(r Assertion, userHandle []byte, c Credential, response Response) (Use, error) {
 	parsed := response.parsed
 	if err := p.checkOrigin(parsed.Response.CollectedClientData.Origin); err != nil {
 		return Use{}, err
@@ -92,19 +92,19 @@ func (p *Party) Verify(r Assertion, handle []byte, c Credential, response Respon
 	}
 	session := p.sessionData(r.Challenge)
 	session.UserVerification = r.verification()
-	owner := Owner{Handle: handle, Credentials: []Credential{c}}
+	owner := Owner{Handle: userHandle, Credentials: []Credential{c}}
 	var done *webauthn.Credential
 	var err error
 	if len(r.Credentials) == 0 {
 		find := func(id, given []byte) (webauthn.User, error) {
-			if !equalAndNotEmpty(id, c.ID) || !equalAndNotEmpty(given, handle) {
+			if !equalAndNotEmpty(id, c.ID) || !equalAndNotEmpty(given, userHandle) {
 				return nil, ErrRejected
 			}
 			return owner, nil
 		}
 		done, err = p.lib.ValidateDiscoverableLogin(find, session, parsed)
 	} else {
-		session.UserID, session.AllowedCredentialIDs = handle, [][]byte{c.ID}
+		session.UserID, session.AllowedCredentialIDs = userHandle, [][]byte{c.ID}
 		done, err = p.lib.ValidateLogin(owner, session, parsed)
 	}
 	if err != nil {

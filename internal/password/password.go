@@ -53,23 +53,23 @@ const (
 	Personal Problem = "personal"  // only words of the user's address or name, or of the service
 )
 
-// Check checks a normalized password. min is in code points. The operator forbids the words in context. The texts in
-// personal are the user's email address and names. Letter case does not matter. Check does not require particular
+// Check checks a normalized password. minLength is in code points. The operator chooses the forbiddenWords.
+// personalTexts are the user's email address and names. Letter case does not matter. Check does not require particular
 // kinds of characters (NIST SP 800-63B-4, section 3.1.1.2).
-func Check(normal string, min int, context []string, personal ...string) Problem {
+func Check(normal string, minLength int, forbiddenWords []string, personalTexts ...string) Problem {
 	points := utf8.RuneCountInString(normal)
-	if points < min {
+	if points < minLength {
 		return TooShort
 	}
 	if points > maxPoints {
 		return TooLong
 	}
 	folded := foldCaseAndWidth(normal)
-	service := append(serviceWords(), splitWords(context)...)
+	service := append(serviceWords(), splitWords(forbiddenWords)...)
 	switch {
 	case isCommon(folded), consistsOfWords(folded, service):
 		return Common
-	case consistsOfWords(folded, append(service, splitWords(personal)...)):
+	case consistsOfWords(folded, append(service, splitWords(personalTexts)...)):
 		return Personal
 	}
 	return ""

@@ -41,13 +41,13 @@ type Server struct {
 	bin        string
 	serverUser *syscall.Credential // nil: the user that runs the test
 	cmd        *exec.Cmd
-	ended      chan struct{}
+	exited     chan struct{}
 
 	frozenPIDs []int // child processes that Freeze has stopped
 
-	next     atomic.Int64
-	mu       sync.Mutex // held while a migrated database is created or copied
-	migrated bool       // whether the database that Migrated copies exists
+	next           atomic.Int64
+	mu             sync.Mutex // held while a migrated database is created or copied
+	templateExists bool       // whether the database that Migrated copies exists
 }
 
 // New creates and starts a cluster and removes it when the test ends. settings are
@@ -145,7 +145,7 @@ func Launch(ctx context.Context, dir string, settings ...string) (*Server, error
 func (s *Server) Remove() {
 	if s.cmd != nil && len(s.frozenPIDs) == 0 {
 		_ = syscall.Kill(s.cmd.Process.Pid, syscall.SIGQUIT)
-		<-s.ended
+		<-s.exited
 		s.cmd = nil
 	}
 	s.Kill()
@@ -240,17 +240,17 @@ func (s *Server) Start(ctx context.Context) error {
 
 func (s *Server) start(ctx context.Context) error {
 	cmd := s.command("postgres", "-D", s.Dir)
-	ended, err := launchWithTestProcess(cmd)
+	exited, err := launchWithTestProcess(cmd)
 	if err != nil {
 		return err
 	}
 	for range 600 {
 		if conn, err := pgx.Connect(ctx, s.URL("postgres")); err == nil {
-			s.cmd, s.ended = cmd, ended
+			s.cmd, s.exited = cmd, exited
 			return conn.Close(ctx)
 		}
 		select {
-		case <-ended:
+		case <-exited:
 			return fmt.Errorf(
 				"PostgreSQL exited at startup: run `%s -D DIR` to see the reason",
 				filepath.Join(s.bin, "postgres"),
@@ -259,23 +259,23 @@ func (s *Server) start(ctx context.Context) error {
 		}
 	}
 	_ = cmd.Process.Kill()
-	<-ended
+	<-exited
 	return errors.New("PostgreSQL did not accept connections within 30 seconds")
 }
 
-// launchWithTestProcess starts a program that the kernel terminates when the test process exits for any reason. ended
-// is closed when the program exits.
-func launchWithTestProcess(cmd *exec.Cmd) (ended chan struct{}, err error) {
+// launchWithTestProcess starts a program that the kernel terminates when the test process exits for any reason. The
+// channel exited is closed when the program exits.
+func launchWithTestProcess(cmd *exec.Cmd) (exited chan struct{}, err error) {
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT
-	ended = make(chan struct{})
+	exited = make(chan struct{})
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread() // the kernel sends the signal when this thread exits
 		started <- cmd.Start()
 		_ = cmd.Wait()
-		close(ended)
+		close(exited)
 	}()
-	return ended, <-started
+	return exited, <-started
 }
 
 // Kill kills the cluster with SIGKILL, as in a crash, and waits until it has exited. Its child processes exit by
@@ -288,7 +288,7 @@ func (s *Server) Kill() {
 	for _, pid := range append(s.frozenPIDs, s.cmd.Process.Pid) {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	<-s.ended
+	<-s.exited
 	s.cmd, s.frozenPIDs = nil, nil
 }
 
@@ -304,20 +304,22 @@ func (s *Server) Database(t testing.TB) string {
 }
 
 // Migrated creates a migrated database and returns its URL. Only the first call of a cluster runs
-// migrate. Later calls copy the first database, which takes a third of the time.
-func (s *Server) Migrated(t testing.TB, migrate func(ctx context.Context, url string) ([]string, error)) string {
+// migrateDatabase. Later calls copy the first database, which takes a third of the time.
+func (s *Server) Migrated(
+	t testing.TB, migrateDatabase func(ctx context.Context, url string) ([]string, error),
+) string {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	const name = "migrated"
-	if !s.migrated {
+	if !s.templateExists {
 		if err := s.executeOnCluster(t.Context(), "CREATE DATABASE "+name); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := migrate(t.Context(), s.URL(name)); err != nil {
+		if _, err := migrateDatabase(t.Context(), s.URL(name)); err != nil {
 			t.Fatal(err)
 		}
-		s.migrated = true
+		s.templateExists = true
 	}
 	return s.database(t, name)
 }

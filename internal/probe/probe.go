@@ -26,9 +26,9 @@ type Probe struct {
 }
 
 type probeRun struct {
-	done  chan struct{} // closed when the probe has ended
-	ended time.Time     // monotonic
-	err   error
+	done    chan struct{} // closed when the probe has ended
+	endedAt time.Time     // monotonic
+	err     error
 }
 
 // Suspect records a failed operation, so the next probe is due earlier.
@@ -76,7 +76,7 @@ func (p *Probe) isFresh(now time.Time) bool {
 	if p.lastRun == nil {
 		return false
 	}
-	age := now.Sub(p.lastRun.ended)
+	age := now.Sub(p.lastRun.endedAt)
 	return age < minPause || age < successValidity && p.lastRun.err == nil && !p.failedSince
 }
 
@@ -87,7 +87,7 @@ func (p *Probe) runProbe(ctx context.Context, r *probeRun, try func(context.Cont
 	err := try(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r.err, r.ended = err, time.Now()
+	r.err, r.endedAt = err, time.Now()
 	p.running, p.lastRun, p.failedSince = nil, r, false
 	close(r.done)
 }

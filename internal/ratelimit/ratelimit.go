@@ -12,22 +12,22 @@ import (
 	"time"
 )
 
-// Decide counts one use against a limit. The limit allows span/cost uses per span and refills evenly. The argument
-// tat is the counter's stored value, the theoretical arrival time: at this time, the limit is completely refilled.
-// For a new counter, tat is the zero time.
+// Decide counts one use against a limit. The limit allows span/cost uses per span and refills evenly. storedTAT is
+// the counter's stored value, the theoretical arrival time (TAT): at this time, the limit is completely refilled. For
+// a new counter, storedTAT is the zero time.
 //
-// If the use is allowed, wait is 0, and after is the counter's new value. If the use is refused, after is tat, and
-// wait is the time until a use is allowed.
+// If the use is allowed, wait is 0, and newTAT is the counter's new value. If the use is refused, newTAT equals
+// storedTAT, and wait is the time until a use is allowed.
 //
-// If the clock was set back, a client is blocked for at most span. If tat is further in the future than the clock
+// If the clock was set back, a client is blocked for at most span. If storedTAT is further in the future than the clock
 // skew between two processes can explain, Decide treats the limit as having one remaining use.
-func Decide(tat, now time.Time, cost, span time.Duration) (after time.Time, wait time.Duration) {
-	used := max(tat.Sub(now), 0)
+func Decide(storedTAT, now time.Time, cost, span time.Duration) (newTAT time.Time, wait time.Duration) {
+	used := max(storedTAT.Sub(now), 0)
 	if used > 2*span-cost {
 		used = span - cost
 	}
 	if over := used + cost - span; over > 0 {
-		return tat, over
+		return storedTAT, over
 	}
 	return now.Add(used + cost), 0
 }

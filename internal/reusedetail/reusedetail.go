@@ -27,12 +27,12 @@ type Party struct {
 	Address string `json:"address"`
 }
 
-// Since returns the time from then to now in the form of Detail.Superseded, or "" if then is zero.
-func Since(then, now time.Time) string {
-	if then.IsZero() {
+// Since returns the time from replacedAt to now in the form of Detail.Superseded, or "" if replacedAt is zero.
+func Since(replacedAt, now time.Time) string {
+	if replacedAt.IsZero() {
 		return ""
 	}
-	return now.Sub(then).Round(time.Millisecond).String()
+	return now.Sub(replacedAt).Round(time.Millisecond).String()
 }
 
 // String returns the detail as one line of JSON.

@@ -59,10 +59,10 @@ func Promote(path string) error {
 	return syncFolder(filepath.Dir(path))
 }
 
-// Finish completes an interrupted replacement of the key in a file, and returns the key that is valid now. The
-// function opens reports whether a key opens the sealed secrets. If opens confirms neither the old key nor the new
-// one, Finish returns master without an error. The next operation that uses master then fails with the reason.
-func Finish(path string, master []byte, opens func(key []byte) (bool, error)) ([]byte, error) {
+// Finish completes an interrupted replacement of the key in a file, and returns the key that is valid now. checkKey
+// reports whether a key opens the sealed secrets. If checkKey confirms neither the old key nor the new one, Finish
+// returns master without an error. The next operation that uses master then fails with the reason.
+func Finish(path string, master []byte, checkKey func(key []byte) (bool, error)) ([]byte, error) {
 	next, err := LoadNext(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return master, nil
@@ -70,10 +70,10 @@ func Finish(path string, master []byte, opens func(key []byte) (bool, error)) ([
 	if err != nil {
 		return nil, err
 	}
-	if ok, err := opens(master); err != nil || ok {
+	if ok, err := checkKey(master); err != nil || ok {
 		return master, err
 	}
-	if ok, err := opens(next); err != nil || !ok {
+	if ok, err := checkKey(next); err != nil || !ok {
 		return master, nil //nolint:nilerr // the next use of master fails with the reason
 	}
 	return next, Promote(path)

@@ -55,17 +55,17 @@ func (b *Box) Derive(purpose string) []byte {
 	return key
 }
 
-// Seal encrypts the secret plain. The argument context is a text that describes the secret, such as its row in the
-// store. The text is authenticated, but not secret and not part of the result. Open needs the same text.
-func (b *Box) Seal(context string, plain []byte) []byte {
-	sealed := make([]byte, 1+b.aead.NonceSize(), 1+b.aead.NonceSize()+len(plain)+b.aead.Overhead())
+// Seal encrypts a secret. The context is a text that describes the secret, such as its row in the store. It is
+// authenticated, but not secret and not part of the result. Open needs the same context.
+func (b *Box) Seal(context string, secret []byte) []byte {
+	sealed := make([]byte, 1+b.aead.NonceSize(), 1+b.aead.NonceSize()+len(secret)+b.aead.Overhead())
 	sealed[0] = formatVersion
 	nonce := sealed[1:]
 	rand.Read(nonce) //nolint:errcheck // never returns an error: it crashes the process instead
-	return b.aead.Seal(sealed, nonce, plain, []byte(context))
+	return b.aead.Seal(sealed, nonce, secret, []byte(context))
 }
 
-// Open decrypts a result of Seal. It needs the argument context that Seal got. Its error does not reveal the content.
+// Open decrypts a result of Seal. It needs the context that Seal got. Its error does not reveal the content.
 func (b *Box) Open(context string, sealed []byte) ([]byte, error) {
 	head := 1 + b.aead.NonceSize()
 	if len(sealed) < head || sealed[0] != formatVersion {

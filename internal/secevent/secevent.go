@@ -131,11 +131,11 @@ func Sign(k accesstoken.Key, e Event) (string, error) {
 	return accesstoken.SignAs(k, tokenType, claims)
 }
 
-// Verify returns the event of a valid token, or ErrInvalid. The function find returns the key of a `kid`. Like
+// Verify returns the event of a valid token, or ErrInvalid. findKey returns the key of a `kid`. Like
 // accesstoken.Verify, Verify checks the format, the key, the signature and then the claims. Callers have to check
 // IssuedAt.
-func Verify(token string, find func(kid string) (accesstoken.Key, bool), issuer, audience string) (Event, error) {
-	payload, ok := accesstoken.OpenAs(token, tokenType, find)
+func Verify(token string, findKey func(kid string) (accesstoken.Key, bool), issuer, audience string) (Event, error) {
+	payload, ok := accesstoken.OpenAs(token, tokenType, findKey)
 	if !ok {
 		return Event{}, ErrInvalid
 	}

@@ -14,10 +14,10 @@ const resultValidity = time.Second
 
 // A Call keeps its last result. The zero Call is ready to use. It is safe for concurrent use.
 type Call struct {
-	group       singleflight.Group
+	flights     singleflight.Group
 	lastSuccess atomic.Int64 // when the work last succeeded, in nanoseconds since 1970
 
-	// These fields need no lock, because Do accesses them only within a call of group.
+	// These fields need no lock, because Do accesses them only in functions that flights runs.
 	failedAt time.Time
 	failure  error
 }
@@ -25,23 +25,23 @@ type Call struct {
 // Succeeded records that the caller has just done the work itself, without Do.
 func (c *Call) Succeeded() { c.lastSuccess.Store(time.Now().UnixNano()) }
 
-// Do returns the result of the function work. If work has ended within the last second, Do returns that result again.
-// Otherwise Do calls work, with limit as its timeout. If ctx ends first, Do returns the error of ctx, and work
-// continues for the other callers.
-func (c *Call) Do(ctx context.Context, limit time.Duration, work func(context.Context) error) error {
+// Do returns the result of doWork. If doWork has ended within the last second, Do returns that result again.
+// Otherwise Do calls doWork, whose context ends after the timeout. If ctx ends first, Do returns the error of ctx, and
+// doWork continues for the other callers.
+func (c *Call) Do(ctx context.Context, timeout time.Duration, doWork func(context.Context) error) error {
 	if c.isFresh() {
 		return nil
 	}
-	running := c.group.DoChan("", func() (any, error) {
+	running := c.flights.DoChan("", func() (any, error) {
 		if time.Since(c.failedAt) < resultValidity {
 			return nil, c.failure
 		}
 		if c.isFresh() { // another call has just succeeded
 			return nil, nil
 		}
-		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 		defer cancel()
-		err := work(limited)
+		err := doWork(limited)
 		if err != nil {
 			c.failedAt, c.failure = time.Now(), err
 		} else {

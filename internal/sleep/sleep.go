@@ -25,12 +25,12 @@ func For(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Doubled returns how long to wait after a number of failed attempts. After one attempt, the wait is the duration
-// first. It doubles with each further attempt, up to the duration longest.
-func Doubled(first time.Duration, attempts int, longest time.Duration) time.Duration {
-	wait := first
-	for ; attempts > 1 && wait < longest; attempts-- {
+// Doubled returns how long to wait after a number of failed attempts. After one attempt, the wait is firstWait. It
+// doubles with each further attempt, up to maxWait.
+func Doubled(firstWait time.Duration, attempts int, maxWait time.Duration) time.Duration {
+	wait := firstWait
+	for ; attempts > 1 && wait < maxWait; attempts-- {
 		wait *= 2
 	}
-	return min(wait, longest)
+	return min(wait, maxWait)
 }

@@ -16,19 +16,19 @@ var template struct {
 	file []byte
 }
 
-// Path returns the path of a new database in a folder of t, without users. The argument migrate is sqlite.Migrate,
-// which this package must not import. Path calls migrate only once in each process.
-func Path(t testing.TB, migrate func(ctx context.Context, path string) (applied []string, err error)) string {
+// Path returns the path of a new database in a folder of t, without users. migrateDatabase is sqlite.Migrate,
+// which this package must not import. Path calls migrateDatabase only once in each process.
+func Path(t testing.TB, migrateDatabase func(ctx context.Context, path string) (applied []string, err error)) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "watchword.db")
-	file, err := read(t.Context(), migrate)
+	file, err := read(t.Context(), migrateDatabase)
 	if err = errors.Join(err, os.WriteFile(path, file, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-func read(ctx context.Context, migrate func(context.Context, string) ([]string, error)) ([]byte, error) {
+func read(ctx context.Context, migrateDatabase func(context.Context, string) ([]string, error)) ([]byte, error) {
 	template.Lock()
 	defer template.Unlock()
 	if template.file != nil {
@@ -40,7 +40,7 @@ func read(ctx context.Context, migrate func(context.Context, string) ([]string, 
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "watchword.db")
-	if _, err = migrate(ctx, path); err != nil {
+	if _, err = migrateDatabase(ctx, path); err != nil {
 		return nil, err
 	}
 	template.file, err = os.ReadFile(path) // the file is complete, because the last Close checkpoints the WAL

@@ -12,20 +12,20 @@ import (
 
 // A Clock returns the time of a remote clock. It is safe for concurrent use.
 type Clock struct {
-	local func() time.Time
-	last  atomic.Pointer[clockSample]
+	readLocal func() time.Time
+	last      atomic.Pointer[clockSample]
 }
 
 // A clockSample contains the times of both clocks at one moment.
 type clockSample struct{ local, remote time.Time }
 
 // New returns a Clock. Until the first sample, the Clock returns the local time.
-func New(local func() time.Time) *Clock { return &Clock{local: local} }
+func New(readLocal func() time.Time) *Clock { return &Clock{readLocal: readLocal} }
 
-// Now returns the time of the remote clock. If local is time.Now, setting the local clock has no effect between two
-// samples, because Now uses the monotonic reading of local.
+// Now returns the time of the remote clock. If readLocal is time.Now, setting the local clock has no effect between two
+// samples, because Now uses the monotonic reading of the local clock.
 func (c *Clock) Now() time.Time {
-	now := c.local()
+	now := c.readLocal()
 	if s := c.last.Load(); s != nil {
 		return s.remote.Add(now.Sub(s.local))
 	}
@@ -36,15 +36,15 @@ func (c *Clock) Now() time.Time {
 // duration of its call.
 const maxLatency = time.Second
 
-// Sample samples the remote clock. It assumes that the function remote read the clock in the middle of the call. It
-// ignores a sample that took longer than one second, except the first one. Errors are those of remote.
-func (c *Clock) Sample(remote func() (time.Time, error)) error {
-	began := c.local()
-	at, err := remote()
+// Sample samples the remote clock. It assumes that readRemote read the clock in the middle of its call. Sample
+// ignores a sample that took longer than one second, except the first one. Errors are those of readRemote.
+func (c *Clock) Sample(readRemote func() (time.Time, error)) error {
+	began := c.readLocal()
+	at, err := readRemote()
 	if err != nil {
 		return err
 	}
-	if took := c.local().Sub(began); took >= 0 && (took <= maxLatency || c.last.Load() == nil) {
+	if took := c.readLocal().Sub(began); took >= 0 && (took <= maxLatency || c.last.Load() == nil) {
 		c.last.Store(&clockSample{local: began.Add(took / 2), remote: at})
 	}
 	return nil

@@ -283,13 +283,13 @@ func skipSpace(data []byte, i int) int {
 	return i
 }
 
-// indexOfName returns -1 for an unknown name. It also does so for an empty name, because known contains one for each
-// field that JSON can't set.
-func indexOfName(known []string, name []byte) int {
+// indexOfName returns -1 for an unknown name. It also does so for an empty name, because knownNames contains an empty
+// name for each field that JSON can't set.
+func indexOfName(knownNames []string, name []byte) int {
 	if len(name) == 0 {
 		return -1
 	}
-	return slices.IndexFunc(known, func(k string) bool { return k == string(name) })
+	return slices.IndexFunc(knownNames, func(k string) bool { return k == string(name) })
 }
 
 // checkTokens checks any object, including those that are not flat. Its error is the reason for the rejection.

@@ -34,8 +34,8 @@ func IsEmbedded(r *http.Request) bool {
 // usesPartitioned reports whether a request uses the partitioned cookie of a pair. An embedded request prefers the
 // partitioned cookie, and any other request prefers the usual one. If the request has only one of the cookies, it
 // uses that cookie. Users who signed in with an earlier release thus stay signed in.
-func usesPartitioned(embedded, usual, partitioned bool) bool {
-	return partitioned && (embedded || !usual)
+func usesPartitioned(isEmbedded, hasUsual, hasPartitioned bool) bool {
+	return hasPartitioned && (isEmbedded || !hasUsual)
 }
 
 // partitionedCookie returns the cookie for embedded requests. It returns false if the pair has no such cookie.

@@ -55,19 +55,19 @@ func Code(secret []byte, step int64) (string, error) {
 }
 
 // Match reports whether a code is accepted at now. If so, it also returns the time step of the code, which the caller
-// must store. The argument last is the stored step of the last accepted code, or 0.
+// must store. lastStep is the stored step of the last accepted code, or 0.
 //
 // The clock of the authenticator may differ by one step, so Match checks three steps. If two of these steps have the
 // same code, Match returns the higher step. Otherwise the code would work once more at the higher step. For the same
 // reason, Match refuses the last accepted code during the next two steps. The check takes the same time for every
 // text with six digits.
-func Match(secret []byte, code string, now time.Time, last int64) (step int64, ok bool, err error) {
+func Match(secret []byte, code string, now time.Time, lastStep int64) (step int64, ok bool, err error) {
 	if len(code) != digits.Length() || strings.Trim(code, "0123456789") != "" {
 		return 0, false, nil
 	}
 	used := 0
-	if last > 0 {
-		if used, err = compareCode(secret, last, code); err != nil {
+	if lastStep > 0 {
+		if used, err = compareCode(secret, lastStep, code); err != nil {
 			return 0, false, err
 		}
 	}
@@ -77,7 +77,7 @@ func Match(secret []byte, code string, now time.Time, last int64) (step int64, o
 		if err != nil {
 			return 0, false, err
 		}
-		if matches == 1 && candidate > last && (used == 0 || candidate-last > 2) {
+		if matches == 1 && candidate > lastStep && (used == 0 || candidate-lastStep > 2) {
 			step, ok = candidate, true
 		}
 	}

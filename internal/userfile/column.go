@@ -24,7 +24,7 @@ type columnMapping struct {
 	system         *sourceSystem
 	useByName      map[string]columnUse // cached results of useOf
 	topLevelNames  map[string]bool
-	used           map[string]bool
+	usedColumns    map[string]bool
 	readFields     map[Field]bool  // fields that were read; all columns for these fields count as used
 	foundNamed     map[string]bool // columns of the options that exist in the file
 	unsettledNames map[string]bool // unused columns that may say whether an account is disabled or verified
@@ -52,7 +52,7 @@ func newColumns(o Options) *columnMapping {
 	c := &columnMapping{
 		namedColumns: o.Names, ignored: map[string]bool{}, now: o.Now, system: systemCalled(o.From),
 		useByName: map[string]columnUse{}, topLevelNames: map[string]bool{},
-		used: map[string]bool{}, readFields: map[Field]bool{}, foundNamed: map[string]bool{},
+		usedColumns: map[string]bool{}, readFields: map[Field]bool{}, foundNamed: map[string]bool{},
 		unsettledNames: map[string]bool{}, hashColumns: map[string]bool{},
 	}
 	if c.now.IsZero() {
@@ -191,17 +191,17 @@ func (c *columnMapping) valueOfNamed(name string, all, values map[string]any) (v
 	return value, ok
 }
 
-// valueAtPath returns the value of a member. The argument path is the member's name, or names with dots between them
-// for a nested member. The result top is the first of these names.
-func valueAtPath(values map[string]any, path string) (value any, top string, ok bool) {
+// valueAtPath returns the value of a member. The path is the member's name, or names with dots between them for a
+// nested member. topName is the first of these names.
+func valueAtPath(values map[string]any, path string) (value any, topName string, ok bool) {
 	if value, ok = values[path]; ok {
 		return value, path, true
 	}
-	top, rest, nested := strings.Cut(path, ".")
+	topName, rest, nested := strings.Cut(path, ".")
 	if !nested {
 		return nil, "", false
 	}
-	switch inner := values[top].(type) {
+	switch inner := values[topName].(type) {
 	case map[string]any:
 		value, _, ok = valueAtPath(inner, rest)
 	case []any: // emails.0.address
@@ -211,7 +211,7 @@ func valueAtPath(values map[string]any, path string) (value any, top string, ok 
 		}
 		value, _, ok = valueAtPath(byNumber, rest)
 	}
-	return value, top, ok
+	return value, topName, ok
 }
 
 func (c *columnMapping) readRow(values map[string]any) Row {
@@ -252,7 +252,7 @@ func (c *columnMapping) readRow(values map[string]any) Row {
 // usedAndUnused returns sorted names of columns.
 func (c *columnMapping) usedAndUnused() (used, unused []string) {
 	for _, name := range slices.Sorted(maps.Keys(c.topLevelNames)) {
-		if c.used[name] || c.readFields[c.useOf(name).field] {
+		if c.usedColumns[name] || c.readFields[c.useOf(name).field] {
 			used = append(used, name)
 		} else {
 			unused = append(unused, name)

@@ -168,19 +168,19 @@ func (c *csvSource) nextNonEmptyLine() (csvLine, error) {
 	}
 }
 
-// readRecord reads the record that begins with the line first. If the record is invalid, its other lines are read
+// readRecord reads the record that begins with firstLine. If the record is invalid, its other lines are read
 // again as records.
-func (c *csvSource) readRecord(first csvLine) rawAccount {
-	got := rawAccount{line: first.n}
+func (c *csvSource) readRecord(firstLine csvLine) rawAccount {
+	got := rawAccount{line: firstLine.n}
 	second := c.nextHeld
-	whole, closed := c.joinRecord(first)
+	whole, isClosed := c.joinRecord(firstLine)
 	var values []string
 	switch {
-	case first.long:
+	case firstLine.long:
 		got.problem = tooLong
-	case !closed && !utf8.ValidString(first.text):
+	case !isClosed && !utf8.ValidString(firstLine.text):
 		got.problem = notUTF8
-	case !closed:
+	case !isClosed:
 		got.problem = notClosed
 	default:
 		if values, got.problem = c.parseRecord(whole); got.problem == "" {
@@ -238,15 +238,15 @@ func (c *csvSource) looksLikeRow(text string) bool {
 	})
 }
 
-// joinRecord appends lines to first while a quotation mark is open. closed is false if the quotation mark is not
+// joinRecord appends lines to firstLine while a quotation mark is open. isClosed is false if the quotation mark is not
 // closed.
-func (c *csvSource) joinRecord(first csvLine) (whole string, closed bool) {
-	if closed = hasEvenQuotes(first.text); closed || first.long {
-		return first.text, closed
+func (c *csvSource) joinRecord(firstLine csvLine) (whole string, isClosed bool) {
+	if isClosed = hasEvenQuotes(firstLine.text); isClosed || firstLine.long {
+		return firstLine.text, isClosed
 	}
-	size := len(first.text)
-	texts := []string{first.text}
-	for !closed {
+	size := len(firstLine.text)
+	texts := []string{firstLine.text}
+	for !isClosed {
 		line, err := c.nextLine()
 		if err != nil {
 			break // c.nextLine returns the same read error at its next call
@@ -255,9 +255,9 @@ func (c *csvSource) joinRecord(first csvLine) (whole string, closed bool) {
 			break
 		}
 		texts = append(texts, line.text)
-		closed = !hasEvenQuotes(line.text)
+		isClosed = !hasEvenQuotes(line.text)
 	}
-	return strings.Join(texts, "\n"), closed
+	return strings.Join(texts, "\n"), isClosed
 }
 
 func hasEvenQuotes(text string) bool { return strings.Count(text, `"`)%2 == 0 }

@@ -65,8 +65,8 @@ func recogniseFormat(head []byte, o Options) (fileFormat, error) {
 
 // recogniseObject returns the format of JSON that begins with an object. This object is either the first account, or
 // it contains the array of accounts. The object may be cut off or invalid before the format is clear. In that case,
-// the format is formatLines if any line is a valid object. If no line is, the result known is false.
-func recogniseObject(text []byte, o Options) (f fileFormat, known bool) {
+// the format is formatLines if any line is a valid object. If no line is, recognized is false.
+func recogniseObject(text []byte, o Options) (f fileFormat, recognized bool) {
 	if o.List != "" {
 		return formatObject, true
 	}

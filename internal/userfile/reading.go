@@ -26,8 +26,8 @@ func (r *rowReader) pick(f Field) (*pickedColumn, bool) {
 }
 
 func (r *rowReader) markAsUsed(name string) {
-	r.columns.used[name] = true
-	r.columns.used[topLevelName(name, r.values)] = true
+	r.columns.usedColumns[name] = true
+	r.columns.usedColumns[topLevelName(name, r.values)] = true
 }
 
 func (r *rowReader) addProblem(f Field, text string) {
@@ -87,7 +87,7 @@ func (r *rowReader) readPassword() {
 		r.row.Temporary = true
 	}
 	if list, ok := r.values[keycloakCredentials].([]any); ok && r.row.Hash == "" && c.namedColumns[PasswordHash] == "" {
-		c.used[keycloakCredentials] = true
+		c.usedColumns[keycloakCredentials] = true
 		var temporary bool
 		r.row.Keycloak, temporary = currentKeycloakPassword(list)
 		r.row.Temporary = r.row.Temporary || temporary
@@ -212,7 +212,7 @@ func (r *rowReader) recordUnsettled() {
 	c := r.columns
 	var stems []string
 	for name := range r.allValues {
-		if c.used[name] && c.useOf(name).suggestsDisabled && stemOf(name) != "" {
+		if c.usedColumns[name] && c.useOf(name).suggestsDisabled && stemOf(name) != "" {
 			stems = append(stems, stemOf(name))
 		}
 	}
@@ -222,7 +222,8 @@ func (r *rowReader) recordUnsettled() {
 	hasHash := r.picks.columnOf(PasswordHash).name != "" || r.row.Keycloak != nil
 	if _, named := c.namedColumns[PasswordHash]; !named && !hasHash {
 		for name, value := range r.allValues {
-			if text, ok := value.(string); ok && hashPrefix.MatchString(text) && !c.used[name] && !c.isIgnored(name) &&
+			if text, ok := value.(string); ok && hashPrefix.MatchString(text) &&
+				!c.usedColumns[name] && !c.isIgnored(name) &&
 				len(c.hashColumns) < maxKnownNames {
 				c.hashColumns[name] = true
 			}
@@ -236,7 +237,7 @@ func (r *rowReader) recordUnsettled() {
 		}
 		_, object := unwrapExtendedJSON(value).(map[string]any)
 		_, list := value.([]any)
-		if isEmpty(value) || object || list || c.used[name] || c.unsettledNames[name] || c.isIgnored(name) ||
+		if isEmpty(value) || object || list || c.usedColumns[name] || c.unsettledNames[name] || c.isIgnored(name) ||
 			len(c.unsettledNames) == maxKnownNames {
 			continue
 		}

@@ -12,15 +12,15 @@ import (
 type sourceSystem struct {
 	name           string
 	columnLists    []string         // separated by commas; a file of the system has all columns of one list
-	disabled       []string         // rules for columns that say who is disabled, for parseRules
+	disabledRules  []string         // rules for columns that say who is disabled, for parseRules
 	ignoredColumns []string         // their names suggest that they say who is disabled, but they do not
 	fieldColumns   map[Field]string // to read instead of the well-known ones
 }
 
 var systems = [...]sourceSystem{
 	{name: "wordpress", columnLists: []string{"user_pass,user_login"},
-		disabled:     []string{"!user_status=0,", "spam", "deleted"},
-		fieldColumns: map[Field]string{Name: "display_name"}},
+		disabledRules: []string{"!user_status=0,", "spam", "deleted"},
+		fieldColumns:  map[Field]string{Name: "display_name"}},
 	{name: "aspnet", columnLists: []string{"SecurityStamp", "LockoutEnd,PasswordHash"},
 		ignoredColumns: []string{"LockoutEnabled"}},
 	{name: "auth0", columnLists: []string{"custom_password_hash", "email_verified,user_id,tenant"}},
@@ -34,7 +34,7 @@ var systems = [...]sourceSystem{
 	{name: "discourse", columnLists: []string{"trust_level,suspended_till"},
 		ignoredColumns: []string{"approved", "approved_at", "approved_by_id", "silenced_till"}},
 	{name: "django", columnLists: []string{"is_staff,is_superuser"}},
-	{name: "drupal", columnLists: []string{"pass,mail,uid"}, disabled: []string{"status=0"}},
+	{name: "drupal", columnLists: []string{"pass,mail,uid"}, disabledRules: []string{"status=0"}},
 	{name: "firebase", columnLists: []string{"localId,providerUserInfo"}},
 	{name: "fusionauth", columnLists: []string{"encryptionScheme"}, ignoredColumns: []string{"usernameStatus"}},
 	{name: "joomla", columnLists: []string{"block,registerDate"}},
@@ -43,7 +43,7 @@ var systems = [...]sourceSystem{
 	{name: "logto", columnLists: []string{"password_encrypted", "passwordEncryptionMethod"}},
 	{name: "meteor", columnLists: []string{"services,emails", "services.password.bcrypt"}},
 	{name: "okta", columnLists: []string{"profile,credentials", "profile,status"}, ignoredColumns: []string{"activated"}},
-	{name: "phpbb", columnLists: []string{"user_regdate,user_type"}, disabled: []string{"user_type=1"},
+	{name: "phpbb", columnLists: []string{"user_regdate,user_type"}, disabledRules: []string{"user_type=1"},
 		ignoredColumns: []string{"user_inactive_reason", "user_inactive_time"}},
 	{name: "pocketbase", columnLists: []string{"tokenKey", "emailVisibility"}},
 	{name: "supabase",
@@ -103,7 +103,7 @@ func (s *sourceSystem) parsedRules(values map[string]any) (rules []columnRule) {
 	if s == nil {
 		return nil
 	}
-	for _, text := range s.disabled {
+	for _, text := range s.disabledRules {
 		for _, r := range parseRules(text) {
 			for name := range values {
 				if folded(name) == folded(r.column) {

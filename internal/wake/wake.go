@@ -23,21 +23,22 @@ func (s Signal) Set() {
 	}
 }
 
-// Loop calls the function work until ctx ends. If the result more is true, Loop calls work again at once. Otherwise
-// Loop waits for Set or for the next poll. Of several consecutive errors, only the first is passed to the function
-// failed, so an outage writes one line to the log. Errors after the end of ctx are dropped.
+// Loop calls doWork until ctx ends. If hasMore is true, Loop calls doWork again at once. Otherwise Loop waits for Set
+// or for the next poll. Of several consecutive errors, only the first is passed to reportError, so an outage
+// writes one line to the log. Errors after the end of ctx are dropped.
 func (s Signal) Loop(
-	ctx context.Context, poll time.Duration, work func(context.Context) (more bool, err error), failed func(error),
+	ctx context.Context, poll time.Duration,
+	doWork func(context.Context) (hasMore bool, err error), reportError func(error),
 ) {
 	ticks := time.NewTicker(poll)
 	defer ticks.Stop()
 	failing := false
 	for ctx.Err() == nil {
-		more, err := work(ctx)
+		hasMore, err := doWork(ctx)
 		if err != nil && ctx.Err() == nil && !failing {
-			failed(err)
+			reportError(err)
 		}
-		if failing = err != nil; more {
+		if failing = err != nil; hasMore {
 			continue
 		}
 		select {

@@ -37,8 +37,8 @@ func Check(origin string) error {
 // characters, such as a backslash, are not allowed. URL parsers disagree about them and could find another host.
 var afterOrigin = regexp.MustCompile(`^([/?][A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?$`)
 
-// IsPath reports whether rest can follow an origin in a URL, so that every URL parser finds this origin.
-func IsPath(rest string) bool { return afterOrigin.MatchString(rest) }
+// IsPath reports whether a text can follow an origin in a URL, so that every URL parser finds this origin.
+func IsPath(text string) bool { return afterOrigin.MatchString(text) }
 
 // OfPage returns the origin of the page of a front-end. It rejects a URL with a user, a fragment
 // or an unusual character, and plain http except on the loopback. The error does not quote the URL,
