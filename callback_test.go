@@ -52,15 +52,15 @@ func (c *callbackRecorder) recordCall(what func() error) error {
 	return what()
 }
 
-// runUntil calls done after each callback.
-func (c *callbackRecorder) runUntil(t *testing.T, r *rig, done func() bool) {
+// runUntil runs the engine until isFinished returns true. It calls isFinished after each callback.
+func (c *callbackRecorder) runUntil(t *testing.T, r *rig, isFinished func() bool) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	running := make(chan struct{})
 	go func() { defer close(running); r.Run(ctx) }()
 	for {
 		c.mu.Lock()
-		ok := done()
+		ok := isFinished()
 		c.mu.Unlock()
 		if ok || ctx.Err() != nil {
 			break

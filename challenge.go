@@ -146,10 +146,10 @@ type Inside struct{ engine *Engine }
 // Unstable: for packages of this module.
 func (e *Engine) Inside() Inside { return Inside{engine: e} }
 
-// Operator returns an Operator whose events contain the name. Each change of an account calls the function check at
-// the end of its transaction. An error of check refuses the change.
-func (i Inside) Operator(name string, check func(context.Context, Tx) error) Operator {
-	return Operator{engine: i.engine, name: storable.Text(name, maxDevice), check: check}
+// Operator returns an Operator whose events contain the name. Each change of an account calls checkChange at the
+// end of its transaction. An error of checkChange refuses the change.
+func (i Inside) Operator(name string, checkChange func(context.Context, Tx) error) Operator {
+	return Operator{engine: i.engine, name: storable.Text(name, maxDevice), check: checkChange}
 }
 
 // Now returns the current time. Store returns the engine's store. Offered returns the factors of a new
@@ -258,10 +258,11 @@ func (i Inside) HoldPassword(ctx context.Context, tx Tx, u User) error {
 	return lockAndSetPassword(ctx, tx, u, u.PasswordHash)
 }
 
-// CheckToken refuses a change of roles or metadata that makes an access token too long. It accepts a change that
-// makes the token shorter. Lock the account, and then read the user for the parameter before. Codes:
-// CodeValidationFailed.
-func (i Inside) CheckToken(before, after User) error { return i.engine.opts.checkToken(before, after) }
+// CheckToken refuses a change of roles or metadata that makes an access token too long. It accepts a change that makes
+// the token shorter. The caller locks the account, and only then reads the current user. Codes: CodeValidationFailed.
+func (i Inside) CheckToken(current, changed User) error {
+	return i.engine.opts.checkToken(current, changed)
+}
 
 // Hold locks the account with an id and then reads it. Codes: CodeNotFound, CodeTryLater (address just changed).
 func (i Inside) Hold(ctx context.Context, tx Tx, id UserID) (User, error) {
@@ -297,10 +298,10 @@ func (i Inside) ChargeServiceKey(ctx context.Context, tx Tx, l Limit, id string,
 	return takeCharges(ctx, tx, limitedCharges(l.newCharge(limitServiceKey, id, at)))
 }
 
-// Failed records a failed sign-in and returns the refusal. The parameter why is the reason in the event. If it is
-// empty, the reason is the code of the refusal.
-func (i Inside) Failed(ctx context.Context, t FactorTry, refusal *Error, why string) error {
-	a := passwordAttempt{at: t.At, client: t.Client, user: t.User, eventReason: why}
+// Failed records a failed sign-in and returns the refusal. If eventReason is empty, the event contains the
+// code of the refusal instead.
+func (i Inside) Failed(ctx context.Context, t FactorTry, refusal *Error, eventReason string) error {
+	a := passwordAttempt{at: t.At, client: t.Client, user: t.User, eventReason: eventReason}
 	return i.engine.recordFailedLogin(ctx, a, refusal)
 }
 

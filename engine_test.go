@@ -32,10 +32,11 @@ type rig struct {
 	opts  watchword.Options
 }
 
-// startEngine starts an engine on a new SQLite database. The function change changes the options; it may be nil.
-func startEngine(t *testing.T, change func(*watchword.Options)) *rig {
+// startEngine starts an engine on a new SQLite database. Unless changeOptions is nil, the engine gets the
+// options that it has changed.
+func startEngine(t *testing.T, changeOptions func(*watchword.Options)) *rig {
 	t.Helper()
-	return startOn(t, newDatabasePath(t), change)
+	return startOn(t, newDatabasePath(t), changeOptions)
 }
 
 func newDatabasePath(t testing.TB) string { return sqlitetest.Path(t, sqlite.Migrate) }

@@ -37,11 +37,11 @@ type entry struct {
 	replaces   []SessionID // the sessions whose cookie this sign-in overwrites
 }
 
-// newEntry sets the id of the new session. If replaces is a genuine token, even an old one, newEntry adds the session
-// of this token to the sessions that end.
-func (e *Engine) newEntry(ctx context.Context, n entry, replaces Secret) (entry, error) {
+// newEntry sets the id of the new session. If replacedToken is a genuine token, even an old one, newEntry adds the
+// session of this token to the sessions that end.
+func (e *Engine) newEntry(ctx context.Context, n entry, replacedToken Secret) (entry, error) {
 	n.id = SessionID(newID())
-	presented, err := e.keys.parseRefresh(ctx, replaces)
+	presented, err := e.keys.parseRefresh(ctx, replacedToken)
 	if err != nil && CodeOf(err) == CodeInternal {
 		return entry{}, err
 	}
@@ -167,7 +167,7 @@ func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (admitR
 	return admitResult{user: n.user, session: session, events: events}, nil
 }
 
-// rememberedDevice returns the id in the client's token. The result ok is false if the token was not issued for this
+// rememberedDevice returns the id in the client's token. It reports false if the token was not issued for this
 // account. UseDevice must then check whether the device is still remembered.
 func (e *Engine) rememberedDevice(u User, c Client) (device string, ok bool) {
 	id, ok := rememberedtoken.Parse(string(c.Remembered), e.keys.macSecret(KeyRemember), string(u.ID))

@@ -116,11 +116,11 @@ func (ev Event) mayRevokeTokens() bool {
 	return false
 }
 
-// recordChange runs a change, and stores its event in the same transaction. Then it announces the event. The change
-// may set fields of the event.
-func (e *Engine) recordChange(ctx context.Context, event *Event, change func(Tx) error) error {
+// recordChange calls apply and stores the event in one transaction. Then it announces the event. apply may set fields
+// of the event.
+func (e *Engine) recordChange(ctx context.Context, event *Event, apply func(Tx) error) error {
 	err := e.store.Update(ctx, func(tx Tx) error {
-		if err := change(tx); err != nil {
+		if err := apply(tx); err != nil {
 			return err
 		}
 		return tx.InsertEvent(ctx, *event)

@@ -146,19 +146,19 @@ func (e *Engine) issueHeartbeat(now time.Time, state FeedState) error {
 	})
 }
 
-// Revocations returns up to limit events (at most 1000) with numbers greater than after. If after is greater than the
-// last number, because a backup was restored, the feed restarts at its beginning. It returns ErrUnavailable until Run
+// Revocations returns up to limit events (at most 1000) with numbers above the cursor. If the cursor is above the last
+// number, because a backup was restored, the feed restarts at its beginning. It returns ErrUnavailable until Run
 // has read the feed once.
 //
 // Unstable: only the server uses it.
-func (e *Engine) Revocations(ctx context.Context, after int64, limit int) (FeedPage, error) {
+func (e *Engine) Revocations(ctx context.Context, cursor int64, limit int) (FeedPage, error) {
 	limit = min(limit, feedBatch)
-	e.feed.Wait(ctx, after, feedWait)
+	e.feed.Wait(ctx, cursor, feedWait)
 	key, err := e.keys.activeSigningKey(e.now())
 	if err != nil {
 		return FeedPage{}, err
 	}
-	read, ok := e.feed.Page(after, limit)
+	read, ok := e.feed.Page(cursor, limit)
 	if !ok {
 		return FeedPage{}, fmt.Errorf("%w: the revocation feed has not been read yet", ErrUnavailable)
 	}

@@ -342,13 +342,13 @@ func (r *rig) factorManager() *factors.Manager {
 	return factors.New(r.Engine, r.store.(*sqlite.Store).Factors(), factors.Options{})
 }
 
-// verifyAndAddTOTP verifies the address of the user and then adds an authenticator app. The arguments in and by are
-// the sessions in which these two steps take place.
-func (r *rig) verifyAndAddTOTP(t *testing.T, in, by *watchword.SignIn) factors.Factor {
+// verifyAndAddTOTP verifies the address of the user in the session of verifySignIn. Then it adds an authenticator app
+// in the session of totpSignIn.
+func (r *rig) verifyAndAddTOTP(t *testing.T, verifySignIn, totpSignIn *watchword.SignIn) factors.Factor {
 	t.Helper()
 	r.deliverMail(t)
-	must(t, r.verifyWithSession(t, r.post.lastMail(t, watchword.MailVerify).Token, in))
-	who := r.authenticate(t, by)
+	must(t, r.verifyWithSession(t, r.post.lastMail(t, watchword.MailVerify).Token, verifySignIn))
+	who := r.authenticate(t, totpSignIn)
 	begun, err := r.factorManager().BeginTOTP(t.Context(), who, "")
 	must(t, err)
 	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(string(begun.Secret))

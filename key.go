@@ -95,12 +95,12 @@ var derivationLabels = map[KeyUse]string{
 	KeyPasskey: "passkey user handle", KeyRemember: "remembered device", KeyService: "service key",
 }
 
-// macSecret returns the stored secret of a use, or derives it as storeMissingSecrets does.
-func (k *keyring) macSecret(use KeyUse) []byte {
-	if stored := k.current.Load().secrets[use]; stored != nil {
+// macSecret returns the stored secret of a key use, or derives it as storeMissingSecrets does.
+func (k *keyring) macSecret(keyUse KeyUse) []byte {
+	if stored := k.current.Load().secrets[keyUse]; stored != nil {
 		return stored
 	}
-	return k.box.Derive(derivationLabels[use])
+	return k.box.Derive(derivationLabels[keyUse])
 }
 
 // storeMissingSecrets stores a derived secret for each use without one. If several processes call it at the same

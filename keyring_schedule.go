@@ -143,12 +143,12 @@ func (k *keyring) rotatingUses() []KeyUse {
 	return []KeyUse{KeySign, KeyRefresh}
 }
 
-// RotateKeys activates the next key of a use once it has been published for long enough, and publishes another. It
+// RotateKeys activates the next key for keyUse once it has been published for long enough, and publishes another. It
 // returns the keys. Codes: CodeNotFound (KeySign with HS256), CodeRateLimited (too many keys).
 //
 // Unstable: for the program watchword.
-func (o Operator) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error) {
-	if !slices.Contains(o.engine.keys.rotatingUses(), use) {
+func (o Operator) RotateKeys(ctx context.Context, keyUse KeyUse) ([]KeyInfo, error) {
+	if !slices.Contains(o.engine.keys.rotatingUses(), keyUse) {
 		return nil, refuse(CodeNotFound, "HS256 has no signing keys. Change the signing secret instead.")
 	}
 	if err := o.engine.scheduleKeys(ctx); err != nil && !errors.Is(err, errNoFreeNumber) {
@@ -156,12 +156,12 @@ func (o Operator) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error)
 	}
 	now := o.engine.now()
 	set := o.engine.keys.current.Load()
-	if len(set.rows[use]) > maxKeysByHand {
-		return nil, tooManyKeys(set.rows[use], use, now)
+	if len(set.rows[keyUse]) > maxKeysByHand {
+		return nil, tooManyKeys(set.rows[keyUse], keyUse, now)
 	}
-	plan := keyschedule.Rotate(set.times[use], now, o.engine.keys.rotationPolicy(use))
-	event := o.newEvent(eventKeysRotated, "").withDetail(string(use))
-	if err := o.engine.keys.applyPlan(ctx, use, set, plan, event); err != nil {
+	plan := keyschedule.Rotate(set.times[keyUse], now, o.engine.keys.rotationPolicy(keyUse))
+	event := o.newEvent(eventKeysRotated, "").withDetail(string(keyUse))
+	if err := o.engine.keys.applyPlan(ctx, keyUse, set, plan, event); err != nil {
 		return nil, err
 	}
 	o.engine.announce(event)

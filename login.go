@@ -73,9 +73,11 @@ func (e *Engine) Login(ctx context.Context, r LoginRequest) (*SignIn, error) {
 	}
 }
 
-// finishLogin opens the session or returns a challenge. It returns held = false if password, factors or state of the
-// account have changed since a.user was read.
-func (e *Engine) finishLogin(ctx context.Context, a passwordAttempt, r LoginRequest) (_ *SignIn, held bool, _ error) {
+// finishLogin opens the session or returns a challenge. It reports false if password, factors or state of the account
+// have changed since a.user was read.
+func (e *Engine) finishLogin(
+	ctx context.Context, a passwordAttempt, r LoginRequest,
+) (_ *SignIn, unchanged bool, _ error) {
 	hash, err := e.upgradedHash(ctx, r.Client, a.user.PasswordHash, r.Password)
 	if err != nil {
 		return nil, false, err
@@ -94,8 +96,8 @@ func (e *Engine) finishLogin(ctx context.Context, a passwordAttempt, r LoginRequ
 	challenged := a.user.Factors > 0 && hash == a.user.PasswordHash && !remembered
 	var out admitResult
 	err = e.store.Update(ctx, func(tx Tx) (err error) {
-		if held = challenged; !held {
-			if held, err = tx.ReplacePassword(ctx, a.user, hash); err != nil || !held {
+		if unchanged = challenged; !unchanged {
+			if unchanged, err = tx.ReplacePassword(ctx, a.user, hash); err != nil || !unchanged {
 				return err
 			}
 		}
@@ -105,7 +107,7 @@ func (e *Engine) finishLogin(ctx context.Context, a passwordAttempt, r LoginRequ
 		out, err = e.admit(ctx, tx, entry, e.newEvent(EventLogin, r.Client, a.at))
 		return err
 	})
-	if err != nil || !held {
+	if err != nil || !unchanged {
 		return nil, false, err
 	}
 	in, err := e.issueTokens(a.device, out)

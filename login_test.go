@@ -300,16 +300,16 @@ func TestLoginUpgradesTheHash(t *testing.T) {
 	now.login(t, "ada@example.com", laptop)
 }
 
-// A racedStore calls rival once, after the next transaction that writes.
+// A racedStore calls runRival once, after the next transaction that writes.
 type racedStore struct {
 	watchword.Store
-	rival *func()
+	runRival *func()
 }
 
 func (s racedStore) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 	err := s.Store.Update(ctx, fn)
-	if rival := *s.rival; rival != nil {
-		*s.rival = nil
+	if rival := *s.runRival; rival != nil {
+		*s.runRival = nil
 		rival()
 	}
 	return err

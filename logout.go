@@ -68,16 +68,16 @@ func endSessionInTx(
 	return event.ofUser(session.UserID).ofSession(id), ended, err
 }
 
-// LogoutAll ends the user's sessions and forgets the remembered devices. If except is not empty, it keeps the session
+// LogoutAll ends the user's sessions and forgets the remembered devices. If keptID is not empty, it keeps the session
 // with this id. It returns the number of ended sessions that were live.
-func (e *Engine) LogoutAll(ctx context.Context, who Identity, except SessionID, c Client) (ended int, err error) {
+func (e *Engine) LogoutAll(ctx context.Context, who Identity, keptID SessionID, c Client) (ended int, err error) {
 	event := e.newEvent(EventLogoutAll, c, e.now()).ofUser(who.User.ID).ofSession(who.Session.ID)
-	return e.endAllBut(ctx, except, EndedLogoutAll, event)
+	return e.endAllBut(ctx, keptID, EndedLogoutAll, event)
 }
 
-// endAllBut ends all sessions of the event's user except one, and forgets the remembered devices. It returns the
+// endAllBut ends all sessions of the event's user except keptID, and forgets the remembered devices. It returns the
 // number of ended sessions that were live.
-func (e *Engine) endAllBut(ctx context.Context, except SessionID, why EndReason, event Event) (ended int, err error) {
+func (e *Engine) endAllBut(ctx context.Context, keptID SessionID, why EndReason, event Event) (ended int, err error) {
 	err = e.store.Update(ctx, func(tx Tx) error {
 		// Devices are changed before sessions, as in a sign-in, so that a concurrent sign-in can't cause a deadlock.
 		if err := tx.ForgetDevices(ctx, event.UserID); err != nil {
@@ -87,8 +87,8 @@ func (e *Engine) endAllBut(ctx context.Context, except SessionID, why EndReason,
 		if err != nil {
 			return err
 		}
-		ended = len(slices.DeleteFunc(live, func(s Session) bool { return s.ID == except }))
-		if _, err := tx.EndSessions(ctx, event.UserID, except, why, event.At); err != nil {
+		ended = len(slices.DeleteFunc(live, func(s Session) bool { return s.ID == keptID }))
+		if _, err := tx.EndSessions(ctx, event.UserID, keptID, why, event.At); err != nil {
 			return err
 		}
 		return tx.InsertEvent(ctx, event)

@@ -123,16 +123,16 @@ func (o Operator) UserOfSession(ctx context.Context, id SessionID) (User, error)
 	})
 }
 
-// Users lists up to limit accounts in the order of their addresses, after the given address ("": from the start).
-func (o Operator) Users(ctx context.Context, after Address, limit int) ([]User, error) {
-	return o.UsersBetween(ctx, after+"\x01", "\x7f", limit) // addresses are printable ASCII, below \x7f
+// Users lists up to limit accounts in the order of their addresses, after the cursor ("": from the start).
+func (o Operator) Users(ctx context.Context, cursor Address, limit int) ([]User, error) {
+	return o.UsersBetween(ctx, cursor+"\x01", "\x7f", limit) // addresses are printable ASCII, below \x7f
 }
 
-// UsersBetween lists up to limit accounts with from <= address < below, in byte order of their addresses.
+// UsersBetween lists up to limit accounts with first <= address < end, in byte order of their addresses.
 //
 // Unstable: for package usersearch.
-func (o Operator) UsersBetween(ctx context.Context, from, below Address, limit int) ([]User, error) {
-	return queryStore(ctx, o.engine.store, func(tx Tx) ([]User, error) { return tx.Users(ctx, from, below, limit) })
+func (o Operator) UsersBetween(ctx context.Context, first, end Address, limit int) ([]User, error) {
+	return queryStore(ctx, o.engine.store, func(tx Tx) ([]User, error) { return tx.Users(ctx, first, end, limit) })
 }
 
 // DisableUser disables the account, ends its sessions and deletes its mailed tokens.
@@ -418,11 +418,12 @@ func (o Operator) RequestEvents(ctx context.Context, request string, limit int) 
 	return queryStore(ctx, o.engine.store, func(tx Tx) ([]Event, error) { return tx.RequestEvents(ctx, request, limit) })
 }
 
-// recordOperation stores the event in the transaction of the change. An empty id means that the event has no account.
-func (o Operator) recordOperation(ctx context.Context, kind EventKind, id UserID, change func(Tx, *Event) error) error {
+// recordOperation calls apply and stores the event in one transaction. An empty id means that the event has no
+// account.
+func (o Operator) recordOperation(ctx context.Context, kind EventKind, id UserID, apply func(Tx, *Event) error) error {
 	event := o.newEvent(kind, id)
 	all := func(tx Tx) error {
-		if err := change(tx, &event); err != nil {
+		if err := apply(tx, &event); err != nil {
 			return err
 		}
 		return o.check(ctx, tx)

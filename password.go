@@ -150,10 +150,10 @@ func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next
 	})
 }
 
-// revokeAfterPasswordChange ends all sessions except spare, forgets remembered devices, and deletes mailed tokens. It
+// revokeAfterPasswordChange ends all sessions except keptID, forgets remembered devices, and deletes mailed tokens. It
 // also queues the notice to the user.
-func (e *Engine) revokeAfterPasswordChange(ctx context.Context, tx Tx, u User, spare SessionID, event Event) error {
-	if _, err := tx.EndSessions(ctx, u.ID, spare, EndedPassword, event.At); err != nil {
+func (e *Engine) revokeAfterPasswordChange(ctx context.Context, tx Tx, u User, keptID SessionID, event Event) error {
+	if _, err := tx.EndSessions(ctx, u.ID, keptID, EndedPassword, event.At); err != nil {
 		return err
 	}
 	if err := tx.ForgetDevices(ctx, u.ID); err != nil {

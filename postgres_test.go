@@ -152,15 +152,15 @@ func TestLinkThatIsBeingActivatedIsRevokedByAConcurrentEvent(t *testing.T) {
 	}
 }
 
-// waitUntilBlocked returns when a statement waits for a lock, or when done has a result.
-func waitUntilBlocked(t *testing.T, url string, done chan error) {
+// waitUntilBlocked returns when a statement waits for a lock, or when resultCh has a result.
+func waitUntilBlocked(t *testing.T, url string, resultCh chan error) {
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Error(err)
 		return
 	}
 	defer conn.Close(t.Context())
-	for blocked := false; !blocked && len(done) == 0; {
+	for blocked := false; !blocked && len(resultCh) == 0; {
 		err := conn.QueryRow(t.Context(), "SELECT EXISTS (SELECT 1 FROM pg_stat_activity "+
 			"WHERE datname = current_database() AND wait_event_type = 'Lock')").Scan(&blocked)
 		if err != nil {

@@ -144,9 +144,9 @@ func (e *Engine) setLinkedPassword(ctx context.Context, tx Tx, box mailbox, owne
 	return consumeLink(ctx, tx, box, owner.VerifiedAt)
 }
 
-// requireUnchanged refuses a link if held is false: the account, sign-up or link has changed since it was read.
-func requireUnchanged(held bool, err error) error {
-	if err == nil && !held {
+// requireUnchanged refuses a link if unchanged is false: the account, sign-up or link has changed since it was read.
+func requireUnchanged(unchanged bool, err error) error {
+	if err == nil && !unchanged {
 		return mailTokenInvalid()
 	}
 	return err

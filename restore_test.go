@@ -38,27 +38,27 @@ func onRestored(t *testing.T, test func(t *testing.T, open func() *rig, backup f
 	})
 }
 
-// loseLastRefresh refreshes a session after a backup, and returns n engines on the backup. The token newer is the
-// result of the refresh. The token old is the newest one that the backup knows.
+// loseLastRefresh refreshes a session after a backup, and returns n engines on the backup. newerToken is the
+// result of the refresh. oldToken is the newest token that the backup knows.
 func loseLastRefresh(
 	t *testing.T, open func() *rig, backup func() func() *rig, n int,
-) (all []*rig, newer, old watchword.Secret) {
+) (engines []*rig, newerToken, oldToken watchword.Secret) {
 	t.Helper()
 	r := open()
-	old = r.signUp(t, "ada@example.com").RefreshToken
+	oldToken = r.signUp(t, "ada@example.com").RefreshToken
 	r.Close()
 	must(t, r.store.Close())
 	restored := backup()
 
 	r = open()
-	next, err := r.Refresh(t.Context(), old, laptop)
+	next, err := r.Refresh(t.Context(), oldToken, laptop)
 	must(t, err)
 	r.Close()
 	must(t, r.store.Close())
 	for range n {
-		all = append(all, restored())
+		engines = append(engines, restored())
 	}
-	return all, next.RefreshToken, old
+	return engines, next.RefreshToken, oldToken
 }
 
 func (r *rig) restoreEvents(t *testing.T) (found []watchword.Event) {
@@ -74,10 +74,10 @@ func (r *rig) restoreEvents(t *testing.T) (found []watchword.Event) {
 }
 
 // presentEverywhere presents a token five times to each engine, all at once. Every request must be refused.
-func presentEverywhere(t *testing.T, all []*rig, token watchword.Secret) {
+func presentEverywhere(t *testing.T, engines []*rig, token watchword.Secret) {
 	t.Helper()
 	var wg sync.WaitGroup
-	for _, r := range all {
+	for _, r := range engines {
 		for range 5 {
 			wg.Go(func() {
 				_, err := r.Refresh(t.Context(), token, laptop)

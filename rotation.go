@@ -181,7 +181,7 @@ func (r Rotation) supersededAt(g int64) time.Time {
 }
 
 // mayForgive reports whether a late parent of the newest generation may be accepted. The last forgiven generation must
-// be the newest one, or more than clean generations older. The first late parent is always accepted.
-func (r Rotation) mayForgive(clean int64) bool {
-	return r.Forgiven == NeverForgiven || r.Forgiven == r.Generation || r.Generation-r.Forgiven > clean
+// be the newest one, or older than it by more than minCleanGenerations. The first late parent is always accepted.
+func (r Rotation) mayForgive(minCleanGenerations int64) bool {
+	return r.Forgiven == NeverForgiven || r.Forgiven == r.Generation || r.Generation-r.Forgiven > minCleanGenerations
 }

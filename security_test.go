@@ -46,8 +46,8 @@ func TestTheSecurityTableIsUpToDate(t *testing.T) {
 const faultsMark = "<!-- made of testdata/tutorials.txt and of the tests by `make generate` -->\n"
 
 // renderCoverage renders a table from a file with the lines `ID | column | … | reason`, and adds the tests of each
-// ID. It deletes each rendered ID from covered.
-func renderCoverage(t *testing.T, file string, covered map[string][]string, columns ...string) string {
+// ID. It deletes each rendered ID from testsByID.
+func renderCoverage(t *testing.T, file string, testsByID map[string][]string, columns ...string) string {
 	t.Helper()
 	source, err := os.ReadFile(file)
 	must(t, err)
@@ -64,7 +64,7 @@ func renderCoverage(t *testing.T, file string, covered map[string][]string, colu
 			t.Fatalf("%s: %q has not as many fields as the others", file, line)
 		}
 		id, said := fields[0], fields[:len(columns)]
-		state := strings.Join(covered[id], "<br>")
+		state := strings.Join(testsByID[id], "<br>")
 		if state == "" && len(fields) > len(columns) {
 			state = fields[len(columns)]
 		}
@@ -72,7 +72,7 @@ func renderCoverage(t *testing.T, file string, covered map[string][]string, colu
 			t.Errorf("%s has no test, and %s gives no reason", id, file)
 		}
 		fmt.Fprintf(&table, "| %s | %s |\n", strings.Join(said, " | "), state)
-		delete(covered, id)
+		delete(testsByID, id)
 	}
 	return table.String()
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A watchedStore records whether a transaction is open.
+// A watchedStore counts the open transactions.
 type watchedStore struct {
 	watchword.Store
-	open atomic.Int32
+	openTransactions atomic.Int32
 }
 
 func (s *watchedStore) View(ctx context.Context, fn func(watchword.Tx) error) error {
@@ -27,8 +27,8 @@ func (s *watchedStore) Update(ctx context.Context, fn func(watchword.Tx) error) 
 
 func (s *watchedStore) watchTransaction(fn func(watchword.Tx) error) func(watchword.Tx) error {
 	return func(tx watchword.Tx) error {
-		s.open.Add(1)
-		defer s.open.Add(-1)
+		s.openTransactions.Add(1)
+		defer s.openTransactions.Add(-1)
 		return fn(tx)
 	}
 }
@@ -44,7 +44,7 @@ func (h watchedLog) Enabled(context.Context, slog.Level) bool { return true }
 
 func (h watchedLog) Handle(_ context.Context, r slog.Record) error {
 	*h.lines = append(*h.lines, r.Message)
-	if h.store.open.Load() > 0 {
+	if h.store.openTransactions.Load() > 0 {
 		*h.inside = append(*h.inside, r.Message)
 	}
 	return nil

@@ -157,19 +157,19 @@ func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r MailLinkRe
 	})
 }
 
-// signInByLink calls the function prove, which proves the address, and opens a session in the same transaction.
+// signInByLink calls proveAddress, and opens a session in the same transaction.
 func (e *Engine) signInByLink(
-	ctx context.Context, n entry, replaces Secret, device knowndevice.ID, prove func(Tx) (User, error),
+	ctx context.Context, n entry, replacedToken Secret, device knowndevice.ID, proveAddress func(Tx) (User, error),
 ) (*SignIn, error) {
 	n.proofs = []proof{proofPassword}
-	n, err := e.newEntry(ctx, n, replaces)
+	n, err := e.newEntry(ctx, n, replacedToken)
 	if err != nil {
 		return nil, err
 	}
 	verified := e.newEvent(EventEmailVerified, n.client, n.at).ofUser(n.user.ID).ofSession(n.id)
 	var out admitResult
 	err = e.store.Update(ctx, func(tx Tx) error {
-		if n.user, err = prove(tx); err != nil {
+		if n.user, err = proveAddress(tx); err != nil {
 			return err
 		}
 		if err := tx.InsertEvent(ctx, verified); err != nil {

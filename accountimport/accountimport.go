@@ -329,18 +329,18 @@ func (i Importer) storedHash(from Account) (watchword.Secret, *watchword.FieldEr
 	return watchword.Secret(hash), nil
 }
 
-// checkAndSetDate stores a valid date in into, and returns an error for an invalid date. A date may be up to a day in
+// checkAndSetDate stores a valid date in target, and returns an error for an invalid date. A date may be up to a day in
 // the future, because of clock skew and missing time zones. A zero date is skipped.
-func checkAndSetDate(field string, from, now time.Time, into *time.Time) *watchword.FieldError {
+func checkAndSetDate(field string, date, now time.Time, target *time.Time) *watchword.FieldError {
 	switch {
-	case from.IsZero():
+	case date.IsZero():
 		return nil
-	case from.UnixMilli() <= 0 || from.After(now.AddDate(0, 0, 1)):
+	case date.UnixMilli() <= 0 || date.After(now.AddDate(0, 0, 1)):
 		return &watchword.FieldError{Field: field, Code: watchword.FieldInvalid,
 			Message: "This date is before 1970 or in the future: " +
 				"write RFC 3339, or seconds or milliseconds since 1970."}
 	}
-	*into = from.UTC().Truncate(time.Millisecond)
+	*target = date.UTC().Truncate(time.Millisecond)
 	return nil
 }
 

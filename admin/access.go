@@ -55,25 +55,26 @@ func (c Caller) Name() string {
 	return cmp.Or(c.Shell, string(c.User.Email))
 }
 
-// Authorize identifies the sender of a bearer token and decides whether the need is met. Codes:
+// Authorize identifies the sender of a bearer token and decides whether the sender has the
+// required access. Codes:
 // CodeTokenMissing, CodeTokenInvalid, CodeTokenExpired, CodeSessionEnded, CodeInsufficientScope,
 // CodeStepUpRequired; for a service key CodeTokenInvalid, CodeInsufficientScope, CodeRateLimited.
-func (m *Manager) Authorize(ctx context.Context, bearer watchword.Secret, need Need) (Caller, error) {
+func (m *Manager) Authorize(ctx context.Context, bearer watchword.Secret, requiredAccess Need) (Caller, error) {
 	if servicekey.Is(string(bearer)) {
-		return m.authorizeKey(ctx, bearer, need)
+		return m.authorizeKey(ctx, bearer, requiredAccess)
 	}
 	who, err := m.auth.Authenticate(ctx, bearer)
 	if err != nil {
 		return Caller{}, err
 	}
-	return m.AuthorizeUser(who, need)
+	return m.AuthorizeUser(who, requiredAccess)
 }
 
-// AuthorizeUser decides whether a signed-in user meets the need. The caller must have just read the identity from the
-// store. Codes: CodeInsufficientScope, CodeStepUpRequired.
-func (m *Manager) AuthorizeUser(who watchword.Identity, need Need) (Caller, error) {
+// AuthorizeUser decides whether a signed-in user has the required access. The caller must have just read the identity
+// from the store. Codes: CodeInsufficientScope, CodeStepUpRequired.
+func (m *Manager) AuthorizeUser(who watchword.Identity, requiredAccess Need) (Caller, error) {
 	age := m.opts.ReadAge
-	if need.Write {
+	if requiredAccess.Write {
 		age = m.opts.StepUpAge
 	}
 	if refusal := decideAccess(who, m.opts.ACR, age, m.engine.Now()); refusal != nil {

@@ -127,10 +127,10 @@ func (c Case) couldBeNoticed(e sessionEnd) bool {
 	return !e.at.After(c.At.Add(roundingTolerance)) || !c.At.Before(c.Now) && !e.isComputed
 }
 
-// explainOthers returns an explanation of every session except one, without evidence.
-func (c Case) explainOthers(w phrases, all []sessionEnd, except watchword.SessionID) (list []Explanation) {
+// explainOthers returns an explanation of every session except the one with omittedID, without evidence.
+func (c Case) explainOthers(w phrases, all []sessionEnd, omittedID watchword.SessionID) (list []Explanation) {
 	for _, e := range all {
-		if e.session.ID == except {
+		if e.session.ID == omittedID {
 			continue
 		}
 		if e.reason == "" {

@@ -210,13 +210,13 @@ func (c Case) laterChangeNotes(w phrases, main sessionEnd, ended []sessionEnd) (
 	return append(notes, c.signInNotes(w, main.at)...)
 }
 
-// signInNotes returns notes about the first sign-in after the parameter after, and about wrong passwords since the
-// last sign-in. If after is zero, the first note is about the last sign-in.
-func (c Case) signInNotes(w phrases, after time.Time) (notes []string) {
+// signInNotes returns notes about the first sign-in after endedAt, and about wrong passwords since the last sign-in. If
+// endedAt is zero, the first note is about the last sign-in.
+func (c Case) signInNotes(w phrases, endedAt time.Time) (notes []string) {
 	var in *watchword.Event
 	wrong, lastWrong := 0, time.Time{}
 	for i, e := range c.Events { // the newest first
-		if !e.At.After(after) {
+		if !e.At.After(endedAt) {
 			break
 		}
 		switch {
@@ -230,13 +230,13 @@ func (c Case) signInNotes(w phrases, after time.Time) (notes []string) {
 				wrong += max(e.Times, 1)
 			}
 		}
-		if in != nil && after.IsZero() {
+		if in != nil && endedAt.IsZero() {
 			break
 		}
 	}
 	if in != nil {
 		key := "note.again"
-		if after.IsZero() {
+		if endedAt.IsZero() {
 			key = "note.last"
 		}
 		notes = append(notes,

@@ -127,20 +127,21 @@ func (m *Manager) Begin(ctx context.Context, by Caller, key, hash string) (Calle
 	}
 }
 
-// tryClaim claims the key for own. If another request already has the key, it returns the record of that request.
-func (m *Manager) tryClaim(ctx context.Context, own Record) (stored Record, claimed bool, err error) {
+// tryClaim claims a key by storing newRecord. If another request already has the key, it returns the record of that
+// request.
+func (m *Manager) tryClaim(ctx context.Context, newRecord Record) (stored Record, claimed bool, err error) {
 	now := m.engine.Now()
-	own.ExpiresAt = now.Add(claimLife)
+	newRecord.ExpiresAt = now.Add(claimLife)
 	err = m.store.Update(ctx, func(tx Tx) error {
-		stored = own
-		claimed, err = tx.ClaimRecord(ctx, own, now)
+		stored = newRecord
+		claimed, err = tx.ClaimRecord(ctx, newRecord, now)
 		if err == nil && !claimed {
-			stored, err = tx.Record(ctx, own.Owner, own.Key)
+			stored, err = tx.Record(ctx, newRecord.Owner, newRecord.Key)
 		}
 		return err
 	})
 	if errors.Is(err, watchword.ErrNotFound) {
-		return own, false, nil // the claim was released meanwhile: try again
+		return newRecord, false, nil // the claim was released meanwhile: try again
 	}
 	return stored, claimed, err
 }
@@ -182,13 +183,13 @@ func (m *Manager) finishInTx(ctx context.Context, tx watchword.Tx, by Caller, st
 }
 
 // finishingOperator returns operations that store the result of the request in the transaction of the change. They
-// call check before that, unless it is nil.
+// call checkFirst before that, unless it is nil.
 func (m *Manager) finishingOperator(
-	by Caller, status int, check func(context.Context, watchword.Tx) error,
+	by Caller, status int, checkFirst func(context.Context, watchword.Tx) error,
 ) watchword.Operator {
 	return m.engine.Operator(by.Name(), func(ctx context.Context, tx watchword.Tx) error {
-		if check != nil {
-			if err := check(ctx, tx); err != nil {
+		if checkFirst != nil {
+			if err := checkFirst(ctx, tx); err != nil {
 				return err
 			}
 		}
@@ -196,12 +197,12 @@ func (m *Manager) finishingOperator(
 	})
 }
 
-// GiveUp releases the claim of a request that failed, but only if why is a refusal. After any other error, such as a
-// lost response of the database, the change may have been made. The claim then stays until it expires, and blocks
+// GiveUp releases the claim of a request that failed, but only if the cause is a refusal. After any other error, such
+// as a lost response of the database, the change may have been made. The claim then stays until it expires, and blocks
 // repeated requests.
-func (m *Manager) GiveUp(ctx context.Context, by Caller, why error) error {
+func (m *Manager) GiveUp(ctx context.Context, by Caller, cause error) error {
 	var refusal *watchword.Error
-	if by.claim == nil || by.claim.repeated || !errors.As(why, &refusal) {
+	if by.claim == nil || by.claim.repeated || !errors.As(cause, &refusal) {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx)

@@ -198,17 +198,17 @@ func chooseRange(ctx context.Context, tx Tx, f Filter) (string, error) {
 	return byAddress, err
 }
 
-// readAddresses reads at most scan accounts whose addresses have the prefix. It returns the accounts that match the
+// readAddresses reads at most maxRead accounts whose addresses have the prefix. It returns the accounts that match the
 // filter, at most s.limit. It also returns the last address that it read, and how many accounts it read.
 func (s search) readAddresses(
-	ctx context.Context, tx Tx, scan int,
+	ctx context.Context, tx Tx, maxRead int,
 ) (items []Account, last string, found int, err error) {
 	// Addresses are printable ASCII. Therefore address+next sorts directly after the address, and prefix+end sorts
 	// after all addresses with the prefix.
 	const next, end = "\x01", "\x7f"
 	prefix := watchword.Address(s.Email)
 	from, below := max(prefix, watchword.Address(s.after)+next), prefix+end
-	reached, found, err := tx.LastAccount(ctx, from, below, scan)
+	reached, found, err := tx.LastAccount(ctx, from, below, maxRead)
 	if err != nil || found == 0 {
 		return nil, "", 0, err
 	}
@@ -219,9 +219,9 @@ func (s search) readAddresses(
 // readRoleMembers does the same as readAddresses for accounts with a role. It returns the last id instead of the last
 // address.
 func (s search) readRoleMembers(
-	ctx context.Context, tx Tx, scan int,
+	ctx context.Context, tx Tx, maxRead int,
 ) (items []Account, last string, found int, err error) {
-	id, found, err := tx.LastWithRole(ctx, s.Role, watchword.UserID(s.after), scan)
+	id, found, err := tx.LastWithRole(ctx, s.Role, watchword.UserID(s.after), maxRead)
 	if err != nil || found == 0 {
 		return nil, "", 0, err
 	}
@@ -229,7 +229,7 @@ func (s search) readRoleMembers(
 		items, err = tx.AccountsWithRole(ctx, watchword.UserID(s.after), id, s.Filter, s.limit)
 		return items, string(id), found, err
 	}
-	all, err := tx.AccountsWithRole(ctx, watchword.UserID(s.after), id, s.Filter, scan)
+	all, err := tx.AccountsWithRole(ctx, watchword.UserID(s.after), id, s.Filter, maxRead)
 	for _, account := range all {
 		if s.matches(account) && len(items) < s.limit {
 			items = append(items, account)

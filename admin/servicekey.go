@@ -248,9 +248,10 @@ func (m *Manager) newKeyEvent(kind watchword.EventKind, by Caller, k ServiceKey,
 	return event
 }
 
-// authorizeKey identifies a service key and decides whether it meets the need. It rejects a forged key without a
-// query. A request with a live key counts against the rate limit of that key, even if the key lacks the scope.
-func (m *Manager) authorizeKey(ctx context.Context, given watchword.Secret, need Need) (Caller, error) {
+// authorizeKey identifies a service key and decides whether it has the required access. It rejects a forged key
+// without a query. A request with a live key counts against the rate limit of that key, even if the key lacks the
+// scope.
+func (m *Manager) authorizeKey(ctx context.Context, given watchword.Secret, requiredAccess Need) (Caller, error) {
 	id, ok := servicekey.Parse(string(given), m.engine.MACSecret(watchword.KeyService))
 	if !ok {
 		return Caller{}, keyInvalid()
@@ -272,7 +273,7 @@ func (m *Manager) authorizeKey(ctx context.Context, given watchword.Secret, need
 	if err := m.recordKeyUse(ctx, key, now); err != nil {
 		return Caller{}, err
 	}
-	if refusal := decideKeyAccess(key, need); refusal != nil {
+	if refusal := decideKeyAccess(key, requiredAccess); refusal != nil {
 		return Caller{}, refusal
 	}
 	return Caller{Key: key}, nil

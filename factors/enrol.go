@@ -230,10 +230,10 @@ type enrolmentAttempt struct {
 	at          time.Time
 }
 
-// countOwnAttempt decodes the sealed data of the challenge into pending. If belongsToRequest returns false, the
+// countOwnAttempt decodes the sealed data of the challenge into target. If belongsToRequest returns false, the
 // attempt is not counted, because a request must not use up the attempts of another user.
 func (m *Manager) countOwnAttempt(
-	ctx context.Context, try enrolmentAttempt, pending any, belongsToRequest func(watchword.Challenge) bool,
+	ctx context.Context, try enrolmentAttempt, target any, belongsToRequest func(watchword.Challenge) bool,
 ) (c watchword.Challenge, err error) {
 	err = m.store.Update(ctx, func(tx Tx) error {
 		if c, err = m.countAttempt(ctx, tx, try.challengeID, try.purpose, try.at); err != nil {
@@ -241,7 +241,7 @@ func (m *Manager) countOwnAttempt(
 		}
 		plain, err := m.engine.OpenChallenge(c)
 		if err == nil {
-			err = json.Unmarshal(plain, pending)
+			err = json.Unmarshal(plain, target)
 		}
 		if err == nil && !belongsToRequest(c) {
 			err = challengeInvalid()

@@ -236,10 +236,10 @@ func (m *Manager) recordRecoveryCode(
 	return []watchword.Event{event}, tx.InsertEvent(ctx, event)
 }
 
-// factorMail returns the notice of a change, "added" or "removed". After a removal, factorsLeft is how many factors a
-// sign-in still asks for.
-func factorMail(f Factor, change string, factorsLeft int) watchword.Mail {
-	kind := watchword.MailKind(string(f.Kind) + "_" + change)
+// factorMail returns the notice for changeKind, which is "added" or "removed". After a removal, factorsLeft is how many
+// factors a sign-in still asks for.
+func factorMail(f Factor, changeKind string, factorsLeft int) watchword.Mail {
+	kind := watchword.MailKind(string(f.Kind) + "_" + changeKind)
 	return watchword.Mail{Kind: kind, Facts: watchword.MailFacts{Factor: f.Name, Left: factorsLeft}}
 }
 

@@ -128,11 +128,11 @@ func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor str
 	return nil
 }
 
-// deleteFactor refuses to delete the last way to sign in. remaining is how many of the other factors a sign-in asks
-// for.
+// deleteFactor refuses to delete the last way to sign in. remainingFactors is how many of the other factors a sign-in
+// asks for.
 func (m *Manager) deleteFactor(
 	ctx context.Context, tx Tx, id watchword.UserID, factor string,
-) (gone Factor, remaining int, err error) {
+) (gone Factor, remainingFactors int, err error) {
 	all, err := tx.Factors(ctx, id)
 	if err != nil {
 		return gone, 0, err
@@ -141,17 +141,17 @@ func (m *Manager) deleteFactor(
 		if f.ID == factor {
 			gone = f
 		} else if !f.Unproven {
-			remaining++
+			remainingFactors++
 		}
 	}
 	if gone.ID == "" {
-		return gone, remaining, noFactor()
+		return gone, remainingFactors, noFactor()
 	}
 	removed, err := tx.DeleteFactor(ctx, id, factor, m.otherSignInPasskey(all, factor), m.opts.Providers)
 	if err == nil && !removed {
 		err = LastWayIn()
 	}
-	return gone, remaining, err
+	return gone, remainingFactors, err
 }
 
 // Spare returns the id of a passkey that can sign the user in without another proof, or "". If the transaction has
@@ -164,13 +164,13 @@ func (m *Manager) Spare(ctx context.Context, tx Tx, id watchword.UserID) (string
 }
 
 // otherSignInPasskey returns the id of a passkey that can sign the user in without another proof. It ignores the
-// passkey with the id removed. It returns "" if there is no such passkey, or if passkeys are off.
-func (m *Manager) otherSignInPasskey(all []Factor, removed string) string {
+// passkey with removedID. It returns "" if there is no such passkey, or if passkeys are off.
+func (m *Manager) otherSignInPasskey(all []Factor, removedID string) string {
 	if m.passkeys == nil {
 		return ""
 	}
 	for _, f := range all {
-		if f.ID != removed && f.signsInAlone() {
+		if f.ID != removedID && f.signsInAlone() {
 			return f.ID
 		}
 	}

@@ -21,17 +21,17 @@ const (
 	afterStatement    changeMoment = "after the statement"
 )
 
-// A hookedStore calls change at one moment of a sign-in.
+// A hookedStore calls makeChange at one moment of a sign-in.
 type hookedStore struct {
 	watchword.Store
-	at      changeMoment
-	change  func()
-	updates int // transactions: the first counts the attempt, the second inserts the challenge
+	at         changeMoment
+	makeChange func()
+	updates    int // transactions: the first counts the attempt, the second inserts the challenge
 }
 
 func (s *hookedStore) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 	if s.updates++; s.updates == 2 && s.at == beforeTransaction {
-		s.change()
+		s.makeChange()
 	}
 	return s.Store.Update(ctx, func(tx watchword.Tx) error { return fn(hookedTx{tx, s}) })
 }
@@ -45,11 +45,11 @@ func (t hookedTx) InsertLoginChallenge(
 	ctx context.Context, c watchword.Challenge,
 ) ([]watchword.OfferedFactor, error) {
 	if t.store.at == beforeStatement {
-		t.store.change()
+		t.store.makeChange()
 	}
 	all, err := t.Tx.InsertLoginChallenge(ctx, c)
 	if t.store.at == afterStatement {
-		t.store.change()
+		t.store.makeChange()
 	}
 	return all, err
 }
@@ -117,11 +117,11 @@ func (r *rig) prepareRemoval(t *testing.T, a *account) func(*factors.Manager) {
 }
 
 // signInDuringChange sends the password while the change is committed, and then the right code.
-func (r *rig) signInDuringChange(t *testing.T, a *account, at changeMoment, change func(*factors.Manager)) {
+func (r *rig) signInDuringChange(t *testing.T, a *account, at changeMoment, changeFactors func(*factors.Manager)) {
 	t.Helper()
 	before := r.challengeByPassword(t, r.Engine, a)
 	store := r.store.(realStore)
-	hooked := &hookedStore{Store: storeWithoutClock{store}, at: at, change: func() { change(r.Manager) }}
+	hooked := &hookedStore{Store: storeWithoutClock{store}, at: at, makeChange: func() { changeFactors(r.Manager) }}
 	engine, err := watchword.New(t.Context(), hooked, r.opts)
 	must(t, err)
 	t.Cleanup(engine.Close)
@@ -129,7 +129,7 @@ func (r *rig) signInDuringChange(t *testing.T, a *account, at changeMoment, chan
 	var during *watchword.ChallengeOffer
 	if at == uncommitted {
 		late := commitHookStore{store.Factors(), func() { during = r.challengeByPassword(t, engine, a) }}
-		change(factors.New(r.Engine, late, factors.Options{}))
+		changeFactors(factors.New(r.Engine, late, factors.Options{}))
 	} else {
 		during = r.challengeByPassword(t, engine, a)
 	}

@@ -32,12 +32,12 @@ type pendingPasskey struct {
 	Entry   string `json:"entry"` // same as pendingTOTP.Entry
 }
 
-// BeginPasskey begins the creation of a passkey for a signed-in user. upgrade requests a creation
+// BeginPasskey begins the creation of a passkey for a signed-in user. isUpgrade requests a creation
 // without a dialog, after a sign-in with a password. Codes: CodeNotFound (passkeys are off),
 // CodeEmailNotVerified, CodeStepUpRequired, CodeFactorLimit.
 //
 // Unstable: package server calls it.
-func (m *Manager) BeginPasskey(ctx context.Context, who watchword.Identity, upgrade bool) (Ceremony, error) {
+func (m *Manager) BeginPasskey(ctx context.Context, who watchword.Identity, isUpgrade bool) (Ceremony, error) {
 	authorize := func(tx Tx, now time.Time) (c passkeyOwner, err error) {
 		session, owner, err := tx.Session(ctx, who.Session.ID)
 		if err != nil {
@@ -52,7 +52,7 @@ func (m *Manager) BeginPasskey(ctx context.Context, who watchword.Identity, upgr
 		}
 		return passkeyOwner{owner, session.ID, all}, nil
 	}
-	return m.beginPasskey(ctx, pendingPasskey{Upgrade: upgrade}, authorize)
+	return m.beginPasskey(ctx, pendingPasskey{Upgrade: isUpgrade}, authorize)
 }
 
 // A passkeyOwner is the account and the session that get a new passkey.

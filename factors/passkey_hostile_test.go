@@ -19,10 +19,10 @@ import (
 // Hostile responses of browsers and authenticators. The numbers refer to the tests in the
 // specification of second factors.
 
-// signEditedResponse lets edit change the client data and the authenticator data. The device then signs them
-// correctly.
+// signEditedResponse lets editData change the client data and the authenticator data. The device then signs
+// them correctly.
 func (d *device) signEditedResponse(
-	t *testing.T, response []byte, edit func(client map[string]any, auth []byte),
+	t *testing.T, response []byte, editData func(client map[string]any, auth []byte),
 ) []byte {
 	t.Helper()
 	var whole map[string]any
@@ -35,7 +35,7 @@ func (d *device) signEditedResponse(
 	must(t, json.Unmarshal(raw, &client))
 	auth, err := text.DecodeString(inner["authenticatorData"].(string))
 	must(t, err)
-	edit(client, auth)
+	editData(client, auth)
 	raw, err = json.Marshal(client)
 	must(t, err)
 	sum := sha256.Sum256(raw)

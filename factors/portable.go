@@ -24,9 +24,9 @@ import (
 // Unstable: for the export of accounts.
 func (m *Manager) Portable(
 	ctx context.Context, users []watchword.User,
-) (of map[watchword.UserID]watchword.Secret, err error) {
+) (byUser map[watchword.UserID]watchword.Secret, err error) {
 	err = m.store.View(ctx, func(tx Tx) error {
-		of = map[watchword.UserID]watchword.Secret{}
+		byUser = map[watchword.UserID]watchword.Secret{}
 		for _, u := range users {
 			if u.FactorsChangedAt.IsZero() {
 				continue
@@ -42,12 +42,12 @@ func (m *Manager) Portable(
 				}
 			}
 			if len(list) > 0 {
-				of[u.ID] = watchword.Secret(factorfile.Text(list))
+				byUser[u.ID] = watchword.Secret(factorfile.Text(list))
 			}
 		}
 		return nil
 	})
-	return of, err
+	return byUser, err
 }
 
 func (m *Manager) exportFactor(f Factor) (factorfile.Factor, error) {

@@ -12,8 +12,8 @@ import (
 // password does not open a session, but returns a challenge. The confirmation of the factor completes that sign-in.
 // The user can't skip this step.
 
-// BeginRequired creates a secret for a sign-in that waits for its first factor. handle is the
-// handle in the error with CodeEnrolmentRequired. The call counts as an attempt on that
+// BeginRequired creates a secret for a sign-in that waits for its first factor. The handle comes
+// from the error with CodeEnrolmentRequired. The call counts as an attempt on that
 // challenge. Codes: CodeNotFound (enrolment is off), CodeChallengeInvalid, CodeEmailNotVerified.
 //
 // Unstable: package server calls it.

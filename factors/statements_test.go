@@ -89,10 +89,10 @@ func (r *rig) assertRefreshRunsOneStatement(t *testing.T, log *statementLog, a *
 }
 
 // statementsOfPasskeyLogins returns the SQL statements of three requests: the password of an account with a passkey,
-// the second step with this passkey, and a sign-in with the passkey alone.
+// the second step with this passkey, and a passwordless sign-in.
 func (r *rig) statementsOfPasskeyLogins(
 	t *testing.T, log *statementLog, api *apiClient,
-) (first, second, alone []string) {
+) (first, second, passwordless []string) {
 	t.Helper()
 	a, d := r.createAccount(t, "bob@example.com"), newDevice()
 	r.addPasskey(t, a, d)
@@ -105,14 +105,14 @@ func (r *rig) statementsOfPasskeyLogins(
 		log.discardEarlier(t)
 		api.post("login/factor", map[string]any{"handle": offer.Handle, "passkey": proof}, http.StatusOK)
 	})
-	alone = log.shortestRun(t, func() { // with the request for the options
+	passwordless = log.shortestRun(t, func() { // with the request for the options
 		d.key.Counter++
 		begun := api.post("passkey/options", nil, http.StatusOK)
 		proof := json.RawMessage(d.respondToRequest(t, begun.PublicKey))
 		api.post("passkey/login", map[string]any{"ceremony": begun.Ceremony, "credential": proof, "delivery": "body"},
 			http.StatusOK)
 	})
-	return first, second, alone
+	return first, second, passwordless
 }
 
 // An apiClient keeps no cookies. Its server does no background work, whose statements would be counted.

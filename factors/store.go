@@ -103,8 +103,8 @@ type PasskeyTx interface {
 //
 // Unstable: stores implement it.
 type DeviceTx interface {
-	// InsertDevice inserts d, and deletes the user's oldest devices, so that at most keep remain.
-	InsertDevice(ctx context.Context, d Device, keep int) error
+	// InsertDevice inserts d, and deletes the user's oldest devices, so that at most maxKept remain.
+	InsertDevice(ctx context.Context, d Device, maxKept int) error
 	// Devices lists the user's devices that UseDevice accepts, newest first.
 	Devices(ctx context.Context, id watchword.UserID, since, now time.Time) ([]Device, error)
 	DeleteDevice(ctx context.Context, id watchword.UserID, device string) (bool, error)

@@ -317,14 +317,14 @@ func (w *walk) signInWithPasskeyAlone(p *accountModel) {
 }
 
 // pickWaitingSignIn returns a random waiting sign-in, or nil if there is none. In four of five calls, the sign-in can
-// still be completed, and its field isEnrolment equals enrols.
-func (w *walk) pickWaitingSignIn(p *accountModel, enrols bool) *waitingSignIn {
+// still be completed, and its field isEnrolment equals wantEnrolment.
+func (w *walk) pickWaitingSignIn(p *accountModel, wantEnrolment bool) *waitingSignIn {
 	last := p.waitingSignIns[max(0, len(p.waitingSignIns)-4):]
 	if w.rnd.IntN(5) == 0 {
 		return randomElement(w, last)
 	}
 	return randomElement(w, slices.DeleteFunc(slices.Clone(last), func(s *waitingSignIn) bool {
-		return s.isEnrolment != enrols || !s.canTry(p, w.clock()) || s.passwordVersion != p.passwordVersion
+		return s.isEnrolment != wantEnrolment || !s.canTry(p, w.clock()) || s.passwordVersion != p.passwordVersion
 	}))
 }
 

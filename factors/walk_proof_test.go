@@ -27,15 +27,15 @@ func (k *passkeyModel) isCounterAcceptable() bool {
 }
 
 // recordAcceptedPasskey records that the server has accepted the passkey. If the passkey becomes the first factor,
-// all sessions except the session in end. In the second step of a sign-in, in is nil, because the account already has
-// a factor.
-func (w *walk) recordAcceptedPasskey(p *accountModel, k *passkeyModel, verified bool, in *sessionModel) {
+// all sessions except the current one end. In the second step of a sign-in, the current session is nil, because the
+// account already has a factor.
+func (w *walk) recordAcceptedPasskey(p *accountModel, k *passkeyModel, verified bool, current *sessionModel) {
 	k.lastCounter = k.device.key.Counter
 	if verified {
 		k.hasVerifiedUser = true
 		if k.isUnproven {
 			if p.countAskedFactors() == 0 {
-				p.endSessions(in)
+				p.endSessions(current)
 			}
 			k.isUnproven = false
 			p.recordFactorsChange()
@@ -43,9 +43,9 @@ func (w *walk) recordAcceptedPasskey(p *accountModel, k *passkeyModel, verified 
 	}
 }
 
-// pickProof chooses a right or wrong second factor. in is the session of a step-up, or nil for the second step of a
-// sign-in. options returns the options of a passkey ceremony.
-func (w *walk) pickProof(p *accountModel, in *sessionModel, options func() []byte) (factors.Proof, sentProof) {
+// pickProof chooses a right or wrong second factor. The current session is that of a step-up, or nil for the second
+// step of a sign-in. options returns the options of a passkey ceremony.
+func (w *walk) pickProof(p *accountModel, current *sessionModel, options func() []byte) (factors.Proof, sentProof) {
 	other := randomElement(w, w.people)
 	switch w.rnd.IntN(10) {
 	case 0, 1: // a code of another user, or a used code
@@ -76,7 +76,7 @@ func (w *walk) pickProof(p *accountModel, in *sessionModel, options func() []byt
 		if raw := options(); k != nil && raw != nil {
 			verified := w.preparePasskey(k)
 			g := sentProof{description: "passkey", method: "key", userVerified: verified}
-			g.consume = func() { w.recordAcceptedPasskey(p, k, verified, in) }
+			g.consume = func() { w.recordAcceptedPasskey(p, k, verified, current) }
 			g.isAcceptable = owner == p && k.isCounterAcceptable() && (!k.isUnproven || verified)
 			return factors.Proof{Passkey: k.respondToRequest(w.T, raw)}, g
 		}

@@ -113,23 +113,23 @@ func (m *Manager) seal(a Attempt) (watchword.Secret, error) {
 	return watchword.Secret(base64.RawURLEncoding.EncodeToString(m.engine.Seal(attemptContext, plain))), nil
 }
 
-// Replacing returns a copy of the attempt that also ends the session of the given refresh token. The result left is
-// the remaining life of the attempt.
+// Replacing returns a copy of the attempt that also ends the session of the given refresh token. It also
+// returns the remaining life of the attempt.
 //
 // The caller uses Replacing after a sign-in in another tab of the browser. Later the attempt will overwrite the
 // refresh cookie of that tab, so it must end the session of that cookie. The callback can't read the cookie, because
 // a browser does not send a Strict cookie with the response of a provider. Therefore the attempt contains the token.
 //
 // Replacing reports false for an attempt that is invalid, has expired, or does not change the browser's cookie.
-func (m *Manager) Replacing(sealed, refresh watchword.Secret) (again watchword.Secret, left time.Duration, ok bool) {
+func (m *Manager) Replacing(sealed, refresh watchword.Secret) (again watchword.Secret, life time.Duration, ok bool) {
 	a, err := m.OpenAttempt(sealed)
-	left = AttemptLife - m.engine.Now().Sub(a.At)
-	if err != nil || a.Links() || a.Challenge != "" || left <= 0 {
+	life = AttemptLife - m.engine.Now().Sub(a.At)
+	if err != nil || a.Links() || a.Challenge != "" || life <= 0 {
 		return "", 0, false
 	}
 	a.Replaces = string(refresh)
 	again, err = m.seal(a)
-	return again, left, err == nil
+	return again, life, err == nil
 }
 
 // OpenAttempt returns the attempt in a cookie, even if the attempt has expired. Codes:

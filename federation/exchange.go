@@ -161,14 +161,14 @@ func (m *Manager) Exchange(ctx context.Context, r ExchangeRequest) (done Exchang
 	return done, err
 }
 
-// exchangeRefusalReason returns why a code is refused, or "". uses is the number of uses of the code, including this
-// one. A second use is refused, but does not end the session that the first use opened. The second use may be
-// harmless: a browser sends the code again when the user reloads the page.
-func exchangeRefusalReason(uses int, challenge, verifier string) (why string) {
+// exchangeRefusalReason returns why a code is refused, or "". useCount includes this use of the code. A second use is
+// refused, but does not end the session that the first use opened. The second use may be harmless: a browser sends the
+// code again when the user reloads the page.
+func exchangeRefusalReason(useCount int, challenge, verifier string) (reason string) {
 	sum := sha256.Sum256([]byte(verifier))
 	expected := base64.RawURLEncoding.EncodeToString(sum[:])
 	switch {
-	case uses != 1:
+	case useCount != 1:
 		return "code used again"
 	case !verifierPattern.MatchString(verifier), subtle.ConstantTimeCompare([]byte(expected), []byte(challenge)) != 1:
 		return "code without its verifier"

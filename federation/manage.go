@@ -63,16 +63,16 @@ type StrandedCount struct {
 	Unproven int // users with an unproven address: only the provider can sign them in
 }
 
-// Stranded counts the users who could not sign in if only the providers in offered were configured. A passkey from
+// Stranded counts the users who could not sign in if only the providers in providerIDs were configured. A passkey from
 // Options.Spare counts as a way to sign in.
-func (m *Manager) Stranded(ctx context.Context, offered []string) (n StrandedCount, err error) {
+func (m *Manager) Stranded(ctx context.Context, providerIDs []string) (n StrandedCount, err error) {
 	const batch = 500
 	for after := watchword.UserID(""); ; {
 		var users []watchword.User
 		so := n // the store may run the transaction again, which must not count twice
 		err := m.store.View(ctx, func(tx Tx) error {
 			n = so
-			if users, err = tx.Stranded(ctx, after, offered, batch); err != nil {
+			if users, err = tx.Stranded(ctx, after, providerIDs, batch); err != nil {
 				return err
 			}
 			for _, u := range users {
@@ -92,13 +92,13 @@ func (m *Manager) Stranded(ctx context.Context, offered []string) (n StrandedCou
 	}
 }
 
-// countUser adds a user to the counts, unless the user has a spare passkey. It calls spare only for users with
+// countUser adds a user to the counts, unless the user has a spare passkey. It calls findSpare only for users with
 // factors, because each call runs an SQL statement.
 func (n *StrandedCount) countUser(
-	ctx context.Context, tx Tx, u watchword.User, spare func(context.Context, Tx, watchword.UserID) (string, error),
+	ctx context.Context, tx Tx, u watchword.User, findSpare func(context.Context, Tx, watchword.UserID) (string, error),
 ) error {
 	if u.Factors > 0 {
-		if passkey, err := spare(ctx, tx, u.ID); err != nil || passkey != "" {
+		if passkey, err := findSpare(ctx, tx, u.ID); err != nil || passkey != "" {
 			return err
 		}
 	}

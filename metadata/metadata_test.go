@@ -289,9 +289,9 @@ func TestPatchDuringADemotionKeepsTheNewRoles(t *testing.T) {
 	})
 }
 
-// waitForLock waits until a transaction waits for a lock, or until done has a result. On SQLite it returns
+// waitForLock waits until a transaction waits for a lock, or until resultCh has a result. On SQLite it returns
 // immediately, because the second transaction begins only after the first has ended.
-func (r *rig) waitForLock(t *testing.T, done chan error) {
+func (r *rig) waitForLock(t *testing.T, resultCh chan error) {
 	t.Helper()
 	if r.postgresURL == "" {
 		return
@@ -299,7 +299,7 @@ func (r *rig) waitForLock(t *testing.T, done chan error) {
 	conn, err := pgx.Connect(t.Context(), r.postgresURL)
 	must(t, err)
 	defer conn.Close(t.Context())
-	for waits := false; !waits && len(done) == 0; {
+	for waits := false; !waits && len(resultCh) == 0; {
 		must(t, conn.QueryRow(t.Context(), "SELECT EXISTS (SELECT 1 FROM pg_stat_activity "+
 			"WHERE datname = current_database() AND wait_event_type = 'Lock')").Scan(&waits))
 	}

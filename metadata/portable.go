@@ -17,15 +17,15 @@ import (
 // query reads all objects.
 //
 // Unstable: for the export of accounts.
-func (m *Manager) Private(ctx context.Context, users []watchword.User) (of map[watchword.UserID]string, err error) {
+func (m *Manager) Private(ctx context.Context, users []watchword.User) (byUser map[watchword.UserID]string, err error) {
 	if len(users) == 0 {
 		return nil, nil
 	}
 	err = m.store.View(ctx, func(tx Tx) error {
-		of, err = tx.PrivateMetadata(ctx, users[0].Email, users[len(users)-1].Email)
+		byUser, err = tx.PrivateMetadata(ctx, users[0].Email, users[len(users)-1].Email)
 		return err
 	})
-	return of, err
+	return byUser, err
 }
 
 // Imports adds metadata to accounts while an import creates them.

@@ -49,14 +49,14 @@ const (
 
 // A Lister lists accounts in the order of their addresses. watchword.Operator implements it.
 type Lister interface {
-	UsersBetween(ctx context.Context, from, below watchword.Address, limit int) ([]watchword.User, error)
+	UsersBetween(ctx context.Context, first, end watchword.Address, limit int) ([]watchword.User, error)
 }
 
 // Find returns at most limit accounts that match the filter, ordered by address. It starts with the first address
-// greater than the argument after, or with the first account if after is "". It reads each page in a separate
+// greater than the cursor, or with the first account if the cursor is "". It reads each page in a separate
 // transaction, so a running server can write between pages.
 func Find(
-	ctx context.Context, users Lister, f Filter, after watchword.Address, limit int,
+	ctx context.Context, users Lister, f Filter, cursor watchword.Address, limit int,
 ) (found []watchword.User, err error) {
 	size := min(max(limit, smallestPage), largestPage)
 	begin, possible := address.Prefix(f.Prefix)
@@ -67,7 +67,7 @@ func Find(
 	// Addresses are printable ASCII, so all their characters are between lowestChar and highestChar. Therefore no
 	// address is between a and a + lowestChar, and every address with a prefix is less than prefix + highestChar.
 	const lowestChar, highestChar = "\x01", "\x7f"
-	from := max(prefix, after+lowestChar)
+	from := max(prefix, cursor+lowestChar)
 	for page := make([]watchword.User, size); len(page) == size && len(found) < limit; {
 		if page, err = users.UsersBetween(ctx, from, prefix+highestChar, size); err != nil {
 			return nil, err

@@ -57,10 +57,10 @@ func (k Keys) List(ctx context.Context) ([]KeyStateAnswer, error) {
 	return answer.Items, err
 }
 
-// Rotate activates the next key of a use: "sign" or "refresh". Tokens of the old key stay valid until they
+// Rotate activates the next key for keyUse, which is "sign" or "refresh". Tokens of the old key stay valid until they
 // expire.
-func (k Keys) Rotate(ctx context.Context, use string) ([]KeyStateAnswer, error) {
-	answer, err := callWithRetry[KeyStatesAnswer](ctx, k.c, postAdminKeysRotate, request{body: RotateKeys{Use: use}})
+func (k Keys) Rotate(ctx context.Context, keyUse string) ([]KeyStateAnswer, error) {
+	answer, err := callWithRetry[KeyStatesAnswer](ctx, k.c, postAdminKeysRotate, request{body: RotateKeys{Use: keyUse}})
 	return answer.Items, err
 }
 

@@ -18,9 +18,9 @@ import (
 // maxPushes bounds the concurrent pushed requests to one provider, because strangers can cause such requests.
 const maxPushes = 8
 
-// pushParameters sends the parameters of the URL full, and returns a URL with the reference to them.
-func (c *client) pushParameters(ctx context.Context, m *metadata, full string) (string, error) {
-	at, err := url.Parse(full)
+// pushParameters sends the parameters of authorizationURL, and returns a URL with the reference to them.
+func (c *client) pushParameters(ctx context.Context, m *metadata, authorizationURL string) (string, error) {
+	at, err := url.Parse(authorizationURL)
 	if err != nil {
 		return "", err
 	}

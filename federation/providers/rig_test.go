@@ -331,11 +331,11 @@ func (b *browser) post(address string, form url.Values) page {
 	return b.send(r)
 }
 
-// followRedirects stops at a page, or before it opens a URL with the prefix until.
-func (b *browser) followRedirects(address, until string) (page, string) {
+// followRedirects stops at a page, or before it opens a URL that begins with stopPrefix.
+func (b *browser) followRedirects(address, stopPrefix string) (page, string) {
 	b.t.Helper()
 	for range 20 {
-		if until != "" && strings.HasPrefix(address, until) {
+		if stopPrefix != "" && strings.HasPrefix(address, stopPrefix) {
 			return page{}, address
 		}
 		p := b.get(address)

@@ -64,8 +64,8 @@ func TestRotationsChangeNoIndex(t *testing.T) {
 	}
 }
 
-// hotUpdateShare waits until the table's statistics contain all updates.
-func hotUpdateShare(t *testing.T, url, table string, updates int) float64 {
+// hotUpdateShare waits until the table's statistics contain at least minUpdates updates.
+func hotUpdateShare(t *testing.T, url, table string, minUpdates int) float64 {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
@@ -79,9 +79,9 @@ func hotUpdateShare(t *testing.T, url, table string, updates int) float64 {
 		err := conn.QueryRow(ctx, "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = $1",
 			table).Scan(&all, &hot)
 		if err != nil {
-			t.Fatalf("%s: %d of %d updates are counted: %v", table, all, updates, err)
+			t.Fatalf("%s: %d of %d updates are counted: %v", table, all, minUpdates, err)
 		}
-		if all >= updates {
+		if all >= minUpdates {
 			return float64(hot) / float64(all)
 		}
 		time.Sleep(10 * time.Millisecond)

@@ -39,13 +39,13 @@ type Loaded struct {
 // rows and compares checksums. If anything fails, no row is copied. The error wraps ErrNotEmpty if the database
 // already contains rows.
 //
-// Load calls done repeatedly. The argument rows is the number of rows that were copied or compared since the previous
-// call. Each row counts twice: once when it is copied and once when it is compared.
+// Load calls reportRows repeatedly, with the number of rows that were copied or compared since the previous call. Each
+// row counts twice: once when it is copied and once when it is compared.
 //
 // No server may use the database at the same time. If a server writes to it, Load fails.
 //
 // Unstable: for the program watchword.
-func Load(ctx context.Context, url string, from Source, done func(step string, rows int)) ([]Loaded, error) {
+func Load(ctx context.Context, url string, source Source, reportRows func(step string, rows int)) ([]Loaded, error) {
 	config, err := parseURL(url)
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func Load(ctx context.Context, url string, from Source, done func(step string, r
 		return nil, classifyError(err)
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // no effect after a commit
-	all, err := copyTables(ctx, tx, from, done)
+	all, err := copyTables(ctx, tx, source, reportRows)
 	if err != nil {
 		return nil, explainConflict(err)
 	}
@@ -79,7 +79,7 @@ func Load(ctx context.Context, url string, from Source, done func(step string, r
 
 // copyTables also compares the copied rows with the source. The caller commits only if it returns no error.
 func copyTables(
-	ctx context.Context, tx pgx.Tx, from Source, done func(step string, rows int),
+	ctx context.Context, tx pgx.Tx, source Source, reportRows func(step string, rows int),
 ) (all []Loaded, err error) {
 	if err := requireEmpty(ctx, tx); err != nil {
 		return nil, err
@@ -87,16 +87,16 @@ func copyTables(
 	columns := map[string][]string{}
 	sums := map[string]sqlstore.Sum{}
 	for _, table := range sqlstore.Tables() {
-		if columns[table], err = from.Columns(ctx, table); err != nil {
+		if columns[table], err = source.Columns(ctx, table); err != nil {
 			return nil, fmt.Errorf("read columns of %s: %w", table, err)
 		}
-		copied := func(rows int) { done("copy "+table, rows) }
-		if sums[table], err = copyTable(ctx, tx, from, copiedTable{table, columns[table]}, copied); err != nil {
+		copied := func(rows int) { reportRows("copy "+table, rows) }
+		if sums[table], err = copyTable(ctx, tx, source, copiedTable{table, columns[table]}, copied); err != nil {
 			return nil, fmt.Errorf("copy %s: %w", table, err)
 		}
 	}
 	for _, table := range sqlstore.Tables() {
-		compared := func(rows int) { done("compare "+table, rows) }
+		compared := func(rows int) { reportRows("compare "+table, rows) }
 		sum, err := checksumTable(ctx, tx, copiedTable{table, columns[table]}, compared)
 		if err != nil {
 			return nil, fmt.Errorf("compare %s: %w", table, err)
@@ -145,14 +145,14 @@ func requireEmpty(ctx context.Context, tx pgx.Tx) error {
 
 // copyTable streams the rows with COPY, and returns the checksum of the rows that it read from the source.
 func copyTable(
-	ctx context.Context, tx pgx.Tx, from Source, table copiedTable, done func(rows int),
+	ctx context.Context, tx pgx.Tx, source Source, table copiedTable, reportRows func(rows int),
 ) (sqlstore.Sum, error) {
-	result, err := from.Rows(ctx, table.name, table.columns)
+	result, err := source.Rows(ctx, table.name, table.columns)
 	if err != nil {
 		return sqlstore.Sum{}, err
 	}
 	defer result.Close() //nolint:errcheck // reader.Err reports any error
-	reader := sqlstore.NewReader(result, table.columns, done)
+	reader := sqlstore.NewReader(result, table.columns, reportRows)
 	_, err = tx.CopyFrom(ctx, pgx.Identifier{table.name}, table.columns, reader)
 	if cause := reader.Err(); cause != nil {
 		return reader.Sum, cause // PostgreSQL's error would only say that COPY was aborted
@@ -162,13 +162,15 @@ func copyTable(
 
 // checksumTable reads the copied rows from PostgreSQL. The checksum differs from that of the source if a value
 // changed during the copy.
-func checksumTable(ctx context.Context, tx pgx.Tx, table copiedTable, done func(rows int)) (sqlstore.Sum, error) {
+func checksumTable(
+	ctx context.Context, tx pgx.Tx, table copiedTable, reportRows func(rows int),
+) (sqlstore.Sum, error) {
 	result, err := tx.Query(ctx, sqlstore.SelectRows(table.name, table.columns))
 	if err != nil {
 		return sqlstore.Sum{}, classifyError(err)
 	}
 	defer result.Close()
-	reader := sqlstore.NewReader(resultRows{result, func() {}}, table.columns, done)
+	reader := sqlstore.NewReader(resultRows{result, func() {}}, table.columns, reportRows)
 	for reader.Next() {
 	}
 	return reader.Sum, reader.Err()

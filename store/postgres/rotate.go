@@ -38,7 +38,7 @@ const (
 
 // newQueue returns a queue in which a batch starts when the previous one has finished, or after maxBatchWait. At most
 // maxRunning batches run at the same time.
-func newQueue[Q, A any](maxRunning int, run func([]*gather.Call[Q, A])) *gather.Queue[Q, A] {
+func newQueue[Q, A any](maxRunning int, runBatch func([]*gather.Call[Q, A])) *gather.Queue[Q, A] {
 	turn, running := make(chan struct{}, 1), make(chan struct{}, maxRunning)
 	return gather.New(maxBatch, func() {
 		turn <- struct{}{}
@@ -46,7 +46,7 @@ func newQueue[Q, A any](maxRunning int, run func([]*gather.Call[Q, A])) *gather.
 	}, func(calls []*gather.Call[Q, A]) {
 		end := sync.OnceFunc(func() { <-turn })
 		overtake := time.AfterFunc(maxBatchWait, end)
-		run(calls)
+		runBatch(calls)
 		overtake.Stop()
 		end()
 		<-running

@@ -80,11 +80,15 @@ func (s *Store) ForgetWALIndex() { s.live.sharedHeader = nil }
 
 // Statements starts to record the statements of an idle store. The returned function returns the statements since its
 // last call, except those that begin or end a transaction.
-func (s *Store) Statements(t testing.TB) (since func() []string) { return s.startLog(t).takeStatements }
+func (s *Store) Statements(t testing.TB) (takeNew func() []string) {
+	return s.startLog(t).takeStatements
+}
 
 // VersionReads starts to count how often an idle store reads the version of the file. The returned function returns
 // the number of reads since its last call.
-func (s *Store) VersionReads(t testing.TB) (since func() int) { return s.startLog(t).takeVersionReads }
+func (s *Store) VersionReads(t testing.TB) (takeNew func() int) {
+	return s.startLog(t).takeVersionReads
+}
 
 func (s *Store) startLog(t testing.TB) *statementLog {
 	t.Helper()

@@ -74,13 +74,13 @@ func sourceName(path, txlock string, pragmas []string) string {
 	return dsn.String()
 }
 
-// retryBusy calls open every 10 ms while it returns SQLITE_BUSY, for up to busyTimeout. It is needed while another
+// retryBusy calls tryOpen every 10 ms while it returns SQLITE_BUSY, for up to busyTimeout. It is needed while another
 // process switches the same new file to WAL: SQLite then ignores the busy timeout and fails immediately. retryBusy
 // returns other errors immediately.
-func retryBusy(ctx context.Context, open func() error) error {
+func retryBusy(ctx context.Context, tryOpen func() error) error {
 	deadline := time.Now().Add(busyTimeout)
 	for {
-		err := open()
+		err := tryOpen()
 		if resultCode(err) != sqlite3.SQLITE_BUSY || time.Now().After(deadline) ||
 			sleep.For(ctx, 10*time.Millisecond) != nil {
 			return err

@@ -54,9 +54,9 @@ type Store struct {
 
 	live liveRows
 
-	mu      sync.Mutex // guards closed, and prevents running.Add during Close
-	closed  bool
-	running sync.WaitGroup
+	mu       sync.Mutex // guards isClosed, and prevents running.Add during Close
+	isClosed bool
+	running  sync.WaitGroup
 }
 
 var _ watchword.Store = (*Store)(nil)
@@ -228,7 +228,7 @@ func (s *Store) runCheck(ctx context.Context, pragma string) error {
 func (s *Store) beginOperation() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.isClosed {
 		return fmt.Errorf("%w: the database is closed", watchword.ErrUnavailable)
 	}
 	s.running.Add(1)
@@ -239,8 +239,8 @@ func (s *Store) beginOperation() error {
 // call has no effect. Operations that begin afterwards return ErrUnavailable.
 func (s *Store) Close() error {
 	s.mu.Lock()
-	first := !s.closed
-	s.closed = true
+	first := !s.isClosed
+	s.isClosed = true
 	s.mu.Unlock()
 	if !first {
 		return nil

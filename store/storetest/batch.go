@@ -125,14 +125,14 @@ func (s suite) addSessions(many int, fn func(n int, one *watchword.Session)) (al
 	return all
 }
 
-// rotateAtOnce presents all tokens at the time Start. fn may change each request.
+// rotateAtOnce presents the tokens of all sessions at the time Start. fn may change each request.
 func (s suite) rotateAtOnce(
-	all []watchword.Session, fn func(n int, r *watchword.RotateRequest),
+	sessions []watchword.Session, fn func(n int, r *watchword.RotateRequest),
 ) (results []watchword.RotateResult, errs []error) {
-	results, errs = make([]watchword.RotateResult, len(all)), make([]error, len(all))
+	results, errs = make([]watchword.RotateResult, len(sessions)), make([]error, len(sessions))
 	start := make(chan struct{})
 	var rotating sync.WaitGroup
-	for n, one := range all {
+	for n, one := range sessions {
 		r := Rotate(one, Start)
 		fn(n, &r)
 		rotating.Go(func() {
@@ -180,11 +180,11 @@ func CheckBatches(
 	})
 }
 
-// drawBatch inserts sessions into both stores, numbered from first to end-1, and returns random requests for them.
+// drawBatch inserts sessions into both stores, numbered from firstN to endN-1, and returns random requests for them.
 // Either some requests share sessions and limits, or one request fails.
-func drawBatch(a, b suite, t *rapid.T, first, end int) (requests []watchword.RotateRequest) {
+func drawBatch(a, b suite, t *rapid.T, firstN, endN int) (requests []watchword.RotateRequest) {
 	fails := rapid.IntRange(0, 9).Draw(t, "one fails") == 0
-	for n := first; n < end; n++ {
+	for n := firstN; n < endN; n++ {
 		drawn := a.drawRotation(t, n)
 		b.insertDrawnSession(drawn)
 		if fails {
@@ -192,7 +192,7 @@ func drawBatch(a, b suite, t *rapid.T, first, end int) (requests []watchword.Rot
 			continue
 		}
 		for range rapid.IntRange(1, 3).Draw(t, "requests of the session") {
-			requests = append(requests, drawChargedRequest(t, drawn.session, first))
+			requests = append(requests, drawChargedRequest(t, drawn.session, firstN))
 		}
 	}
 	if fails {

@@ -24,9 +24,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Run runs the suite. open returns an empty store and closes it when t ends. Tests run in
+// Run runs the suite. openStore returns an empty store and closes it when t ends. Tests run in
 // parallel, each with a separate store.
-func Run(t *testing.T, open func(t *testing.T) watchword.Store) {
+func Run(t *testing.T, openStore func(t *testing.T) watchword.Store) {
 	for _, group := range []map[string]func(suite){
 		transactionTests, userTests, sessionTests, mailTokenTests, mailTests, eventTests, keyTests, limitTests,
 		rotationTests, raceTests, sweepTests, feedTests,
@@ -37,7 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) watchword.Store) {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				test(suite{t, open(t)})
+				test(suite{t, openStore(t)})
 			})
 		}
 	}
@@ -162,10 +162,10 @@ func User(n int) watchword.User {
 
 // Session returns a session of the user, as created by a sign-in at Start. Each n gives
 // a different session.
-func Session(of watchword.UserID, n int) watchword.Session {
+func Session(userID watchword.UserID, n int) watchword.Session {
 	return watchword.Session{
 		ID:     watchword.SessionID(fixedUUID("0002", n)),
-		UserID: of,
+		UserID: userID,
 		Rotation: watchword.Rotation{
 			Forgiven:  watchword.NeverForgiven,
 			RotatedAt: Start,

@@ -60,13 +60,13 @@ func (t Tx) ForgetDevices(ctx context.Context, id watchword.UserID) error {
 	return err
 }
 
-// InsertDevice also deletes the user's oldest devices, so that at most keep remain. The id is random, so it can't
-// conflict.
-func (t Tx) InsertDevice(ctx context.Context, d factors.Device, keep int) error {
+// InsertDevice also deletes the user's oldest devices, so that at most maxKept remain. The id is random, so it
+// can't conflict.
+func (t Tx) InsertDevice(ctx context.Context, d factors.Device, maxKept int) error {
 	if _, err := t.exec(ctx, insertDevice, insertArgs(deviceRow(&d))...); err != nil {
 		return err
 	}
-	_, err := t.exec(ctx, deleteOldDevices, d.UserID, keep)
+	_, err := t.exec(ctx, deleteOldDevices, d.UserID, maxKept)
 	return err
 }
 

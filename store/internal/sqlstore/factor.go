@@ -258,11 +258,12 @@ func (t Tx) DeleteFactors(ctx context.Context, id watchword.UserID, since, chang
 	return t.CountFactors(ctx, id, changed)
 }
 
-// SealedFactors starts each page of the list after a factor id (cursor), so a deep page costs the same as the first.
-func (t Tx) SealedFactors(ctx context.Context, after string, limit int) ([]watchword.SealedFactor, error) {
+// SealedFactors starts each page of the list after the cursor (a factor id), so a deep page costs the same as the
+// first.
+func (t Tx) SealedFactors(ctx context.Context, cursor string, limit int) ([]watchword.SealedFactor, error) {
 	return queryRows(ctx, t, func(s rowScanner) (f watchword.SealedFactor, err error) {
 		return f, s.Scan(&f.ID, &f.Sealed)
-	}, selectSealedFactors, after, limit)
+	}, selectSealedFactors, cursor, limit)
 }
 
 // SetSealedFactor replaces the encrypted form of a secret, not the secret itself. It has no effect if the factor was

@@ -84,13 +84,13 @@ func (t Tx) Identities(ctx context.Context, id watchword.UserID) ([]federation.I
 	return queryRows(ctx, t, scanIdentity, selectIdentities, id)
 }
 
-// Stranded starts each page of the list after a user id (cursor), so a deep page costs the same as the first.
+// Stranded starts each page of the list after the cursor (a user id), so a deep page costs the same as the first.
 func (t Tx) Stranded(
-	ctx context.Context, after watchword.UserID, offered []string, limit int,
+	ctx context.Context, cursor watchword.UserID, offered []string, limit int,
 ) ([]watchword.User, error) {
 	return queryRows(ctx, t, func(s rowScanner) (u watchword.User, err error) {
 		return u, s.Scan(&u.ID, timeColumn{&u.VerifiedAt}, &u.Factors)
-	}, selectStranded, after, delimitedIDs(offered), limit)
+	}, selectStranded, cursor, delimitedIDs(offered), limit)
 }
 
 // UseIdentity requires the id of the owner, see useIdentity.

@@ -42,10 +42,10 @@ func (t Tx) Metadata(ctx context.Context, id watchword.UserID) (metadata.Metadat
 	return m, err
 }
 
-// PrivateMetadata returns the private metadata of the accounts from first to last, by user id. The caller has already
-// read the accounts themselves.
+// PrivateMetadata returns the private metadata of the accounts from firstEmail to lastEmail, by user id. The caller
+// has already read the accounts themselves.
 func (t Tx) PrivateMetadata(
-	ctx context.Context, first, last watchword.Address,
+	ctx context.Context, firstEmail, lastEmail watchword.Address,
 ) (map[watchword.UserID]string, error) {
 	type private struct {
 		id   watchword.UserID
@@ -53,7 +53,7 @@ func (t Tx) PrivateMetadata(
 	}
 	found, err := queryRows(ctx, t, func(s rowScanner) (p private, err error) {
 		return p, s.Scan(&p.id, &p.text)
-	}, selectPrivate, first, last)
+	}, selectPrivate, firstEmail, lastEmail)
 	of := make(map[watchword.UserID]string, len(found))
 	for _, each := range found {
 		of[each.id] = each.text

@@ -45,10 +45,10 @@ func RotateStatement(charges int) string {
 		" FROM (VALUES (1)) AS always LEFT JOIN rotated ON TRUE LEFT JOIN users ON users.id = rotated.user_id"
 }
 
-// allLimitsAllow is the condition that each limit of the charges from first to end-1 allows one more use.
-func allLimitsAllow(first, end int) string {
+// allLimitsAllow is the condition that each limit of the charges from firstCharge to endCharge-1 allows one more use.
+func allLimitsAllow(firstCharge, endCharge int) string {
 	condition := "TRUE"
-	for i := first; i < end; i++ {
+	for i := firstCharge; i < endCharge; i++ {
 		condition += shiftPlaceholders(
 			" AND NOT EXISTS (SELECT 1 FROM limits WHERE key = $1 AND NOT "+hasRoom+")", i*chargeArgCount)
 	}

@@ -105,10 +105,10 @@ func RotateRounds[C any](calls []C, request func(C) watchword.RotateRequest) (ro
 	return rounds
 }
 
-// RotateManyArgs returns the arguments of RotateManyStatement for one round.
-func RotateManyArgs(round []watchword.RotateRequest) []any {
-	charges, bits := chargeArrays(round)
-	return append(append(charges, rotateArrays(round)...), bits)
+// RotateManyArgs returns the arguments of RotateManyStatement for the requests of one round.
+func RotateManyArgs(requests []watchword.RotateRequest) []any {
+	charges, bits := chargeArrays(requests)
+	return append(append(charges, rotateArrays(requests)...), bits)
 }
 
 // chargeArrays returns arguments of RotateManyStatement. args are $1 to $5: the limit keys, the new values of tat and

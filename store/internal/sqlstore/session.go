@@ -226,7 +226,7 @@ func (t Tx) RotateKnown(
 }
 
 // chargeAll counts all charges and returns 0. If a charge is refused, chargeAll refunds the earlier charges and
-// returns the wait of the refused one.
+// returns how long the refused one must wait.
 func (t Tx) chargeAll(ctx context.Context, charges []watchword.Charge) (wait time.Duration, err error) {
 	for i, c := range charges {
 		if wait, err = t.Charge(ctx, c); err != nil {
@@ -275,15 +275,14 @@ func (t Tx) EndOldestSessions(
 	return queryRows(ctx, t, scanSessionID, endOldest, args...)
 }
 
-// EndNextSessions ends the next active sessions with an id above the argument after, at most limit. It returns the
-// last ended id and the number of ended sessions. If no active session is left, it returns the unchanged after, and
-// 0.
+// EndNextSessions ends the next active sessions with an id above the cursor, at most limit. It returns the last
+// ended id and the number of ended sessions. If no active session is left, it returns the unchanged cursor, and 0.
 func (t Tx) EndNextSessions(
-	ctx context.Context, after watchword.SessionID, limit int, why watchword.EndReason, at time.Time,
+	ctx context.Context, cursor watchword.SessionID, limit int, why watchword.EndReason, at time.Time,
 ) (watchword.SessionID, int, error) {
-	ids, err := queryRows(ctx, t, scanSessionID, endNext, toMillis(at), why, after, limit)
+	ids, err := queryRows(ctx, t, scanSessionID, endNext, toMillis(at), why, cursor, limit)
 	if err != nil || len(ids) == 0 {
-		return after, 0, err
+		return cursor, 0, err
 	}
 	// slices.Max finds the last id, because RETURNING has no order. Go compares lower-case UUIDs as every collation
 	// does.

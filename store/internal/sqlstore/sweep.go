@@ -46,12 +46,12 @@ const (
 // mark of the last counter that it read. At the end of the counters, it returns the zero mark, so the next sweep
 // starts from the beginning.
 func (t Tx) SweepLimits(
-	ctx context.Context, after watchword.LimitMark, before time.Time, limit int,
+	ctx context.Context, mark watchword.LimitMark, before time.Time, limit int,
 ) (watchword.LimitMark, int, error) {
 	now := before.UnixNano()
 	next, err := queryRow(ctx, t, func(s rowScanner) (m watchword.LimitMark, err error) {
 		return m, s.Scan(&m.SweepFrom, &m.Key)
-	}, selectLimitMark, now, after.SweepFrom, after.Key, limit-1)
+	}, selectLimitMark, now, mark.SweepFrom, mark.Key, limit-1)
 	last := next
 	if errors.Is(err, watchword.ErrNotFound) {
 		last, err = watchword.LimitMark{SweepFrom: now}, nil
@@ -59,7 +59,7 @@ func (t Tx) SweepLimits(
 	if err != nil {
 		return watchword.LimitMark{}, 0, err
 	}
-	n, err := t.exec(ctx, sweepLimits, after.SweepFrom, after.Key, last.SweepFrom, last.Key, now)
+	n, err := t.exec(ctx, sweepLimits, mark.SweepFrom, mark.Key, last.SweepFrom, last.Key, now)
 	return next, n, err
 }
 

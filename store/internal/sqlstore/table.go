@@ -79,19 +79,19 @@ func (s *Sum) addRow(row []any) error {
 // pgx.CopyFromSource, so rows stream from one database to the other and only one is in
 // memory.
 type Reader struct {
-	Sum     Sum
-	rows    Rows
-	columns []string
-	row     []any // values of type int64, string and []byte
-	targets []any
-	done    func(rows int)
-	err     error
+	Sum        Sum
+	rows       Rows
+	columns    []string
+	row        []any // values of type int64, string and []byte
+	targets    []any
+	reportRows func(rows int)
+	err        error
 }
 
-// NewReader returns a Reader of rows that have these columns. It calls done with the number
+// NewReader returns a Reader of rows that have these columns. It calls reportRows with the number
 // of rows since the previous call: after each 1,000 rows, and after the last one.
-func NewReader(rows Rows, columns []string, done func(rows int)) *Reader {
-	r := &Reader{rows: rows, columns: columns, done: done}
+func NewReader(rows Rows, columns []string, reportRows func(rows int)) *Reader {
+	r := &Reader{rows: rows, columns: columns, reportRows: reportRows}
 	r.row, r.targets = make([]any, len(columns)), make([]any, len(columns))
 	for i := range r.row {
 		r.targets[i] = &r.row[i]
@@ -107,14 +107,14 @@ func (r *Reader) Next() bool {
 		return false
 	}
 	if !r.rows.Next() {
-		r.done(r.Sum.Rows % progressEvery)
+		r.reportRows(r.Sum.Rows % progressEvery)
 		return false
 	}
 	if r.err = r.readRow(); r.err != nil {
 		return false
 	}
 	if r.Sum.Rows%progressEvery == 0 {
-		r.done(progressEvery)
+		r.reportRows(progressEvery)
 	}
 	return true
 }

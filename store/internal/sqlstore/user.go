@@ -218,17 +218,17 @@ func (t Tx) LockUser(ctx context.Context, id watchword.UserID, email watchword.A
 // ErrUnavailable, which rolls the transaction back. If the caller tries again, SetEmail finds the reservation at its
 // first check and reports false.
 func (t Tx) SetEmail(
-	ctx context.Context, id watchword.UserID, from, to watchword.Address, verified time.Time,
+	ctx context.Context, id watchword.UserID, oldEmail, newEmail watchword.Address, verified time.Time,
 ) (bool, error) {
-	held, err := t.LockUser(ctx, id, from)
+	held, err := t.LockUser(ctx, id, oldEmail)
 	if err != nil || !held {
 		return false, err
 	}
-	changed, err := t.tryChange(ctx, updateEmail, to, toMillis(verified), id, from)
+	changed, err := t.tryChange(ctx, updateEmail, newEmail, toMillis(verified), id, oldEmail)
 	if err != nil || !changed {
 		return false, err
 	}
-	reserved, err := queryRow(ctx, t, scanBool, selectReservedElse, to, toMillis(verified), id)
+	reserved, err := queryRow(ctx, t, scanBool, selectReservedElse, newEmail, toMillis(verified), id)
 	if err == nil && reserved {
 		err = fmt.Errorf("%w: the address was reserved by a concurrent change", watchword.ErrUnavailable)
 	}
