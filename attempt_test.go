@@ -282,8 +282,8 @@ func TestStrangersCannotKeepALiveSessionFromReauthenticating(t *testing.T) {
 
 // RL-13
 //
-// 200 addresses guess ten times a second for ten minutes (two minutes with -short). The owner must be able to sign
-// in. docs/operations.md states the figures for ten minutes.
+// 200 addresses guess ten times a second for ten minutes (two minutes with -short). The owner must be able to sign in.
+// docs/operations.md has the results of a test of ten minutes.
 func TestOwnerGetsInDuringAnAttack(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {

@@ -421,18 +421,18 @@ func (i Inside) Admit(ctx context.Context, tx Tx, r Resumed) (Admitted, error) {
 	return Admitted{out, i.engine.identifyDevice(u, r.entry.client.DeviceToken)}, err
 }
 
-// ProveFirst records the first proof of the address owner.Email. The account of this address then belongs to owner.
-// The parameter account is the account that a stranger created with the address, or the zero User. The parameter link
-// is the link of the mail, or zero if a provider proved the address. Codes: CodeMailTokenInvalid (a concurrent
-// change), CodeEmailTaken.
+// ProveFirst records the first proof of the address owner.Email. The account of this address then belongs to owner. If
+// a stranger created an account with the address, the caller passes this account, otherwise the zero User. The caller
+// also passes the link of the mail, or the zero value if a provider proved the address. Codes: CodeMailTokenInvalid (a
+// concurrent change), CodeEmailTaken.
 func (i Inside) ProveFirst(ctx context.Context, tx Tx, account User, link MailToken, owner User) error {
 	link.Email = owner.Email
 	_, err := i.engine.proveFirst(ctx, tx, mailbox{link: link, account: account}, owner)
 	return err
 }
 
-// WaitForProof stores a sign-up until its address is proven, and mails a link to that address. The parameter identity
-// describes the user's account at a provider. The result does not reveal whether the address has an account.
+// WaitForProof stores a sign-up until its address is proven, and mails a link to that address. The caller also passes
+// the user's account at a provider, as bytes. The result does not reveal whether the address has an account.
 func (i Inside) WaitForProof(ctx context.Context, u User, identity []byte, c Client, now time.Time) error {
 	return i.engine.storeWaitingSignup(ctx, u.Email, signupDetails{u.Name, u.Locale, "", identity}, c, now)
 }

@@ -116,8 +116,8 @@ type admitResult struct {
 // admit opens the session of an entry in the flow's transaction. If a second factor is due, admit stores a challenge
 // instead. If decideEntry refuses the entry, admit returns the refusal. Before admit inserts the new session, it ends
 // the replaced sessions, and the oldest sessions above the limit. In the reverse order, the new session could be the
-// oldest after a clock was set back, and end at once. The argument event is the event of the flow. After admit, the
-// flow commits and calls issueTokens.
+// oldest after a clock was set back, and end at once. The caller passes the event of the flow. After admit, the flow
+// commits and calls issueTokens.
 func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (admitResult, error) {
 	decided := decideEntry(n.user, e.opts, n.proofs)
 	if device, ok := e.rememberedDevice(n.user, n.client); ok && decided.challenge == ChallengeLogin {

@@ -53,7 +53,7 @@ const (
 	CodeInternal    Code = "INTERNAL"
 )
 
-// Codes that several packages around the engine use.
+// Codes that several other packages of this module use, such as admin, factors and server.
 //
 // Unstable: for packages of this module.
 const (

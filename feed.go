@@ -44,8 +44,8 @@ type FeedItem struct {
 //
 // Unstable: only stores use it.
 type FeedState struct {
-	Last       int64     // the largest number that an item has
-	Unnumbered time.Time // since when the oldest item has waited for a number; zero: no item waits
+	Last       int64     // the highest number of an item
+	Unnumbered time.Time // time of the oldest item that has no number yet; zero: no such item
 }
 
 // A FeedPage is a part of the feed.
@@ -53,7 +53,7 @@ type FeedState struct {
 // Unstable: only the server uses it.
 type FeedPage struct {
 	Events    []FeedEvent
-	Next      int64           // the argument after for the next call
+	Next      int64           // position to pass to the next call
 	More      bool            // another page is available now
 	Heartbeat FeedEvent       // all changes made before the heartbeat are in the feed
 	Changed   <-chan struct{} // closed when there is a new item or a new heartbeat

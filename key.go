@@ -62,8 +62,9 @@ func LoadOrCreateMasterKey(path string) ([]byte, error) {
 	return key, err
 }
 
-// FinishReseal returns the master key that opens the store. Usually this is master, the key in the file at path. If
-// Reseal was interrupted after it had resealed the store, it is the new key (seal.Finish).
+// FinishReseal returns the master key that opens the store. Usually, this key is the parameter master, which the caller
+// has read from the file at path. After an interrupted Reseal, the store may already need the new key, which
+// FinishReseal then returns (seal.Finish).
 //
 // Unstable: for the program watchword.
 func FinishReseal(ctx context.Context, store Store, path string, master []byte) ([]byte, error) {

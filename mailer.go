@@ -37,7 +37,7 @@ const (
 	MailPasskeyRemoved                      MailKind = "passkey_removed"
 	MailFactorsReset                        MailKind = "factors_reset" // an operator removed all factors
 	MailRecoveryUsed                        MailKind = "recovery_used" // a recovery code was used
-	MailTwoStepOn                           MailKind = "two_step_on"   // an upgraded passkey became the first factor
+	MailTwoStepOn                           MailKind = "two_step_on"   // a passkey of an automatic upgrade became a factor
 	MailIdentityLinked, MailIdentityRemoved MailKind = "identity_linked", "identity_unlinked"
 )
 

@@ -19,8 +19,8 @@ import (
 // The user then signs in with the new password. While an address is unproven, its verification link also works as a
 // reset link. Another person may have signed up with the address, so the owner might not know the password.
 
-// ForgotPassword mails a reset link to the owner of an address, if any. The argument page is the URL of a front-end's
-// reset page. The link is this URL, followed by "/" and the token. If page is empty, or if its origin is not one of
+// ForgotPassword mails a reset link to the owner of an address, if any. A front-end can pass the URL of its own reset
+// page. The link is then this URL, followed by "/" and the token. If the URL is empty, or if its origin is not one of
 // Options.LinkOrigins, the link opens the server's page. Codes: CodeValidationFailed (email), CodeRateLimited.
 func (e *Engine) ForgotPassword(ctx context.Context, email, page string, c Client) error {
 	return e.queueRequestedMail(ctx, MailReset, email, weborigin.Page(page, e.opts.LinkOrigins), c)

@@ -262,8 +262,8 @@ type MailTx interface {
 	Mails(ctx context.Context, limit int) ([]Mail, error) // oldest first
 	// RetryMail reschedules one mail (id) or all ("") for now, including abandoned ones.
 	RetryMail(ctx context.Context, id string, now time.Time) (int, error)
-	// Outbox counts the waiting and the abandoned mails, each up to OutboxCounted, and
-	// returns since when the oldest has waited (zero for an empty outbox).
+	// Outbox counts the waiting and the abandoned mails, each up to OutboxCounted, and returns the time when the oldest
+	// waiting mail was queued (zero if no mail waits).
 	Outbox(context.Context) (waiting, givenUp int, oldest time.Time, err error)
 }
 

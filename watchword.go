@@ -273,7 +273,7 @@ type Stats struct {
 
 	MailSent, MailFailed     uint64    // attempts of this process
 	MailWaiting, MailGivenUp int       // mails in the outbox, for all processes
-	MailOldest               time.Time // since when the oldest mail has waited; zero: the outbox is empty
+	MailOldest               time.Time // when the oldest waiting mail was queued; zero: no mail waits
 
 	Keys []KeyInfo
 

@@ -64,8 +64,8 @@ func decideRoles(by Caller, id watchword.UserID, before, wanted []string) *watch
 	return nil
 }
 
-// MayResetFactors decides whether a caller may remove the second factors of an account. Codes:
-// CodeNotFound, CodeInsufficientScope (a service key, and the account is an administrator).
+// MayResetFactors decides whether a caller may remove the second factors of an account. Codes: CodeNotFound,
+// CodeInsufficientScope (a service key can't change an administrator).
 func (m *Manager) MayResetFactors(ctx context.Context, by Caller, id watchword.UserID) error {
 	account, err := m.User(ctx, id)
 	if err == nil && by.Key.ID != "" && account.HasRole(watchword.RoleAdmin) {
@@ -186,7 +186,8 @@ func (m *Manager) Delete(ctx context.Context, by Caller, id watchword.UserID) er
 	if _, err := m.User(ctx, id); err != nil {
 		return err
 	}
-	if id == by.User.ID { // no result is stored, because it would be deleted with the caller
+	// If administrators delete their own account, no result is stored. The deletion would delete the result, too.
+	if id == by.User.ID {
 		return m.engine.Operator(by.Name(), m.engine.KeepAdmin).DeleteUser(ctx, id)
 	}
 	return m.finishingOperator(by, statusOK, m.engine.KeepAdmin).DeleteUser(ctx, id)

@@ -20,8 +20,8 @@ type Question struct {
 	Language string              // of the answer: "de", else English
 }
 
-// Maximum numbers of rows that an explanation reads. The newest rows are read. Only an account under attack has more
-// rows. Even for such an account, readEvents finds the events at each session's end.
+// Maximum numbers of rows that Explain reads, newest first. Only an account under attack has more rows. For such an
+// account, readEvents also reads older events that happened when a session ended.
 const (
 	explainedSessions = 500
 	explainedEvents   = 500

@@ -14,7 +14,8 @@ type sessionEnd struct {
 	reason     Reason // empty: alive
 	isComputed bool
 
-	// recordedReason is the stored reason, if it was stored after the session had already expired.
+	// recordedReason is the reason in the store, if the session had already expired when the reason was stored.
+	// Otherwise it is empty.
 	recordedReason Reason
 }
 

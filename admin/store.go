@@ -71,12 +71,12 @@ type ServiceKeyTx interface {
 	InsertServiceKey(context.Context, ServiceKey) error
 	// ServiceKey returns the key of an id, or watchword.ErrNotFound.
 	ServiceKey(ctx context.Context, id string) (ServiceKey, error)
-	// ServiceKeys lists keys, the newest first, at most limit. Their ids are lower than the parameter before.
+	// ServiceKeys lists at most limit keys, newest first. The list has only keys whose ids are lower than the given id.
 	ServiceKeys(ctx context.Context, before string, limit int) ([]ServiceKey, error)
 	// RevokeServiceKey reports false if there is no such key, or if it was revoked before.
 	RevokeServiceKey(ctx context.Context, id string, now time.Time) (bool, error)
-	// TouchServiceKey sets the last use of a key to now, unless the stored last use is later than the parameter
-	// since.
+	// TouchServiceKey sets the last use of a key to now. If the key was already used after the time since,
+	// TouchServiceKey changes nothing.
 	TouchServiceKey(ctx context.Context, id string, now, since time.Time) error
 }
 
@@ -84,18 +84,18 @@ type ServiceKeyTx interface {
 //
 // Unstable: stores implement it.
 type ListTx interface {
-	// EventsBefore lists at most limit events of a user, or of all users (""), newest first. It begins after the
-	// position before, and skips events that are older than from.
+	// EventsBefore lists at most limit events of a user, or of all users (""), newest first. The list begins after the
+	// given position, and skips events that happened before the time from.
 	EventsBefore(
 		ctx context.Context, user watchword.UserID, from time.Time, before EventPosition, limit int,
 	) ([]watchword.Event, error)
-	// SystemEvents lists events of a kind that have no account, the newest first, at most limit. Their times are
+	// SystemEvents lists at most limit events of a kind that belong to no account, newest first. The events happened
 	// between the times from and upTo.
 	SystemEvents(
 		ctx context.Context, kind watchword.EventKind, from, upTo time.Time, limit int,
 	) ([]watchword.Event, error)
-	// MailsAfter lists mails in the outbox to a user, or to all (""), after a position, the oldest first, at most
-	// limit.
+	// MailsAfter lists at most limit mails of the outbox, oldest first. The mails go to one user, or to any user if the
+	// id is empty. The list begins after the given position.
 	MailsAfter(ctx context.Context, user watchword.UserID, after EventPosition, limit int) ([]watchword.Mail, error)
 	// CountAccounts counts accounts and live sessions, each up to limit.
 	CountAccounts(ctx context.Context, alive watchword.Cutoffs, limit int) (accounts, sessions int, err error)
@@ -113,8 +113,9 @@ type RecordTx interface {
 	ClaimRecord(ctx context.Context, r Record, now time.Time) (bool, error)
 	// Record returns the record of a key, or watchword.ErrNotFound.
 	Record(ctx context.Context, owner, key string) (Record, error)
-	// FinishRecord stores the result of a request and the time when its record expires. The parameter claimed is the
-	// time when the request's claim expires. FinishRecord reports false if another request has taken over the claim.
+	// FinishRecord stores the result of a request and the time when its record expires. The caller passes the time when
+	// the claim of the request expires (claimed). FinishRecord reports false if another request has taken over the
+	// claim.
 	FinishRecord(ctx context.Context, r Record, claimed time.Time) (bool, error)
 	// DropRecord deletes the record of a request without a result, if its claim still ends at ExpiresAt.
 	DropRecord(context.Context, Record) error

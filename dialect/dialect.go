@@ -19,10 +19,9 @@ type Dialect struct {
 	// handler must therefore not have written a response.
 	Routes map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error
 
-	// Refuse writes the response for an error. The argument status is the status that the API would send, and why is
-	// the error. Headers that the API would send are already set. Refuse may change the status and the headers. The
-	// code of the error can be any code of the OpenAPI document; package watchword has constants only for those of
-	// the engine.
+	// Refuse writes the response for an error. It receives the HTTP status that the API would send, and the error.
+	// Headers that the API would send are already set. Refuse may change the status and the headers. The code of the
+	// error can be any code of the OpenAPI document; package watchword has constants only for those of the engine.
 	Refuse func(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error)
 
 	// Cookies are the names of the cookies that can identify a user. The CSRF check

@@ -163,7 +163,7 @@ func nextProvider(t *testing.T, a *application, provider process) {
 	b.fill("Code of your authenticator app, or a recovery code", codes[1])
 	b.press("Continue")
 	b.awaitText("Your account does not have the role admin.")
-	// A script of the provider's page sends the browser back, as a click of the user would. The browser therefore
+	// A script on the provider's page opens the callback, in the same way as a click on a link. The browser therefore
 	// treats the callback as a cross-site request.
 	provider.put(t, "/test/user",
 		`{"sub": "own", "email": "`+email+`", "email_verified": true, "name": "Ada", "wait": 1}`)

@@ -23,7 +23,7 @@ import (
 // maxDevices is per account. The next device replaces the oldest.
 const maxDevices = 20
 
-// rememberDevice stores a new device and its event. The argument event is the event of the sign-in; rememberDevice
+// rememberDevice stores a new device and its event. The caller passes the event of the sign-in, and rememberDevice
 // turns it into the event of the device.
 func (m *Manager) rememberDevice(ctx context.Context, tx Tx, event *watchword.Event) (Device, error) {
 	event.ID, event.Kind, event.Detail = newID(), eventRemembered, ""

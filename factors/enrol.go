@@ -255,7 +255,7 @@ func (m *Manager) countOwnAttempt(
 type confirmedFactor struct {
 	challenge  watchword.Challenge
 	factor     Factor
-	newMethods []string // of the session; empty for an upgraded passkey
+	newMethods []string // of the session; empty for a passkey from an automatic upgrade
 }
 
 // addFactor requires a fresh session for a TOTP. For a passkey, it is enough that the session was fresh when the
@@ -308,8 +308,9 @@ type additionTarget struct {
 // insertFactor consumes the challenge of the enrolment, adds the factor, and queues the notice. It refuses a factor
 // that the account must not add. The first factor ends the other sessions, because they were opened without it.
 //
-// An account without recovery codes gets new codes. The first use of an upgraded passkey can make it the first
-// factor, but creates no codes, because no page could show them. In this case, the next factor creates the codes.
+// An account without recovery codes gets new codes. The first use of a passkey from an automatic upgrade can make it
+// the first factor, but creates no codes, because no page could show them. In this case, the next factor creates the
+// codes.
 func (m *Manager) insertFactor(
 	ctx context.Context, tx Tx, c watchword.Challenge, f Factor, to additionTarget,
 ) (codes []watchword.Secret, err error) {

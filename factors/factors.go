@@ -199,8 +199,8 @@ func (m *Manager) recordProofUse(
 	return nil, nil
 }
 
-// recordFirstPasskey records that an upgraded passkey has become the first factor, if the address is proven. The
-// other sessions end, because they were opened without this factor.
+// recordFirstPasskey records that a passkey from an automatic upgrade has become the first factor, if the address is
+// proven. The other sessions end, because they were opened without this factor.
 func (m *Manager) recordFirstPasskey(
 	ctx context.Context, tx Tx, f Factor, event watchword.Event,
 ) ([]watchword.Event, error) {

@@ -52,8 +52,8 @@ func (r *rig) removePassword(t *testing.T, a *account) {
 	}))
 }
 
-// The previous holder has a passkey from an automatic upgrade. Such a passkey does not count as a second factor, but
-// it can sign in alone. After another person has proven the address, the passkey must not sign in.
+// The previous holder has a passkey from an automatic upgrade. Such a passkey does not count as a second factor, but it
+// can sign the user in without a password. After another person has proven the address, the passkey must not sign in.
 //
 // ID-8
 func TestFirstProofDeletesTheUpgradedPasskeyOfThePreviousHolder(t *testing.T) {

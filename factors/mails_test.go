@@ -97,8 +97,8 @@ func (r *rig) outbox(t *testing.T) []watchword.Mail {
 	return all
 }
 
-// assertMail checks that the plain text contains every part. The argument parts separates the parts with the
-// character |.
+// assertMail checks that the plain text contains every expected part. The expected parts are one string, with the
+// separator |.
 func (s mailServer) assertMail(t *testing.T, subject, parts string) {
 	t.Helper()
 	got, text := s.awaitMail(t)

@@ -276,7 +276,7 @@ func (m *Manager) StepUp(
 	return m.applyStepUp(ctx, who, proven)
 }
 
-// A verifiedStepUp is a step-up with a correct proof. If verifiedProof is the zero value, the proof was a password.
+// A verifiedStepUp is a step-up with a correct proof. If the proof was a password, verifiedProof is the zero value.
 type verifiedStepUp struct {
 	verifiedProof
 	ceremonyID string // of the challenge in the passkey's response

@@ -171,7 +171,8 @@ func (m *Manager) findPasskey(
 // must have verified the user before, at the creation or together with the password. Otherwise a thief of a security
 // key could set its PIN and sign in.
 //
-// An upgraded passkey is enough, too. It was created without a dialog, in the account's own password manager.
+// A passkey from an automatic upgrade is enough, too. It was created without a dialog, in the account's own password
+// manager.
 func (f Factor) signsInAlone() bool {
 	if f.Kind != KindPasskey {
 		return false

@@ -60,8 +60,8 @@ func TestUpgradedPasskeyIsAskedForAfterItsFirstVerifiedUse(t *testing.T) {
 	})
 }
 
-// The first verified use of an upgraded passkey turns it into the first factor. The response to this sign-in can't
-// contain recovery codes, so the next factor that the user adds creates them.
+// The first verified use of a passkey from an automatic upgrade turns it into the first factor. The response to this
+// sign-in can't contain recovery codes, so the next factor that the user adds creates them.
 //
 // MFA-3
 func TestFirstUseOfAnUpgradedPasskeyTurnsTwoStepSignInOn(t *testing.T) {
@@ -105,8 +105,8 @@ func TestFirstUseOfAnUpgradedPasskeyTurnsTwoStepSignInOn(t *testing.T) {
 	})
 }
 
-// An operator gives the account another address. Sign-ins of the new owner must not ask for a passkey of the previous
-// holder.
+// An operator changes the address of an account to that of another person. When this person signs in, the server must
+// not ask for the passkey of the person who had the account before.
 func TestUpgradedPasskeyOfAnUnprovenAddressBecomesNoFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a, d := r.createAccount(t, "ada@example.com"), newDevice()

@@ -88,7 +88,7 @@ func TestLastRequiredFactorCanNotBeRemoved(t *testing.T) {
 		}
 		app := a.factor
 		wantCode(t, r.Remove(t.Context(), a.who, app.ID, laptop), watchword.CodeLastWayIn)
-		r.addPasskeyWithoutDialog(t, a, newDevice()) // an upgraded passkey: it does not count as a factor
+		r.addPasskeyWithoutDialog(t, a, newDevice()) // an automatic upgrade: the passkey does not count as a factor
 		wantCode(t, r.Remove(t.Context(), a.who, app.ID, laptop), watchword.CodeLastWayIn)
 		overview, err := r.List(t.Context(), a.who.User.ID)
 		must(t, err)

@@ -45,7 +45,7 @@ type passkeyModel struct {
 	id string
 	*device
 	lastCounter     uint32 // that the server accepted
-	hasVerifiedUser bool   // the passkey has verified its user before, so it signs in alone
+	hasVerifiedUser bool   // the passkey has verified its user before, so no other proof is needed
 	isUnproven      bool   // from an automatic upgrade, before its first use
 }
 

@@ -32,8 +32,8 @@ type Attempt struct {
 	Replaces string `json:"replaces,omitempty"` // refresh token in the cookie that a sign-in overwrites, see Replacing
 	Device   string `json:"device,omitempty"`   // watchword.Client.Remembered at the start of the attempt
 
-	// Challenge is the code_challenge of an application that exchanges a code. The callback then sets no
-	// cookie.
+	// Challenge is the code_challenge of an application that exchanges a code for the session. If Challenge is set, the
+	// callback sets no cookie.
 	Challenge string `json:"challenge,omitempty"`
 
 	At time.Time `json:"at"`

@@ -44,7 +44,8 @@ var verifierPattern = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
 // IsCodeChallenge reports whether a text can be the code_challenge of a verifier, by the method S256.
 func IsCodeChallenge(text string) bool { return challengePattern.MatchString(text) }
 
-// A pendingExchange is the data of a code. It is sealed in the challenge of the code.
+// A pendingExchange holds the data that Exchange needs to redeem a code. The store keeps this data encrypted, in the
+// row of the challenge.
 type pendingExchange struct {
 	Challenge string `json:"challenge"`
 	Provider  string `json:"provider"`

@@ -79,8 +79,8 @@ func (m *Manager) openWaitingIdentity(s watchword.Signup) (w waitingIdentity, er
 	return w, json.Unmarshal(plain, &w)
 }
 
-// StartVerify begins an attempt that completes the sign-up of a mailed link. Codes: CodeNotFound,
-// CodeMailTokenInvalid, CodeSignupClosed, CodeProviderUnavailable.
+// StartVerify begins a sign-in at a provider. After its success, the sign-up whose mailed link has this token is
+// complete. Codes: CodeNotFound, CodeMailTokenInvalid, CodeSignupClosed, CodeProviderUnavailable.
 func (m *Manager) StartVerify(ctx context.Context, r StartRequest, token watchword.Secret) (Started, error) {
 	if _, _, err := m.engine.OpenVerifyLink(ctx, token, m.engine.Now()); err != nil {
 		return Started{}, err

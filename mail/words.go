@@ -80,9 +80,9 @@ type mailTexts struct {
 }
 
 // partsByKind lists the parts of each kind of mail, in order. A part is "facts", "button" (followed by the expiry of
-// its link), or the name of a text. The text "small" is shown smaller. The text "undo" of confirm_address appears
-// only if the user can restore the previous address. A mail with a token ends with its link as text. The texts
-// "left", "few" and "last" depend on how many codes or factors remain.
+// its link), or the name of a text. The text "small" is shown smaller. The text "undo" of confirm_address appears only
+// if the user can restore the previous address. A mail with a token repeats its link at the end, as plain text. The
+// texts "left", "few" and "last" depend on how many codes or factors remain.
 var partsByKind = map[string]string{
 	"verify":                "text button small",
 	"reset":                 "text button after small",

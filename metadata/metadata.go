@@ -135,7 +135,7 @@ func (m *Manager) PatchIn(
 	return changed, []watchword.Event{event}, err
 }
 
-// checkTokenSize returns an error if an access token of the user could be too long with this public object.
+// checkTokenSize returns an error if the new public metadata could make the user's access tokens too long.
 func (m *Manager) checkTokenSize(user watchword.User, public string) error {
 	after := user
 	after.Metadata = public

@@ -95,7 +95,7 @@ func (s *Server) Admin(o AdminOptions) http.Handler {
 // others. Browsers send Sec-Fetch-Site or Origin if a page causes a request. If the user types the address,
 // Sec-Fetch-Site is "none".
 //
-// isAdminHost is true for the host of Options.AdminURL. Monitoring has no sign-in, so a proxy that publishes
+// isAdminHost is true for the host of Options.AdminURL. Monitoring needs no sign-in, so a proxy that publishes
 // administration must not publish monitoring as well.
 func (o AdminOptions) reasonToRefuse(r *http.Request, isAdminHost bool) (status int, why string) {
 	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
@@ -107,7 +107,7 @@ func (o AdminOptions) reasonToRefuse(r *http.Request, isAdminHost bool) (status 
 			"The admin listener is on the loopback. Use localhost or 127.0.0.1 as the host."
 	case isAdminHost && !weborigin.IsLoopback(r.Host):
 		return http.StatusMisdirectedRequest,
-			"Monitoring is not served under the URL of administration. Use the address of the admin listener."
+			"Monitoring is not served under the URL of the admin API. Use the address of the admin listener."
 	// Requests without both headers pass. Monitoring systems send neither header, and they have no cookies that a
 	// page could abuse.
 	case site != "" && site != "same-origin" && site != "none",

@@ -153,7 +153,7 @@ func fillPathParameters(pattern string) string {
 		"{sid}", "00000000-0000-7000-8000-000000000000", "{name}", "style.css").Replace(pattern)
 }
 
-// The public listener must respond to the paths of administration exactly as to an unknown path.
+// The public listener must respond to the paths of the admin API and the admin pages exactly as to an unknown path.
 func TestPublicListenerDoesNotShowAdministration(t *testing.T) {
 	t.Parallel()
 	s, o, b := startWithAdminListener(t, nil, nil)

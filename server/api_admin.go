@@ -26,7 +26,7 @@ import (
 // A bearer token is the only credential: an access token of an administrator or a service key. Cookies don't count,
 // so pages of other sites can't use these routes. The pages of administrators have separate handlers.
 
-// adminAPI has the handlers of the API of administration, in the files api_admin*.go.
+// adminAPI has the handlers of the admin API. The files api_admin*.go contain them.
 type adminAPI struct{ edge }
 
 // An adminHandler handles a request whose caller has passed the guard of the route.
@@ -37,7 +37,7 @@ type adminHandler func(http.ResponseWriter, *http.Request, admin.Caller) error
 func (a *adminAPI) requireGuard(g guard, next adminHandler) handler {
 	need, known := g.requiredAccess()
 	if !known {
-		panic("server: a route of administration has the guard " + string(g))
+		panic("server: a route of the admin API has the guard " + string(g))
 	}
 	return func(w http.ResponseWriter, r *http.Request) error {
 		token, err := apirequest.BearerToken(r)
@@ -52,7 +52,7 @@ func (a *adminAPI) requireGuard(g guard, next adminHandler) handler {
 	}
 }
 
-// requiredAccess returns false for a guard that is not one of administration.
+// requiredAccess returns false if g is not a guard of the admin API.
 func (g guard) requiredAccess() (admin.Need, bool) {
 	switch g {
 	case readUsers:
@@ -79,7 +79,7 @@ func (g guard) requiredAccess() (admin.Need, bool) {
 	return admin.Need{}, false
 }
 
-// guardsAdministration is for the OpenAPI document and the page /docs, which describe the routes of administration
+// guardsAdministration is for the OpenAPI document and the page /docs, which describe the routes of the admin API
 // differently.
 func (g guard) guardsAdministration() bool {
 	_, known := g.requiredAccess()
@@ -114,7 +114,7 @@ func newAdminUserBody(account admin.Account) adminUserBody {
 // continue until next is missing.
 type adminUsersAnswer struct {
 	Items []adminUserBody `json:"items" nullable:"false"`
-	Next  string          `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
+	Next  string          `json:"next,omitempty" doc:"Cursor of the next page, for ?after=; missing: this is the last page"`
 }
 
 // listUsers sorts by address, or by id if the parameter role is set. The store reads only a range of an index, so a

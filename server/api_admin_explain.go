@@ -38,8 +38,8 @@ type adminExplainAnswer struct {
 	Others   []explanationAnswer `json:"others" nullable:"false" doc:"The other sessions"`
 }
 
-// An eventAnswer is a security event as administrators see it. It contains the network address and the device, even
-// if these are of a stranger who used a copied token.
+// An eventAnswer is a security event as administrators see it. It contains the network address and the device of the
+// client, even if the client was a stranger with a copied token.
 type eventAnswer struct {
 	ID        string              `json:"id"`
 	Kind      watchword.EventKind `json:"kind"`

@@ -31,7 +31,7 @@ type serviceKeyAnswer struct {
 // A serviceKeysAnswer also lists expired and revoked keys, because security events refer to them.
 type serviceKeysAnswer struct {
 	Items []serviceKeyAnswer `json:"items" nullable:"false" doc:"The newest first"`
-	Next  string             `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
+	Next  string             `json:"next,omitempty" doc:"Cursor of the next page, for ?after=; missing: this is the last page"`
 }
 
 // newServiceKeyAnswer computes the state, because the store has only times. It omits zero

@@ -20,7 +20,7 @@ import (
 // page, as in the list of accounts.
 type eventsAnswer struct {
 	Items []eventAnswer `json:"items" nullable:"false" doc:"The newest first"`
-	Next  string        `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
+	Next  string        `json:"next,omitempty" doc:"Cursor of the next page, for ?after=; missing: this is the last page"`
 }
 
 // listEvents includes events of deleted accounts and events without an account. It does not check that the user
@@ -99,7 +99,7 @@ func newOutboxMail(m watchword.Mail) outboxMailAnswer {
 // next page.
 type mailsAnswer struct {
 	Items []outboxMailAnswer `json:"items" nullable:"false" doc:"The oldest first"`
-	Next  string             `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
+	Next  string             `json:"next,omitempty" doc:"Cursor of the next page, for ?after=; missing: this is the last page"`
 }
 
 // listMails includes abandoned mails. The field lastError tells why a mail has not been sent.

@@ -79,6 +79,5 @@ type heldResponse struct {
 // WriteHeader keeps the status. A handler calls it at most once, as respond.JSON does.
 func (h *heldResponse) WriteHeader(status int) { h.status = status }
 
-// Write keeps a part of the body. Responses of administration have at most a few hundred
-// kilobytes.
+// Write keeps a part of the body. Responses of the admin API have at most a few hundred kilobytes.
 func (h *heldResponse) Write(part []byte) (int, error) { return h.body.Write(part) }

@@ -12,7 +12,7 @@ import (
 // Remembered devices are browsers that skip the second factor of an account. Like changes of factors, these routes
 // need a fresh session. A thief with a stolen session must not see where the owner signs in.
 
-// A deviceBody describes a remembered browser to its owner. Its token is only in that browser.
+// A deviceBody describes a remembered browser to its owner. It does not contain the token, which only the browser has.
 type deviceBody struct {
 	ID         string     `json:"id" format:"uuid"`
 	Name       string     `json:"name" doc:"Browser and system, as in the list of sessions"`

@@ -30,7 +30,7 @@ const (
 type feedAnswer struct {
 	SETs          map[string]string `json:"sets" nullable:"false" doc:"Security Event Tokens (RFC 8417) by their jti"`
 	MoreAvailable bool              `json:"moreAvailable" doc:"More events are available: poll again at once"`
-	Next          int64             `json:"next" doc:"The parameter after of the next poll"`
+	Next          int64             `json:"next" doc:"Number for ?after= in the next poll"`
 }
 
 // pollRevocations responds with an ETag that covers the events, so that a poll without new events gets a 304. Caches
@@ -104,8 +104,8 @@ func (a *api) streamRevocations(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// A HEAD request is checked and gets the headers, but does not count as an open stream. For such a request,
-	// stream stays nil.
+	// A HEAD request is checked and gets the headers. It does not count as an open stream, so no stream is registered
+	// for it.
 	var stream *openStream
 	if r.Method != http.MethodHead {
 		if stream = a.streams.register(streamNetwork(a.clients.readClient(w, r).Address)); stream == nil {

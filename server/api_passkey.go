@@ -65,8 +65,8 @@ func (a *api) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 	return respond.JSON(w, http.StatusOK, newCeremonyAnswer(begun))
 }
 
-// A newPasskeyBody has the response of navigator.credentials.create. The credential stays raw JSON,
-// because the signature covers bytes of it that a decoder could change.
+// A newPasskeyBody has the response of navigator.credentials.create. The credential stays raw JSON, because the
+// authenticator has signed some of its bytes. A decoder could change these bytes.
 type newPasskeyBody struct {
 	Ceremony   string          `json:"ceremony"`
 	Credential json.RawMessage `json:"credential" doc:"RegistrationResponseJSON"`

@@ -18,12 +18,12 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// These tests open the pages of administration in a browser, with an account that has a history.
+// These tests open the admin pages in a browser, with an account that has a history.
 
 const laptopUserAgent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) " +
 	"Chrome/142.0.0.0 Safari/537.36"
 
-// startWithCopiedSession starts a service with pages of administration. The copied session belongs to Ada.
+// startWithCopiedSession starts a service with admin pages. The copied session belongs to Ada.
 func startWithCopiedSession(t *testing.T) (s *service, header []string, ada watchword.User) {
 	t.Helper()
 	var clockBehind atomic.Int64 // so that the history is some hours old

@@ -253,7 +253,8 @@ func TestChromiumIsRememberedAfterAPasskey(t *testing.T) {
 	b.wantText("Signed in as ada@example.com")
 }
 
-// With second-factor=required, a user must be able to add a passkey as the first factor, without an app.
+// With second-factor=required, a user must be able to add a passkey as the first factor. An authenticator app must not
+// be needed.
 func TestChromiumSetsUpARequiredPasskeyBeforeTheFirstSession(t *testing.T) {
 	t.Parallel()
 	check := accessibilityCheck(t)

@@ -219,8 +219,8 @@ func TestFrontEndOnAnotherSiteWhereThirdPartyCookiesAreAllowed(t *testing.T) {
 	sendDevTools(f.tab, network.DeleteCookies, network.DeleteCookiesParams{Name: "probe", URL: f.url})
 	f.signUpRefreshAndSignOut("-partitioned")
 
-	// A sign-in on a page of the server must also sign in the front-end. The front-end's requests must rotate the
-	// usual cookie, which is not partitioned, and set no other cookie.
+	// After a sign-in on a page of the server, the user must also be signed in to the front-end. The front-end's
+	// requests must rotate the usual cookie, which is not partitioned, and set no other cookie.
 	f.signUp("cleo@example.com")
 	f.wantCookies(usualName, usualName+"-known")
 	f.openOrReload()

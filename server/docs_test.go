@@ -83,8 +83,8 @@ func TestDocsDescribeEachMemberAndEachErrorCode(t *testing.T) {
 	}
 }
 
-// Each command that /docs prints must work after the commands of its chapter on authentication. The response must
-// have the status, the members and the message of the printed example.
+// Each command that /docs prints must work. The test first runs the page's commands to sign up and to sign in. The
+// response must have the status, the members and the message of the printed example.
 func TestCurlCommandsOfDocsRunAsPrinted(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

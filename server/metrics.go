@@ -63,8 +63,8 @@ func (m *httpMetrics) metricsFor(key routeStatus) (*metrics.Counter, *metrics.Pr
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	// Another request may have created the metrics since the read lock. The GetOrCreate functions then return the
-	// existing metrics.
+	// Another request may have created the metrics after this request released the read lock. The GetOrCreate functions
+	// then return the existing metrics.
 	m.requestCounts[key] = m.counters.GetOrCreateCounter(withLabels("watchword_http_requests_total",
 		"route", key.route, "status", strconv.Itoa(key.status)))
 	m.responseTimes[key.route] = m.histograms.GetOrCreatePrometheusHistogramExt(

@@ -229,8 +229,7 @@ func describeRequestHeader(name, doc, format string) *huma.Param {
 	return &huma.Param{Name: name, In: "header", Description: doc, Schema: &huma.Schema{Type: "string", Format: format}}
 }
 
-// describeETag describes the response header ETag. The parameter doc says in which request a client sends the tag
-// back.
+// describeETag describes the response header ETag. The text says in which request a client sends the tag back.
 func describeETag(doc string) map[string]*huma.Param {
 	return map[string]*huma.Param{"ETag": {Description: doc, Schema: &huma.Schema{Type: "string"}}}
 }

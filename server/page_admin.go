@@ -12,8 +12,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/amr"
 )
 
-// The pages of administration contain no rules. Like the API, they call package admin, which decides. Their
-// credentials are the cookies of the account page, never a bearer token.
+// The admin pages contain no rules. Like the API, they call package admin, which decides. Their credentials are the
+// cookies of the account page, never a bearer token.
 //
 // For each request, the server first checks the session and then the access that the route requires (admin.Need).
 // Only then does it read the query or the form. A signed-in user without the role gets the same response as for an
@@ -26,10 +26,10 @@ import (
 // the change. After a step-up, the browser can therefore return to the confirmation, and the change still needs one
 // more click. The csrf middleware rejects forms of other sites.
 
-// adminPages has the handlers of the pages of administration, in the files page_admin*.go.
+// adminPages has the handlers of the admin pages. The files page_admin*.go contain them.
 type adminPages struct{ *pages }
 
-// pathAdminPages is the overview. The paths of all pages of administration begin with it.
+// pathAdminPages is the overview. The paths of all admin pages begin with it.
 const pathAdminPages = "/admin"
 
 // An adminPageHandler runs only if the user has the access that the route requires (guardedRoute).
@@ -100,16 +100,16 @@ func (p *adminPages) respondNoAccess(w http.ResponseWriter, r *http.Request, who
 	return nil
 }
 
-// adminData is the data of every page of administration. The template admin.html shows the reader's address, so that
-// a reader with several accounts sees which account is signed in.
+// adminData is the data of every admin page. The template admin.html shows the reader's address, so that a reader with
+// several accounts sees which account is signed in.
 type adminData struct {
 	Email   watchword.Address
 	Section string // marked in the navigation: "overview", or the segment of the path after /admin
 	Item    any
 }
 
-// fillAdminView sets the title and the data of a page of administration. If title is empty, the page shows the text
-// PAGE.title of the catalog.
+// fillAdminView sets the title and the data of an admin page. If title is empty, the page shows the text PAGE.title of
+// the catalog.
 func (p *adminPages) fillAdminView(v *view, r *http.Request, by admin.Caller, title string, item any) *view {
 	// The section comes from the path, so that the navigation marks it on the pages of forms, too.
 	section, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, pathAdminPages+"/"), "/")

@@ -18,8 +18,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// These tests send requests to the pages of administration. The tests in browser_admin_test.go open the pages in a
-// browser.
+// These tests send requests to the admin pages. The tests in browser_admin_test.go open the pages in a browser.
 
 // startWithAdminPages returns a browser of an administrator at aal2.
 func startWithAdminPages(t *testing.T, engine ...func(*watchword.Options)) (*service, *browser) {

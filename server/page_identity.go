@@ -14,7 +14,8 @@ import (
 // The account page lists the connected accounts, which are the user's identities at providers. This file also handles
 // the verification link of a sign-up that uses a provider instead of a password.
 
-// pathIdentities is followed by the id of a provider to connect it, or by the id of an identity and /remove.
+// pathIdentities is a prefix of paths. The path that connects a provider ends with the provider's id. The path that
+// removes an identity ends with the identity's id and /remove.
 const pathIdentities = pathAccount + "/identities/"
 
 // actionProvider is a prefix of the form field "action" on the page of a verification link. The rest of the value is
@@ -64,7 +65,8 @@ func (p *accountPages) readConnectedSection(r *http.Request, who watchword.Ident
 	return section, nil
 }
 
-// hasProvider compares the ids of the settings, which stay the same when an operator renames a provider.
+// hasProvider reports whether the account is connected to a provider. It compares the ids of providers in the settings,
+// because an operator can change the name of a provider.
 func hasProvider(all []federation.Identity, info federation.Info) bool {
 	return slices.ContainsFunc(all, func(i federation.Identity) bool { return i.Provider == info.ID })
 }

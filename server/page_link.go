@@ -188,9 +188,9 @@ func markLinkExpired(v *view) {
 	v.Title, v.Data = v.T(data.Name+".title"), data
 }
 
-// choosePassword shows the form of a password reset, which also accepts the token of a verification link. It helps
-// the owner of an address with which a stranger signed up, because the owner does not know the stranger's password.
-// Showing the form does not consume the token.
+// choosePassword shows the form of a password reset, which also accepts the token of a verification link. If a stranger
+// signed up with the address, the owner of the address does not know the password. The owner can then choose a new
+// password with this form. Showing the form does not consume the token.
 func (p *pages) choosePassword(w http.ResponseWriter, r *http.Request, form url.Values) error {
 	v := p.newLinkView(r, linkPages[1], "").withValues("link", form)
 	p.markPasswordChosen(v)
@@ -213,8 +213,8 @@ func (p *pages) disownLink(w http.ResponseWriter, r *http.Request, link mailLink
 	return p.showText(w, r, link.name+".disowned")
 }
 
-// verifyLink verifies the address. With a password it also signs in. Without a password, the
-// existing session of the account continues unchanged.
+// verifyLink verifies the address. If the form contains a password, verifyLink also signs the user in. Without a
+// password, the existing session of the account continues unchanged.
 func (p *pages) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	session, err := p.engine.VerifyEmail(r.Context(), watchword.MailLinkRequest{
 		Token: in.token, Presented: in.presented, Password: in.password,

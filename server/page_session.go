@@ -115,8 +115,8 @@ func isReplacedSession(err error) bool {
 	return errors.As(err, &refusal) && refusal.Ended == watchword.EndedReplaced
 }
 
-// requireSignIn redirects a signed-out user to the login page. It first checks whether the user followed a link from
-// another site. The cookies are then missing, which would otherwise look like a sign-out.
+// requireSignIn redirects a signed-out user to the login page. If the user followed a link on another site, the browser
+// omits the cookies even of a signed-in user. The page of showReload then makes the browser send them.
 func (p *pages) requireSignIn(next identityHandler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if p.isCrossSiteVisit(r) {
@@ -233,7 +233,7 @@ func (p *pages) returnTo(r *http.Request) string {
 }
 
 // signInTarget returns the URL to open after a sign-in: return_to, else the front-end, else the account page. On the
-// admin listener, the overview of administration replaces the account page.
+// admin listener, the overview of the admin pages replaces the account page.
 func (p *pages) signInTarget(r *http.Request) string {
 	return cmp.Or(p.returnTo(r), p.origins.appURL, p.role.homePath())
 }

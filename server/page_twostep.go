@@ -411,8 +411,8 @@ func (p *accountPages) stepUpPage(w http.ResponseWriter, r *http.Request, who wa
 	return p.show(w, http.StatusOK, v)
 }
 
-// stepUpForm makes the session fresh and returns to the page that required the step-up. A front-end gets its new
-// access token by a refresh.
+// stepUpForm makes the session fresh and redirects to the page that required the step-up. This page can belong to a
+// front-end. The front-end gets a new access token with its next refresh.
 func (p *accountPages) stepUpForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	form, err := readForm(w, r)
 	if err != nil {

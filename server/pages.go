@@ -306,8 +306,8 @@ func (v *view) setErrors(refusal *watchword.Error) {
 // try again.
 func (v *view) errorText(refusal *watchword.Error) string {
 	text := v.T("error." + string(refusal.Code))
-	// Some messages address the owner of an account. The pages of administration show a different text for them,
-	// because their reader is an administrator.
+	// Some messages address the owner of an account. The admin pages show a different text for them, because their
+	// reader is an administrator.
 	if own, known := v.catalog.Texts[v.langIndex]["admin.error."+string(refusal.Code)]; known &&
 		strings.HasPrefix(v.Page, "admin-") {
 		text = own

@@ -51,9 +51,9 @@ func shouldLog(code watchword.Code, route string) bool {
 		watchword.CodeMailTokenInvalid, watchword.CodeSessionEnded:
 		return true
 	case watchword.CodeNotFound:
-		// These routes are logged, because the user requested the account or the session of another user. Ids are
-		// random, so this is not a typing error. The response is still 404, which does not reveal whether the id
-		// exists.
+		// These requests are logged, because the client asked for an account or a session that may belong to another
+		// user. Ids are random, so a client does not send a wrong id by mistake. The response is always 404, so it does
+		// not reveal whether the id exists.
 		return strings.HasPrefix(route, "GET "+pathUsers) || strings.HasPrefix(route, "DELETE "+pathSessions) ||
 			strings.HasPrefix(route, "POST "+pathAccount+"/sessions/")
 	}

@@ -71,8 +71,8 @@ const (
 	firstFactor guard = "access token, or a sign-in that waits for its first factor"
 )
 
-// The guards of administration name the scope of a service key. The page /docs and the table of access in
-// docs/data.md show them.
+// The guards of the admin API name the scope of a service key. The page /docs and the table of access in docs/data.md
+// show them.
 //
 // The server enforces these guards (requireGuard), unlike the guards of the API. An administrator has the role admin
 // and a session of the level admin-acr. The session's last proof is at most 12 hours old for reading, and at most as
@@ -209,8 +209,8 @@ type adminRoute struct {
 	refusals     []watchword.Code
 }
 
-// routes returns the routes of administration, or nil without Options.Admin. The test
-// TestAdminRoutesCheckTheirGuard calls every row as every kind of caller.
+// routes returns the routes of the admin API, or nil without Options.Admin. The test TestAdminRoutesCheckTheirGuard
+// calls every row as every kind of caller.
 func (a *adminAPI) routes() (all []route) {
 	if a.admin == nil {
 		return nil

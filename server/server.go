@@ -84,7 +84,7 @@ type Options struct {
 	// Unstable: package admin may change in every release.
 	Admin *admin.Manager
 
-	// AdminPages serves the HTML pages of administration at /admin. It requires Options.Admin. Default: off.
+	// AdminPages serves the HTML admin pages at /admin. It requires Options.Admin. Default: off.
 	AdminPages bool
 
 	// AdminURL moves administration from the Server to the handler of Server.Admin. It is the
@@ -128,7 +128,7 @@ type edge struct {
 	engine *watchword.Engine
 	// factors is nil without Options.Factors. There are then no routes of second factors.
 	factors *factors.Manager
-	// admin is nil without Options.Admin. There are then no routes of administration.
+	// admin is nil without Options.Admin. The server then has no admin API.
 	admin *admin.Manager
 	// metadata is nil if administrators can't read and write metadata.
 	metadata *metadata.Manager

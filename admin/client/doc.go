@@ -7,8 +7,8 @@
 //		…
 //	}
 //
-// It imports no other package of the module, so a program that uses it links neither the engine nor a store. The
-// rules of administration are in package admin, which runs in the server.
+// It imports no other package of the module, so a program that uses it links neither the engine nor a store. The rules
+// of the admin API are in package admin, which runs in the server.
 //
 // The types of bodies and queries are generated from the OpenAPI document. They have the names of its schemas.
 //

@@ -280,7 +280,7 @@ type AdminUserDetailAnswer struct {
 // AdminUsersAnswer is the schema of that name in the OpenAPI document.
 type AdminUsersAnswer struct {
 	Items []AdminUser `json:"items"`
-	// The parameter after of the next page; missing: this is the last.
+	// Cursor of the next page, for ?after=; missing: this is the last page.
 	Next string `json:"next,omitzero"`
 }
 
@@ -340,7 +340,7 @@ type EventAnswer struct {
 type EventsAnswer struct {
 	// The newest first.
 	Items []EventAnswer `json:"items"`
-	// The parameter after of the next page; missing: this is the last.
+	// Cursor of the next page, for ?after=; missing: this is the last page.
 	Next string `json:"next,omitzero"`
 }
 
@@ -417,7 +417,7 @@ type KeyStatesAnswer struct {
 type MailsAnswer struct {
 	// The oldest first.
 	Items []OutboxMailAnswer `json:"items"`
-	// The parameter after of the next page; missing: this is the last.
+	// Cursor of the next page, for ?after=; missing: this is the last page.
 	Next string `json:"next,omitzero"`
 }
 
@@ -472,7 +472,7 @@ type ServiceKeyAnswer struct {
 type ServiceKeysAnswer struct {
 	// The newest first.
 	Items []ServiceKeyAnswer `json:"items"`
-	// The parameter after of the next page; missing: this is the last.
+	// Cursor of the next page, for ?after=; missing: this is the last page.
 	Next string `json:"next,omitzero"`
 }
 

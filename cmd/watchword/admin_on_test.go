@@ -163,8 +163,8 @@ func TestDoctorFindsAdministrationOnTheWrongListener(t *testing.T) {
 	}
 }
 
-// With admin-on=admin, the doctor must warn if no administrator has an authenticator app. The sign-in of the admin
-// listener does not accept passkeys.
+// With admin-on=admin, `watchword doctor` must warn if no administrator has an authenticator app. The sign-in of the
+// admin listener does not accept passkeys.
 func TestDoctorWantsAnAppForTheAdminListener(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

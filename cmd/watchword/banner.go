@@ -75,7 +75,8 @@ func (s *Settings) warnings() []string {
 			"to publish. Prefer ES256.")
 	}
 	// With this listener, other machines can read every mail in the development mailbox.
-	// devMailProblem accepts this only with dev-mail=any. The warning then repeats the risk.
+	// devMailProblem accepts such a listener only with dev-mail=any. The warning reminds the
+	// operator of the risk at each start.
 	if s.MailURL == "" && listensBeyondLoopback(s.Listen) {
 		all = append(all, "other machines can reach "+s.Listen+", and with it every mail at /dev/mail.\n  Write "+
 			"listen=127.0.0.1:8080 unless a container needs it.")

@@ -89,7 +89,8 @@ func complete(root *kong.Node, settings []setting, words []string) (found []cand
 	return nil, false
 }
 
-// A cursor is the state of the parser after the words that advance has read.
+// A cursor is the state of the parser of a command line. Each call of its method advance reads
+// one more word.
 type cursor struct {
 	node          *kong.Node
 	flag          *kong.Flag // the next word is its value

@@ -41,7 +41,7 @@ type Settings struct {
 	AppURL         string   `name:"app-url" group:"network" help:"URL of the front-end, to which pages and mails link, such as https://app.example.com/. The server also accepts requests from the origin of this URL."`
 	TrustedProxies []string `name:"trusted-proxies" group:"network" help:"Networks (CIDR) of the proxies from which the server accepts X-Forwarded-For, comma separated."`
 	AdminACR       string   `name:"admin-acr" default:"aal2" oneof:"aal2,aal1" group:"network" help:"Authentication level (acr) that the session of an administrator needs. aal1: a password alone is enough."`
-	AdminOn        string   `name:"admin-on" default:"public" oneof:"public,admin" group:"network" help:"admin: the API and the pages of administration are on the admin listener only, with a separate sign-in."`
+	AdminOn        string   `name:"admin-on" default:"public" oneof:"public,admin" group:"network" help:"admin: the admin API and the admin pages are on the admin listener only, with a separate sign-in."`
 	AdminURL       string   `name:"admin-url" group:"network" help:"Address at which browsers reach the admin listener, with admin-on=admin. Plain http is allowed only on a loopback name. Empty: http with the address of admin-listen. If that host is not loopback, localhost replaces it."`
 	AdminPages     string   `name:"admin-pages" default:"on" oneof:"on,off" group:"network" help:"off: there are no pages at /admin."`
 	PagesDir       string   `name:"pages-dir" group:"network" help:"Folder with your own templates, texts, style and logo (docs/pages.md); empty: the built-in pages."`

@@ -170,7 +170,7 @@ func (s *sources) addProviders(settings *Settings) {
 }
 
 // checkProvider records a fault for an entry that package providers or package federation would
-// refuse. It sends no request to the provider; only the doctor does.
+// refuse. It sends no request to the provider; only `watchword doctor` does.
 func (s *sources) checkProvider(entry *providerSetting) {
 	if !federation.IsID(entry.options.ID) {
 		s.addFault(entry.place, fmt.Sprintf("the id %q is not valid. Write lower case letters, digits and hyphens.",

@@ -23,9 +23,9 @@ import (
 
 // settingRules are the checks of settings against each other and against the machine, in the
 // order in which they run. Each problem function returns "" or sentences for the operator. The
-// last sentence says what to write instead. The field setting names the setting that the
-// operator has to change. No rule opens a connection or creates a file, because the doctor and
-// `watchword config` run the rules too.
+// last sentence says what to write instead. The first value of each rule is the name of the
+// setting that the operator has to change. No rule opens a connection or creates a file,
+// because `watchword doctor` and `watchword config` run the rules too.
 var settingRules = []struct {
 	setting string
 	problem func(*Settings) string
@@ -244,7 +244,7 @@ func proxyProblem(cidr string) string {
 }
 
 // dialectsProblem checks the names of the dialects. The same dialect twice would register its
-// routes twice. Both dialects together are allowed, because their routes differ.
+// routes twice. Both `users` and `lesson` are allowed, because their routes differ.
 func dialectsProblem(s *Settings) string {
 	for _, name := range s.Dialects {
 		if name != "users" && name != "lesson" {
@@ -355,9 +355,9 @@ func duplicateClaimProblem(claims []string) string {
 	return ""
 }
 
-// twoSentences turns an engine error of the form "problem: what to write" into two sentences.
-// An error without a colon stays one sentence. The form with a colon is the usual form of Go
-// errors, so users of the library can print it unchanged.
+// twoSentences splits the text of an engine error at its first colon. The result is one
+// sentence about the problem and one with advice. A text without a colon stays one sentence.
+// The engine uses colons, because its users are Go programs, which print errors in this form.
 func twoSentences(err error) string {
 	problem, advice, found := strings.Cut(err.Error(), ": ")
 	if !found {

@@ -125,8 +125,8 @@ func (s *Settings) isLocal() bool {
 	return originProblem(s.PublicURL) != "" || weborigin.IsLoopback(s.publicHost())
 }
 
-// adminURL returns the URL of administration on the admin listener, or "" if administration is
-// on the public listener. The sign-in on the admin listener needs the host of this URL for its
+// adminURL returns the URL of the admin API on the admin listener, or "" if the public listener
+// has the admin API. The sign-in on the admin listener needs the host of this URL for its
 // cookies and redirects. Without admin-url, the URL has the host of admin-listen, or localhost
 // if that host is not a loopback name. Such a host is usually an address of a container, whose
 // port is published on the machine's loopback.

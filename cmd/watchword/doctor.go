@@ -11,10 +11,10 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// The doctor answers one question: why does this installation not work, or not safely? It runs
-// the checks in the order in which a request depends on the parts, from the settings to the
-// mail server. Each finding says what to do, because an operator runs the doctor when something
-// is broken.
+// `watchword doctor` answers one question: why does this installation not work, or not safely?
+// It runs the checks in the order in which a request depends on the parts, from the settings to
+// the mail server. Each finding says what to do, because an operator runs `watchword doctor`
+// when something is broken.
 
 // doctorCmd checks everything that can be checked without a running server, and says what to do
 // about each problem. It makes no changes (see openUnchanged). A failure means that the server
@@ -179,7 +179,7 @@ func (d *checkup) checkStore(ctx context.Context, p *program) {
 	switch {
 	case errors.As(err, &older):
 		d.warn("store", older.database+" is of an older release. Its keys and its outbox were not checked.",
-			"Start the server, which migrates it, or run `watchword migrate`. Then run the doctor again.")
+			"Start the server, which migrates it, or run `watchword migrate`. Then run `watchword doctor` again.")
 		return
 	case errors.Is(err, errNeedsStart):
 		d.fail("keys", "the store has no usable keys.", startServerAdvice)
@@ -210,13 +210,13 @@ func (d *checkup) checkStore(ctx context.Context, p *program) {
 	d.checkAdministration(ctx, s, p.settings)
 }
 
-// startServerAdvice is the advice for missing keys. The doctor only reads the store, so it
-// can't create the keys.
-const startServerAdvice = "Start the server, which creates keys. Then run the doctor again."
+// startServerAdvice is the advice for missing keys. `watchword doctor` only reads the store, so
+// it can't create the keys.
+const startServerAdvice = "Start the server, which creates keys. Then run `watchword doctor` again."
 
-// maxUsualKeys is the number of keys for one purpose (KeyUse) above which the doctor warns. No
-// reasonable schedule creates so many keys. There can be at most 255 refresh keys, because
-// their numbers are 1 to 255.
+// maxUsualKeys is the number of keys for one purpose (KeyUse) above which `watchword doctor`
+// warns. No reasonable schedule creates so many keys. There can be at most 255 refresh keys,
+// because their numbers are 1 to 255.
 const maxUsualKeys = 100
 
 // checkKeys checks that there is an active key for each purpose (KeyUse), and that the clock
@@ -242,8 +242,8 @@ func (d *checkup) checkKeys(ctx context.Context, engine *watchword.Engine) {
 		}
 	}
 	d.pass("clock", tableTime(now)+", not before the last time in the store")
-	// The servers use the database's clock, so the difference does not harm them. The doctor
-	// reports it, because logs and certificates use the machine's clock.
+	// The servers use the database's clock, so the difference does not harm them. `watchword
+	// doctor` reports it, because logs and certificates use the machine's clock.
 	if ahead := engine.ClockAhead().Round(time.Millisecond); ahead.Abs() > time.Second {
 		d.warn("clock", fmt.Sprintf("this machine's clock differs by %s from the database's, which the servers follow.",
 			ahead.Abs()), "Set both clocks; use NTP.")

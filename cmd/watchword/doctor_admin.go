@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	// unusedAfter is how long a service key may be unused before the doctor reports it. A key
-	// that a script uses once a quarter still counts as used.
+	// unusedAfter is how long a service key may be unused before `watchword doctor` reports it.
+	// A key that a script uses once a quarter still counts as used.
 	unusedAfter = 100 * 24 * time.Hour
 
-	// expiresSoon is how long before its expiry the doctor reports a service key. It reports
-	// only keys that are in use.
+	// expiresSoon is how long before its expiry `watchword doctor` reports a service key. It
+	// reports only keys that are in use.
 	expiresSoon = 14 * 24 * time.Hour
 )
 
@@ -24,7 +24,7 @@ const (
 // owner.
 func (d *checkup) checkAdministration(ctx context.Context, s *stack, settings *Settings) {
 	m := settings.newAdminManager(s)
-	// The limit is 1, because the doctor checks only whether such an account exists.
+	// The limit is 1, because `watchword doctor` checks only whether such an account exists.
 	all, err := m.FindUsers(ctx, admin.Filter{Role: "admin", State: admin.StateActive}, "", 1)
 	if err != nil {
 		d.fail("admin", oneLine(err.Error()), "Check the database.")
@@ -55,8 +55,8 @@ func (d *checkup) checkAdministration(ctx context.Context, s *stack, settings *S
 		d.warn("admin", "no administrator has an authenticator app, and passkeys don't work at "+settings.adminURL()+".",
 			"Sign in at "+settings.PublicURL+" as an administrator, and add an authenticator app on the account page.")
 	default:
-		// A sign-in may still fail: the doctor can't see whether the person has the device of
-		// the factor.
+		// A sign-in may still fail: `watchword doctor` can't see whether the person has the
+		// device of the factor.
 		d.pass("admin", "an administrator can use /api/admin")
 	}
 	d.checkServiceKeys(ctx, m, time.Now())
@@ -78,7 +78,7 @@ func (d *checkup) checkAdminReachable(ctx context.Context, s *Settings) {
 	there, err := sendProbe(ctx, at+path)
 	if err != nil {
 		d.warn("admin url", at+" does not respond: "+err.Error(),
-			"Start `watchword serve`; then check DNS, proxy and certificate. The doctor must run where administrators work.")
+			"Start `watchword serve`; then check DNS, proxy and certificate. Run `watchword doctor` where administrators work.")
 		return
 	}
 	here, err := sendProbe(ctx, s.PublicURL+path)

@@ -8,8 +8,8 @@ import (
 // checkMailServer signs in without sending a mail. It gives up after 15 seconds. The most
 // common mistake is a wrong password, which would otherwise be noticed only when a user waits
 // for a mail. The sender address is not tested, because some servers check it only for a real
-// recipient. The connection uses the TLS rules of real mails, so it finds a certificate that
-// the server would reject.
+// recipient. The check uses the same TLS rules as the delivery of mails. It therefore finds a
+// certificate of the mail server that Watchword would reject.
 func (d *checkup) checkMailServer(ctx context.Context, p *program) {
 	if p.settings.MailURL == "" {
 		d.pass("mail", "mails go to the development mailbox, "+p.settings.PublicURL+"/dev/mail")

@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// An operator has removed the provider of two users from the settings. The doctor must count the users who can't sign
-// in now.
+// An operator has removed the provider of two users from the settings. `watchword doctor` must count the users who
+// can't sign in now.
 //
 // SW-26
 func TestDoctorCountsTheUsersOfARemovedProvider(t *testing.T) {
@@ -38,7 +38,7 @@ func TestDoctorCountsTheUsersOfARemovedProvider(t *testing.T) {
 				SELECT id, id, 'gone', 'https://gone.example', id, '', 1795521600123, 0 FROM users`)
 			update(`UPDATE users SET verified_at = 1795521600123 WHERE email IN ('` + ada + `', 'key@example.com')`)
 			// The passkey of key@example.com has no user verification, so it is only a second factor. The passkey of
-			// passkey@example.com has user verification, so it can sign in alone.
+			// passkey@example.com has user verification, so it is enough to sign in.
 			update(`INSERT INTO factors (id, user_id, kind, name, sealed, credential_id, record, counter, created_at,
 					last_used_at, unproven)
 				SELECT id, id, 'passkey', 'x', ` + empty + `, id,

@@ -14,7 +14,7 @@ import (
 // only one prefix. A server that does not run is a warning, because operators often use the
 // doctor before the first start. A wrong response is a failure. Both requests are GET without
 // credentials, so they can't change anything, even at a foreign server. Together they may take
-// ten seconds, so that the doctor ends soon when a firewall drops packets.
+// ten seconds, so that `watchword doctor` ends soon when a firewall drops packets.
 func (d *checkup) checkPublicURL(ctx context.Context, s *Settings) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -53,8 +53,8 @@ type probe struct {
 }
 
 // sendProbe sends a GET without credentials. It does not follow redirects, because a redirect
-// is a fault that the doctor reports. It reads at most 1 MiB, because another program at the
-// public URL may send a page of any size.
+// is a fault that `watchword doctor` reports. It reads at most 1 MiB, because another program
+// at the public URL may send a page of any size.
 func sendProbe(ctx context.Context, address string) (probe, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -95,7 +95,7 @@ func diagnosePublicURL(public string, metadata, account probe) (found, do string
 			"Start `watchword serve`; then point the proxy at the address in listen."
 	case metadata.issuer != "" && metadata.issuer != public:
 		return fmt.Sprintf("%s is the server of %s.", public, metadata.issuer),
-			"Set the same public-url for the doctor and the server, or point the proxy at the right server."
+			"Set the same public-url for `watchword doctor` and the server, or point the proxy at the right server."
 	case metadata.issuer == "":
 		return fmt.Sprintf("%s responds with %d, and is not this server.", public,
 			metadata.status), "Correct public-url, or point the proxy at the right server."

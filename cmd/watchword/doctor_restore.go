@@ -13,8 +13,8 @@ import (
 // and a hosting company can restore a backup.
 //
 // After the operator has ended every session, the finding is ok instead of a warning. The store
-// keeps the event for 90 days, so the doctor reports the restore during this time. Without the
-// event, there is no finding.
+// keeps the event for 90 days, so `watchword doctor` reports the restore during this time.
+// Without the event, there is no finding.
 func (d *checkup) checkRestore(ctx context.Context, operator watchword.Operator) {
 	noticed, settled, err := operator.LastRestore(ctx)
 	switch {

@@ -42,7 +42,7 @@ func LogLine(format, message string, args ...any) string {
 	return out.String()
 }
 
-// DecideKeyWarning returns what the doctor reports about a service key.
+// DecideKeyWarning returns what `watchword doctor` reports about a service key.
 func DecideKeyWarning(k admin.ServiceKey, now time.Time) string { return decideKeyWarning(k, now) }
 
 // DiagnoseAdmin is diagnoseAdmin for the statuses and codes of two responses.
@@ -51,7 +51,7 @@ func DiagnoseAdmin(status int, there, here string) (found, do string) {
 		probe{code: here})
 }
 
-// AdminURL returns the address of administration for these settings.
+// AdminURL returns the URL of the admin API for these settings.
 func AdminURL(on, listen, url string) string {
 	return (&Settings{AdminOn: on, AdminListen: listen, AdminURL: url}).adminURL()
 }

@@ -63,7 +63,7 @@ func askReady(ctx context.Context, s *Settings) error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", s.Listen, err)
 	}
-	defer response.Body.Close() //nolint:errcheck // an error of Close loses nothing after reading
+	defer response.Body.Close() //nolint:errcheck // the response was read before, so an error of Close is harmless
 	var body struct {
 		Status       any // a word from /readyz, but a number in an error response
 		Code, Detail string

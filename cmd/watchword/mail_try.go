@@ -6,9 +6,9 @@ import (
 )
 
 // mailTest sends one real mail through mail-url and prints the reply of the mail server. It
-// finds more mistakes than the doctor, which only signs in: many servers check the sender and
-// the recipient later. The mail does not go through the outbox, so the result is known at once,
-// and no store is needed.
+// finds more mistakes than `watchword doctor`, which only signs in: many servers check the
+// sender and the recipient later. The mail does not go through the outbox, so the result is
+// known at once, and no store is needed.
 type mailTest struct {
 	Address string `arg:"" help:"Where to send the mail."`
 	JSON    bool   `name:"json" help:"Print JSON."`

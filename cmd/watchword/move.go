@@ -13,9 +13,10 @@ import (
 )
 
 // moveCmd copies every table from SQLite to PostgreSQL, and compares checksums on both sides.
-// Then it marks the source file, so that no server opens the file again. A server on the source
-// would accept sign-ins that the new database never gets. The command runs with the settings of
-// the new servers, because their master key has to decrypt the moved keys.
+// Then it marks the source file, so that no server opens the file again. Otherwise a server
+// could still accept sign-ins in the old database, and the new database would lack them. The
+// command runs with the settings of the new servers, because their master key has to decrypt
+// the moved keys.
 type moveCmd struct {
 	From string           `name:"from" default:"sqlite:" help:"Source: sqlite:PATH, without a path the database in the data directory. Stop its server first."`
 	To   watchword.Secret `name:"to" placeholder:"URL" help:"Target, which must be empty: postgres://user:password@host/database; default: the setting store."`

@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// An operator restores a backup and forgets to end the sessions. The doctor must report the restore.
+// An operator restores a backup and forgets to end the sessions. `watchword doctor` must report the restore.
 
 // OPS-4
 func TestDoctorReportsARestore(t *testing.T) {

@@ -69,8 +69,8 @@ func (c *certificate) currentPair(now time.Time) (*tls.Certificate, error) {
 	if c.pair != nil && now.Sub(c.checkedAt) < checkInterval {
 		return c.pair, nil
 	}
-	// checked is set before the files are read, so that a broken pair is read once a second and
-	// not in each handshake.
+	// checkedAt is set before the files are read. Files that can't be used are therefore read
+	// once a second, and not in each handshake.
 	c.checkedAt = now
 	changed := c.lastChange()
 	if c.pair != nil && changed.Equal(c.modifiedAt) {

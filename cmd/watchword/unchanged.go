@@ -15,9 +15,9 @@ import (
 // operator who lists accounts with a new binary does not want to upgrade yet. The commands
 // refuse a database of an older release, because their statements don't fit it.
 //
-// The doctor and a dry run promise more: they change no row, no key and no file. When an engine
-// starts, it creates missing keys, rotates keys that are due, and finishes an interrupted
-// reseal. openUnchanged prevents all of these changes.
+// `watchword doctor` and a dry run promise more: they change no row, no key and no file. When
+// an engine starts, it creates missing keys, rotates keys that are due, and finishes an
+// interrupted reseal. openUnchanged prevents all of these changes.
 
 // An olderError reports a database of an older release. The program can read such a database
 // only after a migration.
@@ -113,9 +113,9 @@ func (s *Settings) currentMasterKey(ctx context.Context, db database, master []b
 	return next
 }
 
-// A startGuard refuses writes while an engine starts. Later writes are allowed, because the
-// doctor tests whether the store accepts writes. This test inserts a row and deletes the row in
-// the same transaction.
+// A startGuard refuses writes while an engine starts. Later writes are allowed, because
+// `watchword doctor` tests whether the store accepts writes. For this test, it inserts a row
+// and deletes the row in the same transaction.
 type startGuard struct {
 	database
 	engineStarted bool // set once, before the engine is used
@@ -142,8 +142,8 @@ func (g *startGuard) guardedStore() watchword.Store {
 	return g
 }
 
-// noMailer is for an engine that sends no mail. If it is called by mistake, it returns an
-// error, so the mail stays in the outbox and the server sends it.
+// noMailer is the mailer of commands that send no mail. Its error keeps a mail in the outbox,
+// if the engine calls Send by mistake. A server then sends the mail.
 type noMailer struct{}
 
 // Send always fails. Commands with this mailer never call it.

@@ -44,7 +44,7 @@ func TestReadingCommandsDoNotMigrate(t *testing.T) {
 			{"sessions", "list", ada}, {"keys", "list"}, {"mail", "list"}} {
 			got, code := watchword(args...), 1
 			if args[0] == "doctor" {
-				code = 0 // the doctor only warns: the next start migrates
+				code = 0 // `watchword doctor` only warns: the next start migrates
 			}
 			if got.code != code || !strings.Contains(got.out+got.errors, "un `watchword migrate`") {
 				t.Errorf("%v: exit code %d\n%s%s", args, got.code, got.out, got.errors)
@@ -69,8 +69,8 @@ func TestDoctorCreatesNoKeysAndNoFiles(t *testing.T) {
 		if after := fileNamesBelow(t, dir); !slices.Equal(before, after) {
 			t.Errorf("files before %q, after %q", before, after)
 		}
-		// The table of keys must still be empty. If the doctor has created a key, this statement fails, because it
-		// inserts a duplicate.
+		// The table of keys must still be empty. If `watchword doctor` has created a key, this statement fails, because
+		// it inserts a duplicate.
 		execute("INSERT INTO keys SELECT * FROM keys")
 	})
 }

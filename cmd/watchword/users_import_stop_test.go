@@ -220,8 +220,8 @@ func openFile(t *testing.T, dir string) *sql.DB {
 	return db
 }
 
-// Another program registers an address of the batch before the batch is committed. The summary must count every
-// account of the batch that was imported.
+// While a batch is being written, another program registers one of its addresses. The batch is committed without this
+// account. The summary must count all accounts that the batch imported.
 func TestCommittedBatchIsCountedCompletely(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -112,9 +112,9 @@ func (p *program) openWithLog(ctx context.Context, log *slog.Logger) (*stack, er
 // existing database, and the missing key may still be in a backup.
 //
 // Directories get the mode 0700, because the files in them are secrets. Existing directories
-// keep their mode, because an operator may have chosen it. The doctor reports a directory that
-// other users can read. The key file is created exclusively, so two processes that start at the
-// same time use the same key.
+// keep their mode, because an operator may have chosen it. `watchword doctor` reports a
+// directory that other users can read. The key file is created exclusively, so two processes
+// that start at the same time use the same key.
 func (s *Settings) prepareMasterKey() (master []byte, err error) {
 	for _, dir := range s.neededDirectories() {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -189,7 +189,7 @@ func (s *Settings) operatorFiles() fs.FS {
 	return os.DirFS(s.PagesDir)
 }
 
-// newSMTPSender opens no connection; the first mail or the doctor opens one.
+// newSMTPSender opens no connection; the first mail or `watchword doctor` opens one.
 func (s *Settings) newSMTPSender() (*smtp.Sender, error) {
 	renderer, err := s.newMailRenderer()
 	if err != nil {

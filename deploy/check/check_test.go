@@ -106,7 +106,7 @@ func builtServer(t *testing.T) string {
 	return binary
 }
 
-// checkSettings runs `watchword config` with the settings of the image and the argument settings. If the value of a
+// checkSettings runs `watchword config` with the settings of the image and the given settings. If the value of a
 // setting is the path of a secret's file, checkSettings creates this file.
 func checkSettings(t *testing.T, binary string, settings map[string]string, wantSecretFiles int) {
 	t.Helper()

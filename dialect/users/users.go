@@ -277,9 +277,9 @@ func (d *handlers) reauth(w http.ResponseWriter, r *http.Request, c watchword.Cl
 	return respond.JSON(w, http.StatusCreated, renewedAnswer{true, string(in.AccessToken)})
 }
 
-// logout ends the sessions of the access token and of the cookies. It rejects a request without these credentials
-// with 401. One version of the tutorial's client sends such a request, because it passes the options of the request
-// as the body. After the 401, this client renews its access token and sends a complete request.
+// logout ends the sessions of the access token and of the cookies. It rejects a request without these credentials with
+// 401. One version of the tutorial's client sends such a request, because it passes its options, with the credentials,
+// in the place of the body. After the 401, this client renews its access token and sends a complete request.
 func (d *handlers) logout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	access, err := apirequest.BearerToken(r)
 	if err != nil {

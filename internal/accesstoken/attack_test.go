@@ -290,8 +290,8 @@ func TestVerifyRejectsOtherEncodingsOfAToken(t *testing.T) {
 	}
 }
 
-// Verify must accept both ES256 signatures that are valid for a header and a payload. One token thus has two
-// encodings. Therefore a deny list or a log must not identify a token by its encoding.
+// From one valid ES256 signature, anyone can compute a second valid one. Verify must accept both. One token thus has
+// two encodings. Therefore a deny list or a log must not identify a token by its encoding.
 //
 // JWT-10
 func TestBothES256SignaturesOfATokenAreAccepted(t *testing.T) {

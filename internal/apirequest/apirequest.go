@@ -18,7 +18,8 @@ import (
 // MaxBody is the maximum size of a body in bytes.
 const MaxBody = 16 << 10
 
-// Error codes of requests that are rejected because of their form. The root package has all other codes (errors.go).
+// Error codes of requests that are rejected before the engine is called. The root package has all other codes
+// (errors.go).
 const (
 	CodeBodyInvalid          = "BODY_INVALID"
 	CodeBodyTooLarge         = "BODY_TOO_LARGE"

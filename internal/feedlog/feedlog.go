@@ -27,8 +27,8 @@ type Item[I comparable, E any] struct {
 
 // A Progress says how far this process has read the feed.
 type Progress struct {
-	Last       int64     // largest number of an item that was read
-	Unnumbered time.Time // since when the oldest item without a number has waited; zero: no item waits
+	Last       int64     // highest Item.Number that was read
+	Unnumbered time.Time // time of the oldest item that has no number yet; zero: no such item
 }
 
 // A Log holds the items of the feed. I is the type of an item's value, and E is the type of its signed event. A Log

@@ -79,8 +79,8 @@ func TestPageReturnsWhatFollowsANumber(t *testing.T) {
 	}
 }
 
-// A reader asks for the items after the last item that it has read. It must see each item once and in order, for any
-// size of the added batches.
+// A reader asks for the items after the last item that it has read. It must see each item once and in order, no matter
+// how many items each call of Add adds.
 func TestReadersSeeEachItemOnceAndInOrder(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(30) {

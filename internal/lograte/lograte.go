@@ -11,8 +11,8 @@ import (
 // A Limit bounds the lines in one window of time.
 type Limit struct {
 	Window time.Duration
-	Total  int // lines in a window; also the largest number of keys in memory
-	PerKey int // lines in a window with the same key
+	Total  int // maximum number of lines per window, and of keys in memory
+	PerKey int // maximum number of lines with the same key per window
 }
 
 // A Gate decides which lines may be logged. It is safe for concurrent use.

@@ -23,8 +23,8 @@ func After(attempts int) (time.Duration, bool) {
 // maxUnsentLifetime bounds the lifetime of a link before the server knows that its mail was sent.
 const maxUnsentLifetime = 5 * time.Minute
 
-// UnsentLife returns how long a link is valid before the server knows that its mail was sent. The argument life is
-// how long the link is valid after the server knows this.
+// UnsentLife returns how long a link is valid before the server knows that its mail was sent. The caller passes how
+// long the link is valid after the server knows this.
 func UnsentLife(life time.Duration) time.Duration { return min(maxUnsentLifetime, life/3) }
 
 // SentSince returns a time: an earlier link that expires after this time makes a new mail unnecessary, because the

@@ -40,8 +40,7 @@ type Token struct {
 	Generation uint64
 }
 
-// Sign returns the encoded token with its MAC. The argument secret is the secret of the key with the number
-// KeyNumber.
+// Sign returns the encoded token with its MAC. The caller passes the secret of the key with the number KeyNumber.
 func (t Token) Sign(secret []byte) string {
 	raw := make([]byte, bodySize, size)
 	raw[0], raw[1] = version, t.KeyNumber

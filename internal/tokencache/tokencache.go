@@ -60,8 +60,8 @@ func (c *Cache[K, V]) Get(token string, keys K) (value V, ok bool) {
 	return value, false
 }
 
-// Put stores a token and its value. The argument keys is the key set that verified the token, or an older key set. If
-// two concurrent calls choose the same slot, one of the tokens is not stored.
+// Put stores a token and its value. The caller passes the key set that verified the token, or an older key set. If two
+// concurrent calls choose the same slot, one of the tokens is not stored.
 func (c *Cache[K, V]) Put(token string, keys K, value V, expires int64, now time.Time) {
 	if c == nil {
 		return

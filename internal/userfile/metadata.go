@@ -9,8 +9,8 @@ import (
 // The metadata of an account are two JSON objects of an application. Their members are not columns: {"disabled":
 // true} in such an object does not mean that the account is disabled.
 
-// encodeMetadata replaces metadata objects with their JSON text, so that no rule for columns applies to their
-// members.
+// encodeMetadata replaces metadata objects with their JSON text. Otherwise the rules for columns would also apply to
+// the members of these objects.
 func (c *columnMapping) encodeMetadata(values map[string]any) {
 	for name, value := range values {
 		_, object := value.(map[string]any)

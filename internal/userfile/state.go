@@ -24,8 +24,8 @@ type columnMeaning int
 const (
 	disabledIf     columnMeaning = iota + 1 // true, or the date at which the account was disabled
 	enabledIf                               // true, or the date at which the account was enabled
-	disabledUntil                           // a date: the account is disabled before it
-	enabledUntil                            // a date: the account is disabled after it
+	disabledUntil                           // a date: the account is disabled until this date
+	enabledUntil                            // a date: the account is disabled after this date
 	statusWord                              // one of disabledWords or enabledWords, or one of listedWords
 	accountControl                          // userAccountControl of Active Directory
 )

@@ -19,8 +19,8 @@ type Row struct {
 	Name   string
 	Items  int           // number of accounts on all measured pages
 	Pages  int           // number of measured pages
-	Median time.Duration // median time of a page
-	Slow   time.Duration // 99th percentile of the time of a page
+	Median time.Duration // median time to read a page
+	Slow   time.Duration // 99th percentile of the time to read a page
 	Last   time.Duration // median time of the last 100 pages, or of all pages if there are fewer
 }
 
@@ -60,7 +60,7 @@ var searches = []search{
 	{"one account by id", admin.Filter{ID: idOf(4711)}, false},
 }
 
-// Measure measures each list. The argument limit is the number of accounts per page.
+// Measure measures each list. A page has at most limit accounts.
 func Measure(ctx context.Context, m *admin.Manager, limit int) (rows []Row, err error) {
 	for _, l := range searches {
 		row, err := l.measure(ctx, m, limit)

@@ -61,7 +61,7 @@ func (c *rawConn) close() {
 	}
 }
 
-// exchange sends a request and reads its response. The argument client is the address for X-Forwarded-For. If
+// exchange sends a request and reads its response. The request has the client's address in X-Forwarded-For. If
 // necessary, exchange opens the connection. After an error, it closes the connection.
 func (c *rawConn) exchange(ctx context.Context, r request, client string) (got response, err error) {
 	if c.net == nil {

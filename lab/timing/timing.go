@@ -89,8 +89,8 @@ func signIn(with watchword.Secret) Try {
 }
 
 // Run creates a database in dir, measures the trial and removes the database. It calls Try for addresses with an
-// account and for addresses without. The argument samples is the number of calls of each kind. The seed determines
-// the random order. Run first makes some calls as a warm-up, which do not count.
+// account and for addresses without. It makes the same number of calls (samples) for both kinds of addresses. The seed
+// determines the random order. Run first makes some calls as a warm-up, which do not count.
 func Run(ctx context.Context, trial Trial, dir string, samples int, seed uint64) (row Row, err error) {
 	dir, err = os.MkdirTemp(dir, "watchword_timing_")
 	if err != nil {

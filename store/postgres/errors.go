@@ -61,8 +61,8 @@ func isOutdatedPlan(err error) bool {
 	return errors.As(err, &answer) && answer.Code == "0A000" && answer.Routine == "RevalidateCachedQuery"
 }
 
-// isSharedPlan reports whether PostgreSQL refused to prepare a statement because a statement of the same name is
-// outdated. This client had not prepared the statement on this connection. So the cause is a proxy that shares
+// isSharedPlan reports whether PostgreSQL refused to prepare a statement, because the connection already has an
+// outdated statement of the same name. The outdated statement can only be from another client. A proxy therefore shares
 // prepared statements between clients, as PgBouncer does by default from version 1.24 on.
 func isSharedPlan(err error) bool {
 	var preparing *pgconn.PrepareError

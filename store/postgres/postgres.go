@@ -242,8 +242,8 @@ func (s *Store) resetIfPlanFailed(err error) bool {
 	return true
 }
 
-// backoff returns the time to wait before the next attempt. The maximum doubles with each attempt. The result is a
-// random time between half of the maximum and the maximum, so that conflicting transactions do not conflict again.
+// backoff returns the time to wait before the next attempt. The upper bound of this time doubles with each attempt. The
+// result is random, between half of the bound and the bound, so that conflicting transactions do not conflict again.
 // The nanoseconds of the clock are random enough.
 func backoff(attempt int) time.Duration {
 	longest := time.Millisecond << attempt

@@ -208,8 +208,7 @@ func waitForBlockedStatement(t *testing.T, url string) {
 	waitForConnection(t, url, "wait_event_type = 'Lock'")
 }
 
-// waitForConnection waits until a connection to the database meets a condition. The argument state is an SQL
-// condition on pg_stat_activity.
+// waitForConnection waits until a connection to the database meets an SQL condition on pg_stat_activity.
 func waitForConnection(t *testing.T, url, state string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)

@@ -34,7 +34,7 @@ type statement interface {
 	driver.StmtQueryContext
 }
 
-// dial opens a connection. The argument source is a data source name (see sourceName).
+// dial opens a connection to a database. The caller passes a data source name (see sourceName).
 func dial(ctx context.Context, d driver.Driver, source string) (c *connection, err error) {
 	c = &connection{prepared: map[string]statement{}}
 	err = retryBusy(ctx, func() (err error) {

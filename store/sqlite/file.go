@@ -65,8 +65,7 @@ func openPoolWith(ctx context.Context, path, txlock string, pragmas []string) (*
 	return pool, nil
 }
 
-// sourceName returns the data source name for the driver. The argument txlock affects only connections of
-// database/sql.
+// sourceName returns the data source name for the driver. The value of txlock affects only connections of database/sql.
 func sourceName(path, txlock string, pragmas []string) string {
 	busy := fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())
 	query := url.Values{"_pragma": append([]string{busy}, pragmas...), "_txlock": {txlock}}

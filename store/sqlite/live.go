@@ -194,8 +194,9 @@ func (l *liveRows) rowInTransaction(id watchword.SessionID, changed *changedRows
 	return l.findRow(id)
 }
 
-// addIfUnchanged stores a row that the caller has read from the file. The argument version is the result of
-// currentRow before the read. If rowsVersion has changed since, the row is not stored, because it may be out of date.
+// addIfUnchanged stores a row that the caller has read from the file. The caller passes the version that currentRow
+// returned before the read. If rowsVersion has changed since then, the row is not stored, because it may be out of
+// date.
 func (l *liveRows) addIfUnchanged(session watchword.Session, user watchword.User, version int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -280,8 +281,8 @@ func (s *Store) updateRows(changed *changedRows) {
 	for _, id := range changed.sessions {
 		delete(l.sessions, id)
 	}
-	// If only this process has committed, changed.finalRows are current: the transaction has read them, and no later
-	// commit has changed them. They are stored even if all other rows were dropped.
+	// If alone is true, no other process has committed since the transaction read the rows in changed.finalRows. These
+	// rows are therefore current, and stay in memory even if dropAll has deleted all others.
 	if alone {
 		for _, row := range changed.finalRows {
 			l.addRow(row)

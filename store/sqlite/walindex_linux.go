@@ -33,7 +33,7 @@ func findWALIndex(path string) *[walIndexHeaderSize]byte {
 const walIndexSuffix = "-shm"
 
 // findMapping returns the address of the only shared mapping of a WAL-index with this inode number, or 0. The mapping
-// must begin at the start of the WAL-index. The argument maps is the text of /proc/self/maps (proc_pid_maps(5)).
+// must begin at the start of the WAL-index. The caller passes the text of /proc/self/maps (proc_pid_maps(5)).
 //
 // If two WAL-indexes on different devices have the same inode number, findMapping returns 0. It does not compare
 // devices, because on some file systems the device in the text differs from that of stat(2).

@@ -131,8 +131,8 @@ func identify(texts []file) []string {
 	return ids
 }
 
-// licenceFile returns the licences of all modules as one text. The argument notice is the notice for the lists of
-// common passwords, which the binary contains as data.
+// licenceFile returns the licences of all modules as one text. The notice covers the lists of common passwords, which
+// the binary contains as data.
 func licenceFile(modules []linked, notice []byte) []byte {
 	var b strings.Builder
 	b.WriteString("The program watchword contains these modules. Their licences follow.\n\n")

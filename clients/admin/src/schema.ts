@@ -249,7 +249,7 @@ export interface AdminUserDetailAnswer {
 
 export interface AdminUsersAnswer {
   items: AdminUser[]
-  /** The parameter after of the next page; missing: this is the last. */
+  /** Cursor of the next page, for ?after=; missing: this is the last page. */
   next?: string | undefined
 }
 
@@ -304,7 +304,7 @@ export interface EventAnswer {
 export interface EventsAnswer {
   /** The newest first. */
   items: EventAnswer[]
-  /** The parameter after of the next page; missing: this is the last. */
+  /** Cursor of the next page, for ?after=; missing: this is the last page. */
   next?: string | undefined
 }
 
@@ -374,7 +374,7 @@ export interface KeyStatesAnswer {
 export interface MailsAnswer {
   /** The oldest first. */
   items: OutboxMailAnswer[]
-  /** The parameter after of the next page; missing: this is the last. */
+  /** Cursor of the next page, for ?after=; missing: this is the last page. */
   next?: string | undefined
 }
 
@@ -424,7 +424,7 @@ export interface ServiceKeyAnswer {
 export interface ServiceKeysAnswer {
   /** The newest first. */
   items: ServiceKeyAnswer[]
-  /** The parameter after of the next page; missing: this is the last. */
+  /** Cursor of the next page, for ?after=; missing: this is the last page. */
   next?: string | undefined
 }
 

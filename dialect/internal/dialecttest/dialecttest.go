@@ -1,5 +1,5 @@
-// Package dialecttest starts a server with both dialects for tests, and compares its responses
-// with tables.
+// Package dialecttest starts a server with the dialects users and lesson for tests, and compares its responses with
+// tables.
 package dialecttest
 
 import (

@@ -8,8 +8,9 @@ import (
 	"github.com/watchword-auth/watchword/dialect/internal/dialecttest"
 )
 
-// These tests try pre-hijacking through every entry point: the API, the pages and both dialects. The attacker signs
-// up with the owner's address. Later the owner opens the mailed link. After this, the attacker must have no access.
+// These tests try pre-hijacking through every entry point: the API, the pages and the dialects users and lesson. The
+// attacker signs up with the owner's address. Later the owner opens the mailed link. After this, the attacker must have
+// no access.
 
 const ownersPassword = "nine amber lanterns"
 

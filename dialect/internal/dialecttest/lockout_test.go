@@ -9,9 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/dialect/internal/dialecttest"
 )
 
-// These tests use every entry point (the API, the pages and both dialects).
-// Strangers must not lock users out, and a sign-in must end the session that it
-// replaces.
+// These tests use every entry point (the API, the pages, and the dialects users and lesson). Strangers must not lock
+// users out, and a sign-in must end the session that it replaces.
 
 func loginsByEntry(password string) map[string]exchange {
 	body := `{"email":"ada@example.com","password":"` + password + `"}`

@@ -9,8 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/dialect/internal/dialecttest"
 )
 
-// These tests request mails as strangers do, through every entry point: the API, the
-// pages and both dialects.
+// These tests request mails as strangers do, through every entry point: the API, the pages and the dialects.
 
 func resetMailRequests() map[string]exchange {
 	const body = `{"email":"ada@example.com"}`

@@ -182,7 +182,7 @@ func factorStatements() []Statement {
 	}
 }
 
-// AdminStatements lists the statements of administration. A test of each store checks their query plans.
+// AdminStatements lists the statements of package admin. A test of each store checks their query plans.
 func AdminStatements() []Statement {
 	return []Statement{
 		{"insertRole", insertRole, ByUser},

@@ -36,8 +36,8 @@ var (
 )
 
 const (
-	// updateKey changes the times at which a key becomes active and is deleted. Only sealKey changes the encrypted
-	// secret, after the master key was replaced.
+	// updateKey changes the times at which a key becomes active and is deleted. It does not change the encrypted
+	// secret. The statement sealKey changes the secret when the master key is replaced.
 	updateKey = `UPDATE keys SET active_from = $1, drop_at = $2 WHERE id = $3`
 	deleteKey = `DELETE FROM keys WHERE id = $1`
 	sealKey   = `UPDATE keys SET sealed = $1 WHERE id = $2`

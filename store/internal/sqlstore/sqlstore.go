@@ -58,8 +58,8 @@ func (t Tx) exec(ctx context.Context, text string, args ...any) (int, error) {
 	return t.conn.Exec(ctx, text, args...)
 }
 
-// tryChange runs a statement and reports whether it changed a row. The condition is a part of the statement, because
-// the result of an earlier query could be outdated.
+// tryChange runs a statement and reports whether it changed a row. The statement itself must check all conditions for
+// the change, because the result of an earlier query could be outdated.
 func (t Tx) tryChange(ctx context.Context, text string, args ...any) (bool, error) {
 	n, err := t.exec(ctx, text, args...)
 	return n > 0, err

@@ -4,8 +4,8 @@ import "strings"
 
 // hasOtherSignIn is the condition that the user $2 can still sign in after the row $1 is deleted. Each statement that
 // deletes a way to sign in has this condition, so users can't delete their last one. $3 is the id of another passkey
-// with which the user can sign in alone (factors.Manager.Spare), or empty. $4 lists the enabled providers
-// (delimitedIDs), because an identity of any other provider can't sign in.
+// with which the user can sign in without another proof (factors.Manager.Spare), or empty. $4 lists the enabled
+// providers (delimitedIDs), because an identity of any other provider can't sign in.
 //
 // The caller holds the lock of the user's row. Otherwise, two transactions on PostgreSQL could each delete one row
 // while they still see the other row.
