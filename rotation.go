@@ -180,8 +180,9 @@ func (r Rotation) supersededAt(g int64) time.Time {
 	return r.Superseded[SupersededKept-back]
 }
 
-// mayForgive reports whether a late parent of the newest generation may be accepted. The last forgiven generation must
-// be the newest one, or older than it by more than minCleanGenerations. The first late parent is always accepted.
+// mayForgive reports whether the token before the newest one may be accepted, although the grace period is over. The
+// first such token of a session is always accepted. After that, the number of generations since the last forgiven one
+// must be 0, or greater than minCleanGenerations.
 func (r Rotation) mayForgive(minCleanGenerations int64) bool {
 	return r.Forgiven == NeverForgiven || r.Forgiven == r.Generation || r.Generation-r.Forgiven > minCleanGenerations
 }

@@ -15,7 +15,7 @@ import (
 type accountModel struct {
 	email       string
 	id          watchword.UserID
-	password    watchword.Secret // empty: none
+	password    watchword.Secret // may be empty
 	verified    bool
 	disabled    bool
 	hasIdentity bool // at the provider

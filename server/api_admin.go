@@ -33,7 +33,7 @@ type adminAPI struct{ edge }
 type adminHandler func(http.ResponseWriter, *http.Request, admin.Caller) error
 
 // requireGuard checks the guard before it calls the handler, so a handler can't forget the check. It panics at the
-// start of the server if g is not a guard of administration.
+// start of the server if g is not a guard of the admin API.
 func (a *adminAPI) requireGuard(g guard, next adminHandler) handler {
 	need, known := g.requiredAccess()
 	if !known {

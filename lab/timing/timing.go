@@ -188,8 +188,8 @@ func createAccounts(
 	return err
 }
 
-// Measure runs callTrial n times without and n times with an account, in pairs. The argument rng determines the order
-// within a pair. Measure returns the times without and with an account.
+// Measure makes n pairs of calls: one call without and one with an account. The order within a pair is random (rng).
+// Measure returns the times without and with an account.
 func Measure(n int, rng *rand.Rand, callTrial func(n int, hasAccount bool) error) (took [2][]time.Duration, err error) {
 	for i := range n {
 		first := rng.IntN(2)
