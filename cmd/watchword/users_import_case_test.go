@@ -166,6 +166,9 @@ func (c importCase) run(t *testing.T, s *server, dir, domain string, arguments [
 // IMP-2
 func TestTryNamesTheFlagsThatFit(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: the slow hashes of many systems are not computed")
+	}
 	dir := t.TempDir()
 	for _, c := range []struct {
 		file, email, flags, input string

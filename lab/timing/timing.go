@@ -1,5 +1,5 @@
 // Package timing measures whether response times reveal which addresses have an account. It calls the engine, on a
-// real SQLite file, with addresses that have an account and addresses that have none. It compares the times with
+// real SQLite file, with addresses that have an account and addresses without one. It compares the times with
 // Welch's t-test. For the callbacks of a provider, it sends requests to a server.
 //
 // The trials are the calls that an attacker without an account can make. The output is the table of

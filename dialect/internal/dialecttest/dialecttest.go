@@ -38,7 +38,8 @@ type Service struct {
 	Folder string // of the database
 }
 
-// Start starts a server with the dialects users and lesson. It runs changeOptions on the engine options, unless changeOptions is nil.
+// Start starts a server with the dialects users and lesson. It runs changeOptions on the engine options, unless
+// changeOptions is nil.
 func Start(t *testing.T, changeOptions func(*watchword.Options)) *Service {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
