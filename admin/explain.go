@@ -60,7 +60,8 @@ type Explanation struct {
 }
 
 const (
-	// roundingTolerance is how much later than the time in the question a session can have ended. Users round times.
+	// roundingTolerance is for users who round the time in their question. A session that ended up to this much later
+	// can still be the answer.
 	roundingTolerance = 15 * time.Minute
 
 	// roleChangePeriod is how long a change of roles counts as a likely reason.

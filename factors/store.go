@@ -60,9 +60,10 @@ type FactorTx interface {
 	// step.
 	ClaimStep(ctx context.Context, f Factor, step int64, at time.Time) (bool, error)
 	RenameFactor(ctx context.Context, id watchword.UserID, factor, name string) (bool, error)
-	// DeleteFactor reports false if the factor does not exist or is the last way to sign in. If spare is not empty, it
-	// is the id of another passkey that can sign the user in without another proof (Manager.Spare). An identity counts
-	// as a way to sign in only if its provider is in the list offered. The caller has locked the user's row.
+	// DeleteFactor reports false if the factor does not exist or is the last way to sign in. The passkey with the id
+	// spare counts as another way, unless spare is empty: it can sign the user in without another proof
+	// (Manager.Spare). An identity counts only if the argument offered contains its provider. The caller has locked
+	// the user's row.
 	DeleteFactor(ctx context.Context, id watchword.UserID, factor, spare string, offered []string) (bool, error)
 	// CountFactors sets User.Factors to the number of factors that are not Unproven. It sets FactorsChangedAt to the
 	// argument changed. If the stored time is not earlier than this argument, it adds a millisecond to the stored

@@ -78,7 +78,7 @@ type targetAPI struct {
 	signUpSignsIn bool
 }
 
-// A user is an account that the load signs in to. Some targets require the id flow in a sign-up or login.
+// A user is an account that the load signs in to. Some targets require the id of a flow (flow) in a sign-up or login.
 type user struct{ email, password, flow string }
 
 type session struct {

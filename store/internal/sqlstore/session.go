@@ -76,9 +76,9 @@ var (
 	//
 	// rotated_at never decreases: if the clock was set back, the previous time is kept, as in Judge.
 	//
-	// The column superseded is a queue of times with 13 digits each. The statement removes the first 13 characters,
-	// which are the oldest time, and appends the new time. Adding 10^13 to the time produces leading zeros, but also
-	// a 14th digit at the front, which the second substr removes.
+	// The column superseded contains times of 13 digits each, the oldest first. The statement removes the oldest time
+	// and appends the new one. To pad the new time with zeros, the statement adds 10^13 to it, and then removes the
+	// first of the 14 digits.
 	rotateSession = `UPDATE sessions ` + rotation + ` RETURNING ` + sessionColumns
 	rotateKnown   = `UPDATE sessions ` + rotation
 	rotation      = `SET generation = generation + 1,
