@@ -254,9 +254,9 @@ var (
 	codeOfPage = regexp.MustCompile("(?m)^ {4}.*$|`[\\w.]+`")
 )
 
-func TestArchitectureNamesExistingFunctionsAndEveryFileOfTheEngine(t *testing.T) {
+func TestPagesForDevelopersNameExistingFunctionsAndEveryFileOfTheEngine(t *testing.T) {
 	t.Parallel()
-	text, known := readText(t, "ARCHITECTURE.md"), readReferences(t, os.DirFS("."))
+	known := readReferences(t, os.DirFS("."))
 	declared := map[string]bool{}
 	for _, sets := range []map[string]map[string]bool{known.packages, known.members} {
 		for _, names := range sets {
@@ -265,14 +265,16 @@ func TestArchitectureNamesExistingFunctionsAndEveryFileOfTheEngine(t *testing.T)
 			}
 		}
 	}
-	for _, code := range codeOfPage.FindAllString(text, -1) {
-		names := camelName.FindAllString(code, -1)
-		for _, match := range nameBeforeFile.FindAllStringSubmatch(code, -1) {
-			names = append(names, match[1])
-		}
-		for _, name := range names {
-			if !declared[name] {
-				t.Errorf("ARCHITECTURE.md names %s, which is not declared", name)
+	for _, page := range []string{"ARCHITECTURE.md", "CONTRIBUTING.md"} {
+		for _, code := range codeOfPage.FindAllString(readText(t, page), -1) {
+			names := camelName.FindAllString(code, -1)
+			for _, match := range nameBeforeFile.FindAllStringSubmatch(code, -1) {
+				names = append(names, match[1])
+			}
+			for _, name := range names {
+				if !declared[name] {
+					t.Errorf("%s names %s, which is not declared", page, name)
+				}
 			}
 		}
 	}
