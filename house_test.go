@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/parser"
+	"go/scanner"
 	"go/token"
 	"io/fs"
 	"os"
@@ -264,6 +265,9 @@ func TestEachHouseRuleReportsItsFault(t *testing.T) {
 			"package server\n// " + strings.Repeat("x", maxColumns) + "\n", "server/a.go:2 has 123 columns"},
 		{"a wide raw string", "server/a.go",
 			"package server\n\nvar a = `" + strings.Repeat("x", maxColumns) + "`\n", ""},
+		{"a wide line after a backtick in a string", "server/a.go",
+			"package server\n\nconst fence = \"```\"\n\n// " + strings.Repeat("x", maxColumns) + "\n",
+			"server/a.go:5 has 123 columns"},
 		{"a wide line of a test", "server/a_test.go",
 			"package server\n\t// " + strings.Repeat("x", maxColumns-4) + "\n", "server/a_test.go:2 has 123 columns"},
 		{"a long generated file", "server/a.go",
@@ -420,6 +424,25 @@ func skipOtherFolders(tree fs.FS, dir string) error {
 	return nil
 }
 
+func linesWithRawStrings(source []byte) map[int]bool {
+	lines := map[int]bool{}
+	fset := token.NewFileSet()
+	var s scanner.Scanner
+	file := fset.AddFile("", fset.Base(), len(source))
+	s.Init(file, source, nil, 0)
+	for {
+		pos, kind, text := s.Scan()
+		if kind == token.EOF {
+			return lines
+		}
+		if kind == token.STRING && text[0] == '`' {
+			for n := range strings.Count(text, "\n") + 1 {
+				lines[file.Line(pos)+n] = true
+			}
+		}
+	}
+}
+
 func readFile(tree fs.FS, name string) (goFile, error) {
 	source, err := fs.ReadFile(tree, name)
 	if err != nil {
@@ -430,7 +453,7 @@ func readFile(tree fs.FS, name string) (goFile, error) {
 		f.pkg = "root"
 	}
 	f.lines = strings.Count(string(source), "\n")
-	raw := false
+	raw := linesWithRawStrings(source)
 	for i, line := range strings.Split(string(source), "\n") {
 		if text := strings.TrimSpace(line); text != "" {
 			f.filledLines++
@@ -438,13 +461,11 @@ func readFile(tree fs.FS, name string) (goFile, error) {
 				f.commentLines++
 			}
 		}
-		inRaw := raw || strings.Contains(line, "`")
-		raw = raw != (strings.Count(line, "`")%2 == 1)
 		n := utf8.RuneCountInString(line)
 		if f.test {
 			n += 3 * strings.Count(line, "\t")
 		}
-		if n > maxColumns && !inRaw {
+		if n > maxColumns && !raw[i+1] {
 			f.wideLines = append(f.wideLines, fmt.Sprintf("%s:%d has %d columns", name, i+1, n))
 		}
 	}

@@ -389,7 +389,8 @@ func productFiles(t *testing.T, visit func(path string, file *ast.File)) {
 		}
 		if entry.IsDir() {
 			other := []string{"lab", "tools", "examples", "clients", "deploy", "bin", "dist", "build", ".git",
-				"internal/pgtest", "internal/npmtest", "internal/porttest", "internal/browsertest", "internal/password/gen",
+				"internal/pgtest", "internal/npmtest", "internal/porttest", "internal/browsertest",
+				"internal/password/gen",
 				"dialect/internal/dialecttest"}
 			if slices.Contains(other, path) || entry.Name() == "node_modules" || entry.Name() == "testdata" {
 				return fs.SkipDir

@@ -233,7 +233,8 @@ func TestArchitectureHasTheImportTable(t *testing.T) {
 			}
 			for _, may := range strings.Fields(strings.TrimSuffix(r.allowed, wings)) {
 				if !strings.Contains(rows[at][1], tableText(may, may)) {
-					t.Errorf("ARCHITECTURE.md: %s may import %s, and its row does not say so: %s", pkg, may, rows[at][1])
+					t.Errorf("ARCHITECTURE.md: %s may import %s, and its row does not say so: %s",
+						pkg, may, rows[at][1])
 				}
 			}
 			if strings.HasSuffix(r.allowed, wings) && !strings.Contains(rows[at][1], "wings") {

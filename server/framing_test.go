@@ -110,7 +110,7 @@ func TestMalformedEscapeInAPathIsEscaped(t *testing.T) {
 	}
 }
 
-// A requestParser must find the same requests as net/http, whatever the bytes are.
+// A requestParser must find the same requests as net/http in any sequence of bytes.
 func FuzzFraming(f *testing.F) {
 	for _, seed := range []string{
 		"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n",

@@ -38,7 +38,8 @@ func TestEveryCommandInTheDocsIsOneOfTheProgram(t *testing.T) {
 	for command, file := range commands {
 		// With --help, the program checks names and does not run the command.
 		args := append(strings.Fields(command)[1:], "--help")
-		if out, err := exec.CommandContext(t.Context(), os.Getenv(binaryVariable), args...).CombinedOutput(); err != nil {
+		out, err := exec.CommandContext(t.Context(), os.Getenv(binaryVariable), args...).CombinedOutput()
+		if err != nil {
 			t.Errorf("%s: %s: %v: %s", file, command, err, out)
 		}
 	}

@@ -83,33 +83,39 @@ func checkGatewayProtects(t *testing.T, g gateway) {
 	s := newServer(t, freeAddress(t))
 	dir := startServer(t, s)
 	ada := newDevice(t, s.address)
-	in := ada.post(t, "/register", body{"email": "ada@example.com", "password": "seven purple otters"}, http.StatusCreated)
+	in := ada.post(t, "/register",
+		body{"email": "ada@example.com", "password": "seven purple otters"}, http.StatusCreated)
 	session := ada.get(t, "/sessions", http.StatusOK).Sessions[0].ID
 	service := newProtectedService(t)
 	door := g.start(t, s.address, service.address())
-	identity := map[string]string{"x-auth-subject": in.User.ID, "x-auth-session": session, "x-auth-roles": "", "x-auth-email": ""}
+	identity := map[string]string{
+		"x-auth-subject": in.User.ID, "x-auth-session": session, "x-auth-roles": "", "x-auth-email": ""}
 
 	service.wantReached(t, door.send(t, "GET", "/orders?role=x&login=y", ada.accessToken, ""), identity)
 	service.wantReached(t, door.send(t, "HEAD", "/", ada.accessToken, ""), identity)
 	service.wantReached(t, door.send(t, "DELETE", "/orders/7", ada.accessToken, ""), identity)
 	large := strings.Repeat("x", 900<<10)
-	if got := service.wantReached(t, door.send(t, "POST", "/orders", ada.accessToken, large), identity); got.Length != len(large) {
+	got := service.wantReached(t, door.send(t, "POST", "/orders", ada.accessToken, large), identity)
+	if got.Length != len(large) {
 		t.Errorf("the service got %d bytes of %d", got.Length, len(large))
 	}
 
 	service.wantRefused(t, door.send(t, "GET", "/orders", "", ""), http.StatusUnauthorized, "Bearer realm=")
 	service.wantRefused(t, door.send(t, "POST", "/orders", "", large[:4<<10]), http.StatusUnauthorized, "Bearer realm=")
 	service.wantRefused(t, door.send(t, "GET", "/orders", "x", ""), http.StatusUnauthorized, `error="invalid_token"`)
-	for _, path := range []string{"/admin/", "/admin/x?role=", "//admin/x", "/x/../admin/x", "/%61dmin/x", "/admin/./x"} {
+	for _, path := range []string{
+		"/admin/", "/admin/x?role=", "//admin/x", "/x/../admin/x", "/%61dmin/x", "/admin/./x"} {
 		service.wantRefused(t, door.send(t, "GET", path, ada.accessToken, ""), http.StatusForbidden, "")
 	}
-	for _, path := range []string{"/payments/7", "/payments/7?acr=aal1&max_age=1000", "//payments/7", "/x/../payments/7"} {
+	for _, path := range []string{
+		"/payments/7", "/payments/7?acr=aal1&max_age=1000", "//payments/7", "/x/../payments/7"} {
 		service.wantRefused(t, door.send(t, "POST", path, ada.accessToken, ""), http.StatusUnauthorized,
 			`error="insufficient_user_authentication", acr_values="aal2", max_age="300"`)
 	}
 	service.wantRefused(t, door.send(t, "GET", "/watchword", "", ""), 0, "")
 
-	if r := run(t, call{dir: dir, args: []string{"users", "set-roles", "ada@example.com", "admin", "editor"}}); r.code != 0 {
+	r := run(t, call{dir: dir, args: []string{"users", "set-roles", "ada@example.com", "admin", "editor"}})
+	if r.code != 0 {
 		t.Fatal(r.errors)
 	}
 	service.wantRefused(t, door.send(t, "GET", "/orders", ada.accessToken, ""), http.StatusUnauthorized, `error="invalid_token"`)
@@ -158,7 +164,9 @@ func (b *protectedService) address() string { return b.Listener.Addr().String() 
 
 // wantReached checks that the request reached the service with exactly this identity. Empty
 // headers may be absent.
-func (b *protectedService) wantReached(t *testing.T, answer *http.Response, identity map[string]string) (got receivedRequest) {
+func (b *protectedService) wantReached(
+	t *testing.T, answer *http.Response, identity map[string]string,
+) (got receivedRequest) {
 	t.Helper()
 	request := answer.Request.Method + " " + answer.Request.URL.Path
 	if answer.StatusCode != http.StatusOK || b.reached.Swap(0) != 1 {
@@ -190,7 +198,8 @@ func (b *protectedService) wantRefused(t *testing.T, answer *http.Response, stat
 	if answer.StatusCode != status && !failed && (status != 0 || answer.StatusCode < 400) {
 		t.Errorf("%s: %s, want %d", request, answer.Status, status)
 	}
-	if got := answer.Header.Values("WWW-Authenticate"); challenge != "" && (len(got) != 1 || !strings.Contains(got[0], challenge)) {
+	got := answer.Header.Values("WWW-Authenticate")
+	if challenge != "" && (len(got) != 1 || !strings.Contains(got[0], challenge)) {
 		t.Errorf("%s: WWW-Authenticate %q, want %s", request, got, challenge)
 	}
 }
@@ -220,7 +229,8 @@ func (g gateway) start(t *testing.T, watchword, service string) runningGateway {
 		t.Fatal(err)
 	}
 	address := freeAddress(t)
-	example := strings.NewReplacer("127.0.0.1:8000", address, "127.0.0.1:8080", watchword, "127.0.0.1:3000", service).Replace(string(text))
+	example := strings.NewReplacer("127.0.0.1:8000", address, "127.0.0.1:8080", watchword,
+		"127.0.0.1:3000", service).Replace(string(text))
 	g.run(t, program, example, address)
 	return runningGateway{address}
 }
@@ -231,7 +241,8 @@ func (g gateway) run(t *testing.T, program, example, address string) {
 	dir := t.TempDir()
 	cmd := exec.Command(program, g.arguments(t, dir, write(t, dir, "example", example))...)
 	var said bytes.Buffer
-	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = dir, &said, &said, append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &said, &said
+	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

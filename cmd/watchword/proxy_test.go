@@ -39,7 +39,8 @@ func checkBehindProxy(t *testing.T, g gateway, withCertificate func(text, certif
 	if err != nil {
 		t.Fatal(err)
 	}
-	if document, err := os.ReadFile("../../docs/operations.md"); err != nil || !strings.Contains(string(document), "\n"+string(text)+"```") {
+	document, err := os.ReadFile("../../docs/operations.md")
+	if err != nil || !strings.Contains(string(document), "\n"+string(text)+"```") {
 		t.Errorf("docs/operations.md does not show %s as it is: %v", g.example, err)
 	}
 	files := t.TempDir()
@@ -52,11 +53,13 @@ func checkBehindProxy(t *testing.T, g gateway, withCertificate func(text, certif
 	dir := startServer(t, s, settings...)
 
 	config := withCertificate(string(text), certificate, key)
-	config = strings.NewReplacer("listen 443", "listen "+front, "id.example.com {", "localhost:"+port+" {", "server_name id.example.com", "server_name localhost",
+	config = strings.NewReplacer("listen 443", "listen "+front,
+		"id.example.com {", "localhost:"+port+" {", "server_name id.example.com", "server_name localhost",
 		"127.0.0.1:8080", s.address, "10.0.3.0/24", "127.0.0.2/32").Replace(config)
 	g.run(t, program, config, front)
 
-	doctor := run(t, call{dir: dir, env: []string{"SSL_CERT_FILE=" + certificate}, args: append([]string{"doctor"}, settings...)})
+	doctor := run(t, call{dir: dir, env: []string{"SSL_CERT_FILE=" + certificate},
+		args: append([]string{"doctor"}, settings...)})
 	if !strings.Contains(doctor.out, public+" responds") {
 		t.Errorf("doctor:\n%s", doctor.out)
 	}
@@ -69,7 +72,8 @@ func checkBehindProxy(t *testing.T, g gateway, withCertificate func(text, certif
 		signUpFrom(t, c.from, public, c.email, c.forwarded)
 		sessions := run(t, call{dir: dir, args: []string{"sessions", "list", c.email, "--json"}})
 		if !strings.Contains(sessions.out, `"`+c.want+`"`) {
-			t.Errorf("%s with X-Forwarded-For %q is not %s: %s %s", c.from, c.forwarded, c.want, sessions.out, sessions.errors)
+			t.Errorf("%s with X-Forwarded-For %q is not %s: %s %s",
+				c.from, c.forwarded, c.want, sessions.out, sessions.errors)
 		}
 	}
 }

@@ -109,7 +109,7 @@ const (
 		"--disabled '%[2]s=WORD,WORD'; --ignore %[2]s if it is about something else"
 )
 
-// A columnState is what one column says about an account.
+// A columnState is the state of an account according to one column.
 type columnState struct {
 	disabled           bool
 	disabledAt         time.Time // or zero

@@ -68,7 +68,7 @@ func parseBinaryUUID(object map[string]any) (string, bool) {
 	return id.String(), err == nil
 }
 
-// parseID returns a UUID in lower case with hyphens (RFC 9562), whatever its spelling, and any other id unchanged.
+// parseID returns a UUID in lower case with hyphens (RFC 9562). It returns any other id unchanged.
 func parseID(value any) (string, bool) {
 	const urn = "urn:uuid:"
 	text, ok := parseText(value)

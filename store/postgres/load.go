@@ -118,8 +118,8 @@ type copiedTable struct {
 }
 
 // requireEmpty returns ErrNotEmpty if the database contains any row that no migration has inserted. It deletes the
-// rows that migrations have inserted. A single row is enough for the error, because nobody could separate the rows of
-// two installations again.
+// rows that migrations have inserted. A single row is enough for the error, because the rows of two
+// installations could not be separated again.
 func requireEmpty(ctx context.Context, tx pgx.Tx) error {
 	for _, table := range sqlstore.Seeded() {
 		if _, err := tx.Exec(ctx, "DELETE FROM "+table); err != nil {
