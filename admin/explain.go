@@ -93,7 +93,7 @@ func Explain(c Case) Explanation {
 		}
 	}
 	slices.SortStableFunc(ended, c.compareEnds)
-	slices.SortStableFunc(alive, func(a, b sessionEnd) int { return b.session.RotatedAt.Compare(a.session.RotatedAt) })
+	slices.SortStableFunc(alive, func(a, b sessionEnd) int { return b.session.LastUsed().Compare(a.session.LastUsed()) })
 	i := slices.IndexFunc(ended, func(e sessionEnd) bool { return c.Session != "" && e.session.ID == c.Session })
 	if i < 0 {
 		i = slices.IndexFunc(ended, c.couldBeNoticed)
@@ -118,7 +118,7 @@ func (c Case) compareEnds(a, b sessionEnd) int {
 		}
 		return 1
 	}
-	return cmp.Or(b.at.Compare(a.at), cmp.Compare(own(a), own(b)), b.session.RotatedAt.Compare(a.session.RotatedAt))
+	return cmp.Or(b.at.Compare(a.at), cmp.Compare(own(a), own(b)), b.session.LastUsed().Compare(a.session.LastUsed()))
 }
 
 // couldBeNoticed reports whether the user can mean this end. Users round times, so a slightly later end counts too.
@@ -220,7 +220,7 @@ func (c Case) explainLastUsedSession(w phrases, alive []sessionEnd) Explanation 
 func (c Case) explainLiveSession(w phrases, e sessionEnd) Explanation {
 	s := e.session
 	x := Explanation{
-		Sentence: w.format("alive", "device", w.formatDevice(s.Device, s.Address), "used", w.formatTime(s.RotatedAt),
+		Sentence: w.format("alive", "device", w.formatDevice(s.Device, s.Address), "used", w.formatTime(s.LastUsed()),
 			"until", w.formatTime(e.at)),
 		Reason: ReasonSignedIn, Session: &s, Certainty: w.format("sure.alive"),
 	}

@@ -28,7 +28,7 @@ func (c Case) endOfSession(s watchword.Session) sessionEnd {
 		case c.User == nil:
 			// The account was deleted. A concurrent sign-in committed this session after the deletion had ended all
 			// others, so the row has no end. The tokens of this session are not accepted.
-			return sessionEnd{session: s, at: s.RotatedAt, reason: watchword.EndedDeleted, isComputed: true}
+			return sessionEnd{session: s, at: s.LastUsed(), reason: watchword.EndedDeleted, isComputed: true}
 		case c.User.Disabled() && c.User.DisabledAt.Before(byItself.at):
 			return sessionEnd{session: s, at: c.User.DisabledAt, reason: watchword.EndedDisabled}
 		case byItself.at.After(c.Now):
@@ -47,7 +47,7 @@ func (c Case) endOfSession(s watchword.Session) sessionEnd {
 
 // computeEnd applies the current idle timeout or maximum lifetime, whichever ends the session earlier.
 func (c Case) computeEnd(s watchword.Session) sessionEnd {
-	end := sessionEnd{session: s, at: s.RotatedAt.Add(c.idleTimeout(s)), reason: watchword.EndedIdle, isComputed: true}
+	end := sessionEnd{session: s, at: s.LastUsed().Add(c.idleTimeout(s)), reason: watchword.EndedIdle, isComputed: true}
 	for _, limit := range []time.Time{s.ExpiresAt, s.CreatedAt.Add(c.Policy.Max)} {
 		if limit.Before(end.at) {
 			end.at, end.reason = limit, watchword.EndedExpired

@@ -60,7 +60,7 @@ func (c Case) idleSentence(w phrases, e sessionEnd) string {
 		key = "idle.short"
 	}
 	return w.format(key, "device", w.formatDevice(e.session.Device, e.session.Address), "when", w.formatTime(e.at),
-		"span", w.formatDuration(c.idleTimeout(e.session)), "used", w.formatTime(e.session.RotatedAt))
+		"span", w.formatDuration(c.idleTimeout(e.session)), "used", w.formatTime(e.session.LastUsed()))
 }
 
 // expiredSentence says that the session reached its maximum lifetime. If the current setting is shorter than the
@@ -177,13 +177,13 @@ func (c Case) reuseNotes(w phrases, cause watchword.Event) []string {
 // the session ended before its last use. The times of different events can't be compared in this case.
 func (c Case) clockNote(w phrases, s watchword.Session) string {
 	var ahead time.Duration
-	for _, at := range []time.Time{s.CreatedAt, s.RotatedAt, s.EndedAt} {
+	for _, at := range []time.Time{s.CreatedAt, s.LastUsed(), s.EndedAt} {
 		ahead = max(ahead, at.Sub(c.Now))
 	}
 	if !s.EndedAt.IsZero() {
-		ahead = max(ahead, s.RotatedAt.Sub(s.EndedAt))
+		ahead = max(ahead, s.LastUsed().Sub(s.EndedAt))
 	}
-	if ahead = max(ahead, s.CreatedAt.Sub(s.RotatedAt)); ahead <= tolerableSkew {
+	if ahead = max(ahead, s.CreatedAt.Sub(s.LastUsed())); ahead <= tolerableSkew {
 		return ""
 	}
 	return w.format("note.clock", "span", w.formatDuration(ahead))

@@ -39,10 +39,10 @@ func (r *rig) signInAndRemember(t *testing.T, a *account, c watchword.Client) wa
 
 // signInWithPasswordOnly returns the sign-in, or nil if the engine asks for the second factor.
 func (r *rig) signInWithPasswordOnly(
-	t *testing.T, email string, deviceToken watchword.Secret, c watchword.Client,
+	t *testing.T, email string, password watchword.Secret, c watchword.Client,
 ) *watchword.SignIn {
 	t.Helper()
-	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: email, Password: deviceToken, Client: c})
+	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: email, Password: password, Client: c})
 	if watchword.CodeOf(err) == watchword.CodeSecondFactorRequired {
 		wantChallenge(t, in, err)
 		return nil

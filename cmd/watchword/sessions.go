@@ -117,7 +117,7 @@ func (c *sessionEnd) endAllSessions(ctx context.Context, p *program) (int, error
 func sessionTable(engine *watchword.Engine, sessions []watchword.Session) *table {
 	t := newTable("ID", "DEVICE", "FROM", "SIGNED IN", "LAST USED", "ENDS")
 	for _, s := range sessions {
-		t.addRow(string(s.ID), s.Device, s.Address, tableTime(s.CreatedAt), tableTime(s.RotatedAt),
+		t.addRow(string(s.ID), s.Device, s.Address, tableTime(s.CreatedAt), tableTime(s.LastUsed()),
 			tableTime(engine.SessionExpires(s)))
 	}
 	return t
@@ -137,7 +137,7 @@ type sessionView struct {
 func sessionsJSON(engine *watchword.Engine, sessions []watchword.Session) []sessionView {
 	views := make([]sessionView, len(sessions))
 	for i, s := range sessions {
-		views[i] = sessionView{s.ID, s.Device, s.Address, jsonTime(s.CreatedAt), jsonTime(s.RotatedAt),
+		views[i] = sessionView{s.ID, s.Device, s.Address, jsonTime(s.CreatedAt), jsonTime(s.LastUsed()),
 			jsonTime(engine.SessionExpires(s))}
 	}
 	return views
